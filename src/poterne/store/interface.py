@@ -1,0 +1,285 @@
+"""The one storage interface. Every engine passes the same contract tests (`tests/contract`).
+
+Theory of operation. An operation is one call that becomes one transaction: it returns after the commit is durable (writes)
+or with a consistent snapshot (reads). Callers never hold a transaction over an await: with group commit that would let one
+slow session hold the write lock for all (ADR 3). What belongs together is therefore one operation, its event included.
+
+Promises: UID, modseq, quota and counters are decided inside the transaction; time and ids come from the caller; every key
+starts with the account. Reads are short and indexed, or come in pages. All methods raise StoreError and nothing else.
+Cancelling the caller does not undo an operation that was handed to the writer; its result is then lost, not its effect.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from poterne.values.directory import Account, Alias, Credential, Domain, QueuedRecipient, Route
+from poterne.values.event import Event
+from poterne.values.ids import AccountId, BlobId, MailboxId, ModSeq, QueueId, TraceId, Uid
+from poterne.values.mailbox import (
+    Appended,
+    Changes,
+    ContentRow,
+    Copied,
+    FlagChange,
+    Mailbox,
+    MailboxChanged,
+    MessageRow,
+    NewContent,
+    SpecialUse,
+    UidRange,
+)
+from poterne.values.secret import Secret
+
+Uids = Sequence[UidRange]
+"""A set of UIDs as ascending, disjoint ranges."""
+
+
+class BlobWriter(Protocol):
+    """Takes one message's bytes as they come. Small ones stay in memory, large ones go to disk at once."""
+
+    def write(self, chunk: bytes) -> None:
+        """Append. Never blocks for long: large data is handed to the writer thread; see `drain`."""
+
+    async def drain(self) -> None:
+        """Wait until what was written so far is no longer held in memory beyond the limit (backpressure)."""
+
+    @property
+    def size(self) -> int: ...
+
+    async def finish(self) -> BlobId:
+        """The blob's identity. Durable at the latest when an operation that names it returns. Raises UnavailableError."""
+
+    def abort(self) -> None:
+        """Forget it. Safe at any time, also after `finish` if nothing linked it."""
+
+
+class Blobs(Protocol):
+    """Message bytes: immutable, checked by checksum, read by range."""
+
+    def writer(self) -> BlobWriter: ...
+
+    def read(self, blob: BlobId, start: int = 0, end: int | None = None) -> bytes:
+        """Bytes [start, end), read at once on the calling thread: for ranges up to about 1 MiB."""
+
+    def stream(
+        self, blob: BlobId, start: int = 0, end: int | None = None, chunk: int = 262_144
+    ) -> AsyncIterator[bytes]:
+        """The same in pieces, never holding more than one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message for one mailbox. `mailbox` None means INBOX."""
+
+    account_id: AccountId
+    mailbox: MailboxId | None
+    content: NewContent
+    flags: int
+    internal_at: int
+    internal_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewQueued:
+    """One recipient to be queued; `NewMail.queue` holds those of one transaction."""
+
+    account_id: AccountId
+    trace_id: TraceId
+    reverse_path: str
+    forward_path: str
+    blob: BlobId
+    due_at: int
+    eight_bit: bool = False
+    smtputf8: bool = False
+
+
+class Directory(Protocol):
+    """Domains, accounts, aliases, credentials, sign-in."""
+
+    async def domains(self) -> list[Domain]: ...
+    async def add_domain(self, name: str, event: Event) -> None: ...
+    async def remove_domain(self, name: str, event: Event) -> None:
+        """Raises ConflictError while it has accounts or aliases."""
+
+    async def accounts(self, domain: str | None = None) -> list[Account]: ...
+    async def account(self, address: str) -> Account: ...
+    async def account_by_id(self, account_id: AccountId) -> Account: ...
+    async def add_account(
+        self,
+        address: str,
+        name: str,
+        language: str,
+        verifier: Secret,
+        quota_bytes: int,
+        mailboxes: Sequence[tuple[str, SpecialUse | None]],
+        event: Event,
+    ) -> Account:
+        """Create it with INBOX and these mailboxes (subscribed). Raises ConflictError when an account or alias has the address."""
+
+    async def remove_account(self, account_id: AccountId, event: Event) -> None: ...
+    async def set_account(
+        self,
+        account_id: AccountId,
+        event: Event,
+        *,
+        disabled: bool | None = None,
+        quota_bytes: int | None = None,
+        name: str | None = None,
+        language: str | None = None,
+    ) -> Account: ...
+    async def set_password(self, account_id: AccountId, verifier: Secret, event: Event) -> None: ...
+    async def credential(self, address: str) -> Credential:
+        """Of an account that may sign in. Raises NotFoundError for unknown and disabled ones alike."""
+
+    async def aliases(self, domain: str | None = None) -> list[Alias]: ...
+    async def add_alias(self, address: str, targets: Sequence[str], event: Event) -> None:
+        """Targets are addresses of local accounts (else NotFoundError)."""
+
+    async def remove_alias(self, address: str, event: Event) -> None: ...
+    async def route(self, local_part: str, domain: str) -> Route:
+        """What becomes of mail for this address (plus-addressing and case folded here; postmaster falls to an administrator)."""
+
+
+class Mailboxes(Protocol):
+    """Names and counters."""
+
+    async def mailboxes(self, account_id: AccountId) -> list[Mailbox]:
+        """All, by name; INBOX first. Names that exist only as parents are included with selectable False."""
+
+    async def mailbox(self, account_id: AccountId, name: str) -> Mailbox: ...
+    async def mailbox_by_id(self, account_id: AccountId, mailbox_id: MailboxId) -> Mailbox: ...
+    async def create_mailbox(
+        self, account_id: AccountId, name: str, special_use: SpecialUse | None, event: Event
+    ) -> Mailbox:
+        """Creates missing parents too (RFC 9051 §6.3.4). A name used before gets a UIDVALIDITY never used with it."""
+
+    async def delete_mailbox(self, account_id: AccountId, mailbox_id: MailboxId, event: Event) -> None:
+        """Its messages go; with children it stays as an unselectable name (RFC 9051 §6.3.5). INBOX: ConflictError."""
+
+    async def rename_mailbox(self, account_id: AccountId, mailbox_id: MailboxId, name: str, event: Event) -> None:
+        """Children move along. INBOX: its messages move to a new mailbox, INBOX stays, empty (RFC 9051 §6.3.6)."""
+
+    async def subscribe(self, account_id: AccountId, name: str, subscribed: bool) -> None:
+        """Works for names that do not exist (RFC 9051 §6.3.7)."""
+
+    async def subscriptions(self, account_id: AccountId) -> list[str]: ...
+    async def claim_recent(self, account_id: AccountId, mailbox_id: MailboxId) -> Uid:
+        """The first UID that is \\Recent to the caller; from now on it is nobody else's (RFC 3501 §2.3.2)."""
+
+
+class Messages(Protocol):
+    """Messages of a mailbox. UIDs that do not exist are silently passed over, as IMAP's UID commands do."""
+
+    async def deliver(
+        self, deliveries: Sequence[Delivery], queue: Sequence[NewQueued], events: Sequence[Event]
+    ) -> list[Appended]:
+        """One message for all its recipients, all or nothing. Raises OverQuotaError, NotFoundError, UnavailableError."""
+
+    async def uids(self, account_id: AccountId, mailbox_id: MailboxId) -> tuple[Mailbox, bytes]:
+        """The mailbox row and all its UIDs, ascending, as native uint32 (`array("I")`), of one snapshot."""
+
+    def rows(self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids) -> list[MessageRow]:
+        """The narrow rows, ascending; read at once on the calling thread, so ask for at most about 2,000 at a time."""
+
+    def contents(
+        self,
+        account_id: AccountId,
+        mailbox_id: MailboxId,
+        uids: Uids,
+        *,
+        envelope: bool = True,
+        structure: bool = True,
+        parsed: bool = True,
+    ) -> list[ContentRow]:
+        """The wide rows, ascending; columns not asked for are empty. At most about 500 at a time."""
+
+    async def flagged(
+        self, account_id: AccountId, mailbox_id: MailboxId, flags_set: int, flags_clear: int
+    ) -> list[Uid]:
+        """UIDs with all of these bits set and all of those clear: SEARCH UNSEEN and its like, without the rows."""
+
+    async def changes(self, account_id: AccountId, mailbox_id: MailboxId, since: ModSeq) -> Changes: ...
+    async def keyword_bits(self, account_id: AccountId, names: Sequence[str]) -> dict[str, int]:
+        """The flag bit of each keyword (compared without case), made where missing. Raises LimitError at the 56th."""
+
+    async def store_flags(
+        self,
+        account_id: AccountId,
+        mailbox_id: MailboxId,
+        uids: Uids,
+        change: FlagChange,
+        flags: int,
+        unchanged_since: ModSeq | None = None,
+    ) -> tuple[ModSeq, list[Uid]]:
+        """Change flags; gives the new modseq and the UIDs refused by `unchanged_since` (RFC 7162 §3.1.3)."""
+
+    async def copy(
+        self, account_id: AccountId, source: MailboxId, uids: Uids, destination: MailboxId, now: int
+    ) -> Copied: ...
+    async def move(
+        self, account_id: AccountId, source: MailboxId, uids: Uids, destination: MailboxId, now: int
+    ) -> Copied: ...
+    async def expunge(
+        self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids | None, events: Sequence[Event] = ()
+    ) -> list[Uid]:
+        """Remove those of `uids` (None: all) that are \\Deleted; gives what went."""
+
+    async def remove(
+        self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids, events: Sequence[Event] = ()
+    ) -> list[Uid]:
+        """Remove whatever the flags say: POP3's DELE, retention."""
+
+
+class Queue(Protocol):
+    """Mail that waits to go out. Delivering it is the queue runner's work; here it is only kept."""
+
+    async def queued(self, limit: int = 1000, after: QueueId | None = None) -> list[QueuedRecipient]: ...
+    async def queue_depth(self) -> int: ...
+
+
+class Events(Protocol):
+    async def record(self, events: Iterable[Event]) -> None: ...
+    async def events(
+        self, *, kind: str | None = None, account_id: AccountId | None = None, limit: int = 100
+    ) -> list[Event]:
+        """Newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something the integrity check found. `fatal` means that mail is damaged or lost."""
+
+    fatal: bool
+    what: str
+    remedy: str
+
+
+class Upkeep(Protocol):
+    """What the steward and the command line do to the store itself."""
+
+    async def check(self, progress: Callable[[int, int], None] | None = None) -> list[Finding]:
+        """Database integrity, counters against rows, every blob's checksum, content without rows. [] is a clean store."""
+
+    async def backup(self, folder: str, progress: Callable[[int, int], None] | None = None) -> None:
+        """A consistent copy, made while the server runs; `restore` is a function of the engine, on a stopped instance."""
+
+    async def compact(self) -> int:
+        """Give unlinked blobs' space back, at most some seconds of work; returns bytes freed."""
+
+    async def checkpoint(self) -> None: ...
+
+
+class Store(Directory, Mailboxes, Messages, Queue, Events, Upkeep, Protocol):
+    """All of it. `listen` tells of commits in this process; other processes hear by the bus (`app`), or by `poll`."""
+
+    @property
+    def blobs(self) -> Blobs: ...
+
+    def listen(self, heard: Callable[[Sequence[MailboxChanged]], None]) -> None:
+        """Call `heard` on the event loop after each commit of this process that changed mailboxes."""
+
+    def poll(self) -> bool:
+        """Did another process commit since the last call? Costs microseconds; the fallback when a bus message was lost."""
+
+    async def close(self) -> None: ...
