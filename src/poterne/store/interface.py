@@ -115,7 +115,7 @@ class Directory(Protocol):
         mailboxes: Sequence[tuple[str, SpecialUse | None]],
         event: Event,
     ) -> Account:
-        """Create it with INBOX and these mailboxes (subscribed). Raises ConflictError when an account or alias has the address."""
+        """Create it with INBOX and these mailboxes (subscribed). ConflictError when the address is taken."""
 
     async def remove_account(self, account_id: AccountId, event: Event) -> None: ...
     async def set_account(
@@ -165,7 +165,7 @@ class Mailboxes(Protocol):
 
     async def subscriptions(self, account_id: AccountId) -> list[str]: ...
     async def claim_recent(self, account_id: AccountId, mailbox_id: MailboxId) -> Uid:
-        """The first UID that is \\Recent to the caller; from now on it is nobody else's (RFC 3501 §2.3.2)."""
+        r"""The first UID that is \Recent to the caller; from now on it is nobody else's (RFC 3501 §2.3.2)."""
 
 
 class Messages(Protocol):
@@ -223,7 +223,7 @@ class Messages(Protocol):
     async def expunge(
         self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids | None, events: Sequence[Event] = ()
     ) -> list[Uid]:
-        """Remove those of `uids` (None: all) that are \\Deleted; gives what went."""
+        r"""Remove those of `uids` (None: all) that are \Deleted; gives what went."""
 
     async def remove(
         self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids, events: Sequence[Event] = ()
