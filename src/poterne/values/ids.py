@@ -1,7 +1,8 @@
 """Identifiers. Each is an int or str of its own type, so that mypy refuses to mix them."""
 
-from dataclasses import dataclass
 from typing import NewType
+
+import msgspec
 
 AccountId = NewType("AccountId", int)
 MailboxId = NewType("MailboxId", int)
@@ -19,8 +20,7 @@ TraceId = NewType("TraceId", str)
 """One per connection, or per message inside it; in every log line and event."""
 
 
-@dataclass(frozen=True, slots=True)
-class BlobId:
+class BlobId(msgspec.Struct, frozen=True, gc=False):
     """Where a blob's bytes are. Opaque outside `store`; `size` is the length of the bytes as they were given.
 
     `segment` and `offset` locate the record; the record itself says how it is coded and its checksum.
