@@ -1,0 +1,230 @@
+"""Reads a settings file. What it does not know, or what would be dangerous, it refuses, naming file, line, key and remedy.
+
+All problems of a file are reported together, so that an administrator mends them in one go.
+"""
+
+import dataclasses
+import difflib
+import ipaddress
+import re
+import tomllib
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+
+from poterne.config.fields import doc_of
+from poterne.config.locate import Lines
+from poterne.config.settings import Listener, Settings
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in a file. `line` is 0 when the key is missing altogether."""
+
+    path: Path
+    line: int
+    key: str
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        where = f"{self.path}:{self.line}" if self.line else str(self.path)
+        return f"{where}: {self.key}: {self.what}\n    → {self.remedy}"
+
+
+class ConfigError(Exception):
+    """The file can't be used; `problems` says why, each with its remedy."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+@dataclasses.dataclass(slots=True)
+class _Reader:
+    path: Path
+    lines: Lines
+    problems: list[Problem]
+
+    def fail(self, key: tuple[str, ...], what: str, remedy: str) -> None:
+        self.problems.append(Problem(self.path, self.lines.of(key), ".".join(key), what, remedy))
+
+    def table(self, kind: type, raw: object, key: tuple[str, ...]) -> object:
+        """An instance of dataclass `kind` from a TOML table; problems are noted and defaults used in their place."""
+        if not isinstance(raw, dict):
+            self.fail(key, "is not a table", f"write [{'.'.join(key)}] and its settings below")
+            return kind()
+        fields = {f.name: f for f in dataclasses.fields(kind)}
+        hints = typing.get_type_hints(kind)
+        values: dict[str, object] = {}
+        for name, value in raw.items():
+            here = (*key, name)
+            if name not in fields:
+                self.fail(here, "unknown setting", _did_you_mean(name, fields))
+                continue
+            ok, converted = self.value(hints[name], fields[name], value, here)
+            if ok:
+                values[name] = converted
+        return kind(**values)
+
+    def value(
+        self, hint: object, field: "dataclasses.Field[object]", value: object, key: tuple[str, ...]
+    ) -> tuple[bool, object]:
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            return True, self.table(hint, value, key)
+        origin = typing.get_origin(hint)
+        if origin is dict:
+            kind = typing.get_args(hint)[1]
+            if not isinstance(value, dict):
+                self.fail(key, "is not a table", f"write [{'.'.join(key)}.NAME] and its settings below")
+                return False, None
+            return True, {name: self.table(kind, raw, (*key, name)) for name, raw in value.items()}
+        if origin is list:
+            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+                self.fail(key, f"is {_kind(value)}, not a list of strings", 'write for example ["127.0.0.1", "::1"]')
+                return False, None
+            return True, value
+        return self.scalar(hint, field, value, key)
+
+    def scalar(
+        self, hint: object, field: "dataclasses.Field[object]", value: object, key: tuple[str, ...]
+    ) -> tuple[bool, object]:
+        doc = doc_of(field)
+        if type(value) is not hint:
+            self.fail(key, f"is {_kind(value)}, not {_NAMES[hint]}", f"write it as {_NAMES[hint]}; {doc.doc}")
+            return False, None
+        if doc.choices and value not in doc.choices:
+            self.fail(key, f'"{value}" is not possible', "choose one of " + ", ".join(f'"{c}"' for c in doc.choices))
+            return False, None
+        if isinstance(value, int) and not isinstance(value, bool):
+            if doc.minimum is not None and value < doc.minimum:
+                self.fail(key, f"{value} is too small", f"the least is {doc.minimum:g}; {doc.doc}")
+                return False, None
+            if doc.maximum is not None and value > doc.maximum:
+                self.fail(key, f"{value} is too large", f"the most is {doc.maximum:g}; {doc.doc}")
+                return False, None
+        return True, value
+
+
+_NAMES: dict[object, str] = {str: "a string", int: "a whole number", bool: "true or false"}
+_HOSTNAME = re.compile(r"(?=.{4,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    return {
+        str: "a string",
+        int: "a whole number",
+        float: "a number with a point",
+        list: "a list",
+        dict: "a table",
+    }.get(type(value), "of another kind")
+
+
+def _did_you_mean(name: str, known: typing.Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    if close:
+        return f'did you mean "{close[0]}"? Otherwise take the line out'
+    return "take the line out; docs/config.md lists every setting"
+
+
+def load(path: Path) -> Settings:
+    """The settings in a file. Raises ConfigError with every problem found."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            [Problem(path, 0, "file", "does not exist", "make an instance with: poterne setup DOMAIN")]
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            [
+                Problem(
+                    path,
+                    0,
+                    "file",
+                    f"can't be read ({type(error).__name__})",
+                    "check its permissions; it is UTF-8 text",
+                )
+            ]
+        ) from None
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Settings:
+    """The settings in a text; `path` is for messages, and relative paths in it are left as they are."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"line (\d+)", str(error))
+        what = str(error).split(" (at")[0]
+        raise ConfigError(
+            [Problem(path, int(line[1]) if line else 0, "syntax", what, "correct the TOML syntax of this line")]
+        ) from None
+    reader = _Reader(path, Lines(text), [])
+    settings = reader.table(Settings, raw, ())
+    assert isinstance(settings, Settings)  # noqa: S101  (for the type checker: table returns what it was asked for)
+    for key, what, remedy in _dangers(settings):
+        reader.fail(key, what, remedy)
+    if reader.problems:
+        raise ConfigError(sorted(reader.problems, key=lambda p: p.line))
+    return settings
+
+
+def _dangers(settings: Settings) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """What has the right type and is still wrong or unsafe."""
+    if not _HOSTNAME.match(settings.server.hostname):
+        yield (
+            ("server", "hostname"),
+            f'"{settings.server.hostname}" is not a full host name',
+            'write the name in lower case with its domain, for example "mail.example.org"',
+        )
+    taken: dict[tuple[str, int], str] = {}
+    for name, listener in settings.listener.items():
+        key = ("listener", name)
+        yield from _listener_dangers(key, listener)
+        for address in listener.addresses:
+            other = taken.setdefault((address, listener.port), name)
+            if other != name:
+                yield (
+                    (*key, "port"),
+                    f"{address} port {listener.port} is taken by [listener.{other}]",
+                    "choose another port",
+                )
+    for name, certificate in settings.certificate.items():
+        for field in ("chain", "key"):
+            if not getattr(certificate, field):
+                yield ("certificate", name, field), "is missing", "name the PEM file"
+    try:
+        loopback = ipaddress.ip_address(settings.metrics.address).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        yield (
+            ("metrics", "address"),
+            "is not a loopback address",
+            'use "127.0.0.1" or "::1", and let your monitoring read it through a tunnel or an agent on this machine',
+        )
+
+
+def _listener_dangers(key: tuple[str, ...], listener: Listener) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    if not listener.service:
+        yield (*key, "service"), "is missing", 'write service = "mx", "submission", "imap" or "pop3"'
+    if not listener.port:
+        yield (*key, "port"), "is missing", "write the TCP port, for example port = 993"
+    if not listener.addresses:
+        yield (*key, "addresses"), "is empty", "name an address, or take the whole listener out"
+    for address in listener.addresses:
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            yield (
+                (*key, "addresses"),
+                f'"{address}" is not an IP address',
+                'write for example "127.0.0.1", "::1" or "0.0.0.0"',
+            )
+    if listener.service == "mx" and listener.tls == "implicit":
+        yield (*key, "tls"), "other servers do not speak implicit TLS to an MX", 'write tls = "starttls"'
+    if listener.service != "mx" and listener.require_tls:
+        yield (*key, "require_tls"), "is for service mx; the others require TLS always", "take the line out"

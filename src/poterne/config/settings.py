@@ -1,0 +1,260 @@
+"""Every setting of the server. The reference page `docs/config.md` is rendered from this file."""
+
+from dataclasses import dataclass
+
+from poterne.config.fields import made, setting
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """`[server]`: who we are and where our things are."""
+
+    hostname: str = setting(
+        "",
+        "The name this server says of itself (SMTP greeting, Received fields, certificate). Required.",
+        risk="Other servers check that this name resolves to the address they see; a wrong name costs trust.",
+    )
+    data: str = setting(
+        "data",
+        "Folder of the database, the message segments and the local CA; relative to this file.",
+        why="One folder to back up, to move and to protect.",
+    )
+    user: str = setting(
+        "",
+        'System user to become after the ports are bound, when started as root. Empty: "poterne" if it exists.',
+        why="Nothing that reads mail runs as root.",
+        risk="Started as root without such a user, the server refuses to run.",
+    )
+    workers: int = setting(
+        0,
+        "Processes that serve connections; 0 means one per core.",
+        why="One event loop uses one core.",
+        minimum=0,
+        maximum=256,
+    )
+    loop: str = setting(
+        "auto",
+        "Event loop: uvloop where it is installed, else asyncio.",
+        choices=("auto", "uvloop", "asyncio"),
+        why="uvloop takes a third of the memory per idle TLS client and less CPU.",
+    )
+    language: str = setting("en", "Language of texts for people where an account has none.", choices=("en", "fr"))
+    drain_s: int = setting(
+        20,
+        "Seconds that connections get to finish when the server stops or a worker is replaced.",
+        minimum=0,
+        maximum=600,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """`[listener.NAME]`: an address, a port, a service."""
+
+    service: str = setting("", "What is spoken here.", choices=("mx", "submission", "imap", "pop3"))
+    addresses: list[str] = made(
+        lambda: ["127.0.0.1", "::1"],
+        'IP addresses to listen on; "0.0.0.0" and "::" mean every address.',
+        why="A fresh instance answers on loopback only.",
+        risk="Every address more is reachable by more strangers.",
+    )
+    port: int = setting(0, "TCP port.", minimum=1, maximum=65535)
+    tls: str = setting(
+        "starttls",
+        '"implicit": TLS from the first byte. "starttls": upgrade; nothing is authenticated before it.',
+        choices=("starttls", "implicit"),
+        why="There is no cleartext mode: every client is encrypted (RFC 8314).",
+    )
+    require_tls: bool = setting(
+        False,
+        "Service mx only: refuse mail from servers that do not use STARTTLS.",
+        why="Some servers still send without TLS; their mail would be lost.",
+        risk="Mail of such servers is refused (530).",
+    )
+    max_connections: int = setting(
+        2000,
+        "Open connections on this listener, per worker; beyond it new ones are told to try later.",
+        minimum=1,
+        maximum=1_000_000,
+    )
+    max_per_address: int = setting(
+        50,
+        "Open connections from one IPv4 address or one IPv6 /64, per worker.",
+        minimum=1,
+        maximum=1_000_000,
+        why="A household or a small office needs fewer; a flood needs more.",
+    )
+    backlog: int = setting(512, "Connections the kernel keeps waiting while we are busy.", minimum=1, maximum=65535)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """`[certificate.NAME]`: a certificate from files. Without any, the instance's own local CA issues one."""
+
+    chain: str = setting("", "PEM file: the certificate, then its intermediates.")
+    key: str = setting("", "PEM file: the private key, readable by the server's user only.")
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """`[tls]`."""
+
+    minimum_version: str = setting(
+        "1.2",
+        "Oldest TLS version accepted.",
+        choices=("1.2", "1.3"),
+        why="1.0 and 1.1 are broken (RFC 8996); some servers on port 25 still have no 1.3.",
+    )
+    handshake_s: int = setting(20, "Seconds a TLS handshake may take.", minimum=1, maximum=300)
+
+
+@dataclass(frozen=True, slots=True)
+class Smtp:
+    """`[smtp]`: receiving and submission."""
+
+    max_message_bytes: int = setting(
+        52_428_800, "Largest message accepted (RFC 1870 SIZE).", minimum=64 * KIB, maximum=2_000 * MIB
+    )
+    max_recipients: int = setting(
+        1000, "Recipients in one transaction (RFC 5321 §4.5.3.1.8 asks for 100 at least).", minimum=100, maximum=50_000
+    )
+    max_received: int = setting(
+        50, "Received fields beyond which a message is in a loop (RFC 5321 §6.3).", minimum=10, maximum=1000
+    )
+    max_bad_commands: int = setting(10, "Wrong commands after which the connection ends.", minimum=1, maximum=1000)
+    max_unknown_recipients: int = setting(
+        10, "Unknown recipients after which the connection ends, against address harvesting.", minimum=1, maximum=10_000
+    )
+    max_messages: int = setting(1000, "Messages in one connection.", minimum=1, maximum=1_000_000)
+    command_timeout_s: int = setting(
+        300, "Seconds to wait for the next command (RFC 5321 §4.5.3.2.7: 5 minutes).", minimum=10, maximum=3600
+    )
+    data_timeout_s: int = setting(180, "Seconds without any data inside a message.", minimum=10, maximum=3600)
+    min_data_rate: int = setting(
+        500,
+        "Octets per second below which a sender of message data is cut, after a grace of 60 s.",
+        minimum=0,
+        maximum=1_000_000,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Imap:
+    """`[imap]`."""
+
+    max_append_bytes: int = setting(
+        52_428_800, "Largest message a client may APPEND.", minimum=64 * KIB, maximum=2_000 * MIB
+    )
+    login_timeout_s: int = setting(60, "Seconds a client has to sign in.", minimum=10, maximum=600)
+    idle_timeout_s: int = setting(
+        1800,
+        "Seconds without a command before the connection ends (RFC 9051 §5.4: 30 minutes at least).",
+        minimum=1800,
+        maximum=86_400,
+    )
+    max_bad_commands: int = setting(
+        20, "Wrong commands after which the connection ends (3 before sign-in).", minimum=3, maximum=10_000
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Pop3:
+    """`[pop3]`."""
+
+    login_timeout_s: int = setting(60, "Seconds a client has to sign in.", minimum=10, maximum=600)
+    idle_timeout_s: int = setting(
+        600,
+        "Seconds without a command before the connection ends (RFC 1939 §3: 10 minutes at least).",
+        minimum=600,
+        maximum=86_400,
+    )
+    max_bad_commands: int = setting(10, "Wrong commands after which the connection ends.", minimum=3, maximum=10_000)
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """`[sign_in]`: passwords and guessing."""
+
+    hashing_threads: int = setting(
+        2,
+        "Password checks at the same time in one worker; each takes 19 MiB and some 25 ms.",
+        minimum=1,
+        maximum=64,
+        why="Bounds the memory and CPU that guessing can use.",
+    )
+    max_waiting: int = setting(
+        64,
+        'Password checks that may wait for a thread; beyond it the answer is "try again later".',
+        minimum=1,
+        maximum=10_000,
+    )
+    cache_s: int = setting(
+        300,
+        "Seconds a proven password is remembered, in memory and keyed, so that phones that reconnect cost nothing.",
+        minimum=0,
+        maximum=3600,
+        risk="A changed password still ends at once: the cache is bound to the stored verifier.",
+    )
+    free_failures: int = setting(3, "Failures from one address before answers are slowed.", minimum=1, maximum=100)
+    max_delay_s: int = setting(
+        30, "Longest delay of an answer after failures; it doubles with each one.", minimum=1, maximum=300
+    )
+    forget_s: int = setting(900, "Seconds after which an address's failures are forgotten.", minimum=60, maximum=86_400)
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """`[store]`."""
+
+    segment_bytes: int = setting(
+        256 * MIB, "Size at which a message segment is closed and a new one begun.", minimum=MIB, maximum=16_384 * MIB
+    )
+    quota_bytes: int = setting(0, "Quota of new accounts; 0 is none.", minimum=0)
+    grace_s: int = setting(
+        86_400, "Seconds that expunged messages' bytes stay on disk before compaction takes them.", minimum=0
+    )
+    compact_every_s: int = setting(3600, "Seconds between compactions.", minimum=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """`[log]`."""
+
+    level: str = setting("info", "Least level written.", choices=("debug", "info", "warning", "error"))
+    format: str = setting(
+        "auto",
+        "json: one object a line. text: for reading. auto: text on a terminal.",
+        choices=("auto", "json", "text"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """`[metrics]`: Prometheus text at `/metrics`, on loopback only."""
+
+    port: int = setting(0, "TCP port; 0: off.", minimum=0, maximum=65535)
+    address: str = setting(
+        "127.0.0.1",
+        "A loopback address.",
+        risk="Metrics tell strangers who writes how much; other addresses are refused.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole file."""
+
+    server: Server = made(Server, "Who we are.")
+    listener: dict[str, Listener] = made(dict, "Listeners by name.")
+    certificate: dict[str, Certificate] = made(dict, "Certificates by name.")
+    tls: Tls = made(Tls, "TLS.")
+    smtp: Smtp = made(Smtp, "SMTP.")
+    imap: Imap = made(Imap, "IMAP.")
+    pop3: Pop3 = made(Pop3, "POP3.")
+    sign_in: SignIn = made(SignIn, "Passwords.")
+    store: Store = made(Store, "Storage.")
+    log: Log = made(Log, "Logging.")
+    metrics: Metrics = made(Metrics, "Metrics.")
