@@ -1,0 +1,107 @@
+"""What the processes of one server tell each other: datagrams over socket pairs made before they were forked.
+
+A message may be lost (a full buffer, a process just restarted): whoever listens can always find out by asking the store,
+and does so by and by. So the bus never blocks, never retries and never orders anything.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from poterne.values.ids import AccountId, MailboxId, ModSeq
+from poterne.values.mailbox import MailboxChanged
+
+MAX_DATAGRAM = 60_000
+_PER_DATAGRAM = 1_000
+
+
+class MailboxesChanged(msgspec.Struct, frozen=True, tag="m", array_like=True):
+    """Commits of another process: (account, mailbox, modseq) each."""
+
+    changes: tuple[tuple[int, int, int], ...]
+
+
+class SignInFailed(msgspec.Struct, frozen=True, tag="f", array_like=True):
+    """A wrong password was given to another process: the address counts here too."""
+
+    peer: str
+    account: str
+
+
+class CertificatesChanged(msgspec.Struct, frozen=True, tag="c", array_like=True):
+    """New certificate files: new handshakes should use them."""
+
+
+Message = MailboxesChanged | SignInFailed | CertificatesChanged
+
+_decoder = msgspec.msgpack.Decoder(Message)
+_encoder = msgspec.msgpack.Encoder()
+
+
+class Exchange:
+    """All the socket pairs, held by the supervisor: one inbox per process slot, which outlives the process."""
+
+    def __init__(self, slots: int) -> None:
+        pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(slots)]
+        self._inboxes = [pair[0] for pair in pairs]
+        self._outboxes = [pair[1] for pair in pairs]
+        for end in (*self._inboxes, *self._outboxes):
+            end.setblocking(False)
+
+    def end_of(self, slot: int) -> "Bus":
+        """The bus as the process in `slot` sees it; call it in that process."""
+        return Bus(self._inboxes[slot], [box for i, box in enumerate(self._outboxes) if i != slot])
+
+    def close(self) -> None:
+        for end in (*self._inboxes, *self._outboxes):
+            end.close()
+
+
+class Bus:
+    """One process's end. Publishing goes to every other process."""
+
+    def __init__(self, inbox: socket.socket, peers: Sequence[socket.socket]) -> None:
+        self._inbox = inbox
+        self._peers = peers
+        self._heard: Callable[[Message], None] | None = None
+        self.received = 0
+        """Messages heard so far; lets a fallback see that the bus is alive."""
+
+    def listen(self, loop: asyncio.AbstractEventLoop, heard: Callable[[Message], None]) -> None:
+        """Call `heard` for each message. What waited for an earlier process in this slot is heard first."""
+        self._heard = heard
+        loop.add_reader(self._inbox.fileno(), self._ready)
+
+    def stop(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.remove_reader(self._inbox.fileno())
+
+    def _ready(self) -> None:
+        for _ in range(100):  # then let other work of the loop have its turn
+            try:
+                data = self._inbox.recv(MAX_DATAGRAM)
+            except (BlockingIOError, InterruptedError):
+                return
+            self.received += 1
+            with contextlib.suppress(msgspec.DecodeError):  # from another version during an upgrade: not for us
+                message = _decoder.decode(data)
+                if self._heard is not None:
+                    self._heard(message)
+
+    def publish(self, message: Message) -> None:
+        data = _encoder.encode(message)
+        for peer in self._peers:
+            with contextlib.suppress(OSError):  # full: that process is behind and will ask the store
+                peer.send(data)
+
+    def publish_changes(self, changes: Sequence[MailboxChanged]) -> None:
+        for start in range(0, len(changes), _PER_DATAGRAM):
+            page = changes[start : start + _PER_DATAGRAM]
+            self.publish(MailboxesChanged(tuple((c.account_id, c.mailbox_id, c.modseq) for c in page)))
+
+
+def changes_of(message: MailboxesChanged) -> list[MailboxChanged]:
+    """The changes as values."""
+    return [MailboxChanged(AccountId(a), MailboxId(m), ModSeq(s)) for a, m, s in message.changes]
