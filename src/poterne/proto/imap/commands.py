@@ -1,0 +1,345 @@
+"""What a client asks for, one frozen dataclass per command, as `server.ServerCore.next_event` gives them.
+
+Text is decoded: mailbox names are NFC with "/" between levels and INBOX in capitals (also as first level: "INBOX/x");
+a "/" at the end is kept, as CREATE may have one (RFC 9051 §6.3.4). Passwords are `Secret` from the moment they are parsed.
+Each event of the union `Command` must be answered, in the end, by one `responses.Completed`; until then no further event
+comes. Exceptions to that are described with AppendStart, Authenticate and Idle. UID variants have `uid` True.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from poterne.proto.imap.items import (
+    Binary,
+    BodySection,
+    FetchItem,
+    FlagSet,
+    ListReturn,
+    ListSelect,
+    QResync,
+    StatusItem,
+)
+from poterne.proto.imap.responses import Completed
+from poterne.proto.imap.search import SearchKey, SearchReturn
+from poterne.proto.imap.sequence import SequenceSet
+from poterne.values.mailbox import FlagChange, SpecialUse
+from poterne.values.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """What every command has. The core puts the tag before the Completed itself; ESEARCH needs it too."""
+
+    tag: bytes
+
+
+# Any state
+
+
+@dataclass(frozen=True, slots=True)
+class Capability(Tagged):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Noop(Tagged):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Logout(Tagged):
+    """Answer with `Bye`, then Completed; the core is CLOSED after that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Id(Tagged):
+    """RFC 2971; None for NIL. Names in lower case. For the log only: never act on it."""
+
+    params: tuple[tuple[str, str | None], ...] | None
+
+
+# Not authenticated
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls(Tagged):
+    """Answered OK, the core goes for START_TLS; answered NO or BAD, all stays as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate(Tagged):
+    """AUTHENTICATE. `mechanism` in capitals; `initial` None if no initial response was given (RFC 4959), else decoded.
+
+    Answer with `Challenge` to get a SaslResponse or SaslCancelled, or with Completed. After an OK call `authenticated()`.
+    """
+
+    mechanism: str
+    initial: Secret | None
+
+
+@dataclass(frozen=True, slots=True)
+class SaslResponse:
+    """What the client answered to a Challenge, decoded from base64."""
+
+    data: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class SaslCancelled:
+    """The client sent "*": answer Completed BAD (RFC 9051 §6.2.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login(Tagged):
+    user: str
+    password: Secret
+
+
+# Authenticated or selected
+
+
+@dataclass(frozen=True, slots=True)
+class Enable(Tagged):
+    """Names in capitals, unknown ones included. After telling it, call `enabled(names)`."""
+
+    capabilities: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Select(Tagged):
+    """SELECT, or EXAMINE (`read_only`). Whatever the outcome, call `selected(bool)`: a failed SELECT deselects."""
+
+    mailbox: str
+    read_only: bool
+    condstore: bool = False
+    qresync: QResync | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Create(Tagged):
+    """`special_use` from RFC 6154 §3; attributes we do not know are a Bad event."""
+
+    mailbox: str
+    special_use: tuple[SpecialUse, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delete(Tagged):
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rename(Tagged):
+    mailbox: str
+    destination: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe(Tagged):
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe(Tagged):
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class List(Tagged):
+    """LIST with the options of RFC 5258. `extended` False and patterns ("",): the client asks for the delimiter.
+
+    In `patterns` "*" matches anything and "%" anything but "/". `status` is RETURN (STATUS (…)), RFC 5819.
+    """
+
+    reference: str
+    patterns: tuple[str, ...]
+    select: frozenset[ListSelect] = frozenset()
+    returns: frozenset[ListReturn] = frozenset()
+    status: tuple[StatusItem, ...] = ()
+    extended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lsub(Tagged):
+    reference: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace(Tagged):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Status(Tagged):
+    mailbox: str
+    items: tuple[StatusItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AppendStart(Tagged):
+    """A message is announced. Answer `Continue` to have it (as AppendData pieces, then AppendEnd), or Completed to refuse.
+
+    After a refusal no further event of this command comes; what the client sends anyway is thrown away. With MULTIAPPEND
+    (RFC 3502) another AppendStart (`index` 1, 2, …) follows an AppendEnd whose `last` is False; then a later refusal, or a
+    Bad event, is the answer to the whole command and nothing may be kept of it. `size` is exact and within the limits.
+    """
+
+    mailbox: str
+    flags: FlagSet
+    internal_date: datetime | None
+    """With its zone."""
+    size: int
+    binary: bool
+    """Sent as literal8: may hold NUL (RFC 3516). Without it a NUL in the message is yours to refuse."""
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AppendData:
+    """The next octets of the message. Never empty; no larger than what was received at once."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AppendEnd:
+    """The message is complete. `last` True: the command too, answer it; False: nothing to answer yet."""
+
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Idle(Tagged):
+    """RFC 2177. Answer `Continue`, send untagged responses at any time; the Done event asks for the Completed.
+
+    If the client sends anything else a Bad event comes in place of Done; its reply ends the IDLE as well.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The client ended its IDLE: send the Completed."""
+
+
+# Selected
+
+
+@dataclass(frozen=True, slots=True)
+class Check(Tagged):
+    """RFC 3501 §6.4.1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close(Tagged):
+    """Call `selected(False)` before the Completed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unselect(Tagged):
+    """Call `selected(False)` before the Completed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expunge(Tagged):
+    """EXPUNGE, or UID EXPUNGE (RFC 4315) with `uids`."""
+
+    uids: SequenceSet | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Search(Tagged):
+    """`returns` None: no RETURN was given (answer SEARCH, or ESEARCH ALL under IMAP4rev2); RETURN () is {ALL}."""
+
+    uid: bool
+    key: SearchKey
+    returns: frozenset[SearchReturn] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch(Tagged):
+    """Macros are written out; items are without doubles and in the order asked. With `uid`, UID is always in `items`."""
+
+    uid: bool
+    messages: SequenceSet
+    items: tuple[FetchItem, ...]
+    changed_since: int | None = None
+    vanished: bool = False
+
+    @property
+    def sets_seen(self) -> bool:
+        r"""Does fetching these items set \Seen?"""
+        return any(isinstance(item, BodySection | Binary) and not item.peek for item in self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Store(Tagged):
+    uid: bool
+    messages: SequenceSet
+    change: FlagChange
+    flags: FlagSet
+    silent: bool
+    unchanged_since: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Copy(Tagged):
+    uid: bool
+    messages: SequenceSet
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class Move(Tagged):
+    uid: bool
+    messages: SequenceSet
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A command that was refused by the core: unknown, malformed, too large, or not in this state.
+
+    Count it by `code`, then `send(bad.reply)`: it is the right answer (BAD, or NO with a response code). `tag` is None
+    where none could be read. If `in_append` the message being received is to be dropped.
+    """
+
+    tag: bytes | None
+    code: str
+    """A short stable word: "tag", "unknown", "state", "syntax", "line-too-long", "literal-too-big", "charset", …"""
+    reply: Completed
+    in_append: bool = False
+
+
+Command = (
+    Capability
+    | Noop
+    | Logout
+    | Id
+    | StartTls
+    | Authenticate
+    | Login
+    | Enable
+    | Select
+    | Create
+    | Delete
+    | Rename
+    | Subscribe
+    | Unsubscribe
+    | List
+    | Lsub
+    | Namespace
+    | Status
+    | AppendStart
+    | Idle
+    | Check
+    | Close
+    | Unselect
+    | Expunge
+    | Search
+    | Fetch
+    | Store
+    | Copy
+    | Move
+)
+Event = Command | AppendData | AppendEnd | SaslResponse | SaslCancelled | Done | Bad
