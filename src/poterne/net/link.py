@@ -1,0 +1,623 @@
+"""One connection: bytes in with backpressure, bytes out with backpressure, deadlines, and TLS that cannot be injected.
+
+Theory of operation. A `Link` is an `asyncio.Protocol`, never a StreamReader: the streams keep plaintext that was read
+before a TLS handshake and hand it out afterwards as if it had come inside TLS (RFC 3207 §6).
+
+- Reading: chunks collect in a list. Above `READ_HIGH` the transport stops reading, and starts again when `read` took them.
+- Writing: one call for each burst; `write` waits while the transport holds more than `WRITE_HIGH` bytes that the peer has
+  not taken, and gives the peer up after `write_timeout_s` without enough progress.
+- Time: one timer for each connection. Moving a deadline later only changes a number; the timer looks when it fires and
+  goes to sleep again. Idle connections cost no CPU.
+- Pokes: whoever wants the session's attention (mailbox changed, shutdown, a deadline) calls `poke`; `read` returns it.
+- Loss: after a reset or `abort`, `read` gives b"" as at end of file, and `write` raises `LinkError`. Nothing else leaks.
+
+Only one task reads and writes a link (`net.drive`). `poke`, `abort` and `close` may be called from anywhere in the loop.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Flag, auto
+from math import inf
+from typing import TYPE_CHECKING, Final, cast, final
+
+from poterne.net.notice import NO_TRACE
+from poterne.net.tls import ServerSslObject, foreign_alpn
+from poterne.values.ids import TraceId
+
+if TYPE_CHECKING:
+    from typing_extensions import override
+else:  # typing.override exists from Python 3.12
+
+    def override(method: object) -> object:
+        return method
+
+
+READ_HIGH: Final = 128 * 1024
+"""Received and not yet taken bytes at which reading stops; at most one more chunk of the transport comes on top."""
+WRITE_HIGH: Final = 64 * 1024
+"""Written and not yet sent bytes at which `write` waits; it goes on at a quarter of that."""
+WRITE_TIMEOUT_S: Final = 180.0
+"""A peer must take WRITE_HIGH * 3/4 bytes in this time, else it is gone. RFC 5321 §4.5.3.2 asks for 3 minutes a block."""
+CLOSE_TIMEOUT_S: Final = 5.0
+"""How long a closing link waits for unsent bytes and the peer's close_notify before it is aborted."""
+CLOCK_STEP_S: Final = 0.002
+"""A loop may fire a timer this much early (uvloop counts milliseconds); what is due within it is due."""
+LINGER_BYTES: Final = 1024 * 1024
+"""How much a closing link reads and drops, so that our last reply is not lost to a reset."""
+
+
+class Poke(Flag):
+    """Why a session gets attention although the peer sent nothing."""
+
+    CHANGED = auto()
+    """Something the session watches changed (IDLE)."""
+    SHUTDOWN = auto()
+    """The server drains: say goodbye and close."""
+    DEADLINE = auto()
+    """A deadline passed, or the peer sends too slowly: `link.expired` says which."""
+
+
+class LinkError(Exception):
+    """The connection is gone. `code` is a short stable word for the log: "lost", "reset", "write-timeout", "closed"."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class TlsError(Exception):
+    """The TLS handshake did not complete; the link is aborted. Both texts are for the log.
+
+    `code`: "timeout", "closed" (the peer went away), "handshake" (garbage, no common version or suite, an alert),
+    "foreign-alpn" (it asked for another protocol).
+    """
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(f"{code}: {detail}" if detail else code)
+        self.code = code
+        self.detail = detail
+
+
+class InjectionError(Exception):
+    """Plaintext was waiting where a TLS handshake must begin: an attack (RFC 3207 §6). The link is aborted."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFacts:
+    """What was negotiated, in OpenSSL's words: "TLSv1.3", "TLS_AES_256_GCM_SHA384"; `alpn` and `sni` if there were any."""
+
+    version: str
+    cipher: str
+    alpn: str | None
+    sni: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSetup:
+    """How a link becomes encrypted; one object is shared by all links of a listener.
+
+    `context` is asked at each handshake, so that reloaded certificates count at once. `service` decides which ALPN names
+    are foreign; `server_name` is for clients: SNI, and the name that is verified.
+    """
+
+    context: Callable[[], ssl.SSLContext]
+    service: str = ""
+    handshake_timeout_s: float = 30.0
+    server_name: str | None = None
+
+
+@dataclass(slots=True)
+class _Bulk:
+    """Watches the data rate of a phase. Only time in which we waited for the peer counts, never our own work."""
+
+    min_rate_bytes_per_s: float
+    grace_s: float
+    bytes_at_start: int
+    waited_s: float = 0.0
+    waiting_since: float = inf
+
+
+@final
+class Link(asyncio.Protocol):
+    """A connection. Made by `net.listen` and `net.dial`; `service` and `trace` name it in logs."""
+
+    __slots__ = (
+        "_buffered",
+        "_bulk",
+        "_chunks",
+        "_close_by",
+        "_closing",
+        "_deadline_at",
+        "_deadline_why",
+        "_drained",
+        "_eof",
+        "_gone",
+        "_loop",
+        "_lost",
+        "_patience_at",
+        "_patience_s",
+        "_patience_why",
+        "_poke",
+        "_read_paused",
+        "_server_side",
+        "_timer",
+        "_tls",
+        "_transport",
+        "_upgrading",
+        "_waiter",
+        "_write_by",
+        "_write_paused",
+        "bytes_in",
+        "bytes_out",
+        "expired",
+        "local",
+        "opened_at",
+        "peer",
+        "peer_port",
+        "service",
+        "tls_setup",
+        "trace",
+        "write_timeout_s",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        service: str = "",
+        trace: TraceId = NO_TRACE,
+        server_side: bool = True,
+        tls_setup: TlsSetup | None = None,
+        write_timeout_s: float = WRITE_TIMEOUT_S,
+    ) -> None:
+        self._loop = loop
+        self._server_side = server_side
+        self.service = service
+        self.trace = trace
+        self.tls_setup = tls_setup
+        self.write_timeout_s = write_timeout_s
+        self.peer = ""
+        self.peer_port = 0
+        self.local: tuple[str, int] = ("", 0)
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.opened_at = loop.time()
+        self.expired = ""
+        """Which deadline passed: the reason given to `set_patience`, `set_deadline` or `begin_bulk`."""
+        self._transport: asyncio.Transport | None = None
+        self._tls: TlsFacts | None = None
+        self._chunks: list[bytes] = []
+        self._buffered = 0
+        self._read_paused = False
+        self._write_paused = False
+        self._eof = False
+        self._lost = ""
+        self._closing = False
+        self._upgrading = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._gone: asyncio.Future[None] | None = None
+        self._poke: Poke | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._patience_s = inf
+        self._patience_why = ""
+        self._patience_at = inf
+        self._deadline_at = inf
+        self._deadline_why = ""
+        self._write_by = inf
+        self._close_by = inf
+        self._bulk: _Bulk | None = None
+
+    # Facts
+
+    @property
+    def connected(self) -> bool:
+        """The transport is there (for implicit TLS: the handshake is done) and the connection is not lost or closing."""
+        return self._transport is not None and not self._lost and not self._closing
+
+    @property
+    def tls(self) -> TlsFacts | None:
+        """What was negotiated; None in plaintext."""
+        return self._tls
+
+    # Reading
+
+    async def read(self) -> bytes | Poke:
+        """What the peer sent, at least one byte; b"" at end of file or when the connection is gone; or why we were poked.
+
+        A poke comes before bytes, so that a peer that never stops sending cannot hide a shutdown.
+        """
+        while True:
+            if self._poke is not None:
+                poke, self._poke = self._poke, None
+                return poke
+            if self._chunks:
+                return self._take()
+            if self._eof or self._lost or self._closing:
+                return b""
+            waiter = self._waiter = self._loop.create_future()
+            bulk = self._bulk
+            if bulk is not None:
+                self._bulk_waits(bulk)
+            try:
+                await waiter
+            finally:
+                self._waiter = None
+                if bulk is not None:
+                    self._bulk_waited(bulk)
+
+    def _take(self) -> bytes:
+        chunks = self._chunks
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        self._buffered = 0
+        if self._read_paused:
+            self._read_paused = False
+            transport = self._transport
+            if transport is not None and not transport.is_closing():  # uvloop raises on a closing transport
+                transport.resume_reading()
+        return data
+
+    def poke(self, why: Poke) -> None:
+        """Make the current or the next `read` return `why` (together with what else is waiting)."""
+        self._poke = why if self._poke is None else self._poke | why
+        self._wake()
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    # Writing
+
+    async def write(self, chunks: Sequence[bytes]) -> None:
+        """Send the chunks in order, in one call; returns when no more than WRITE_HIGH bytes are unsent.
+
+        Raises LinkError when the connection is gone or the peer takes too little for `write_timeout_s`.
+        """
+        transport = self._transport
+        if transport is None or self._lost or transport.is_closing():
+            raise LinkError(self._lost or "closed")
+        if chunks:
+            # One TLS record and one system call for a burst of small replies; joining is cheaper than either.
+            data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            self.bytes_out += len(data)
+            transport.write(data)
+        if self._write_paused:
+            await self._drain()
+
+    async def _drain(self) -> None:
+        self._write_by = self._loop.time() + self.write_timeout_s
+        self._arm()
+        try:
+            while self._write_paused and not self._lost:
+                drained = self._drained = self._loop.create_future()
+                await drained
+        finally:
+            self._drained = None
+            self._write_by = inf
+        if self._lost:
+            raise LinkError(self._lost)
+
+    # Time
+
+    def set_patience(self, timeout_s: float | None, reason: str) -> None:
+        """From now on the peer may be silent for `timeout_s` after each command was handled; then it is poked DEADLINE.
+
+        Bytes that complete no event buy no time. Our own work does not count. None: no limit.
+        """
+        self._patience_s = inf if timeout_s is None else timeout_s
+        self._patience_why = reason
+        self.restart_patience()
+
+    def restart_patience(self) -> None:
+        """The peer did something useful and it is its turn again. `net.drive` calls this."""
+        if self._patience_s != inf:
+            self._patience_at = self._loop.time() + self._patience_s
+            self._arm()
+        else:
+            self._patience_at = inf
+
+    def set_deadline(self, timeout_s: float | None, reason: str) -> None:
+        """Poke DEADLINE after `timeout_s`, whatever happens until then (for example: authenticated by then). None: never."""
+        self._deadline_at = inf if timeout_s is None else self._loop.time() + timeout_s
+        self._deadline_why = reason
+        self._arm()
+
+    def begin_bulk(self, min_rate_bytes_per_s: float, grace_s: float) -> None:
+        """Until `end_bulk`, poke DEADLINE (`expired` = "too-slow") when the peer sends less than the rate.
+
+        Looked at over periods in which we waited `grace_s` for the peer; time in which we did not read is not held
+        against it.
+        """
+        self._bulk = _Bulk(min_rate_bytes_per_s, grace_s, self.bytes_in)
+
+    def end_bulk(self) -> None:
+        """The phase is over."""
+        self._bulk = None
+
+    def _bulk_waits(self, bulk: _Bulk) -> None:
+        bulk.waiting_since = self._loop.time()
+        self._arm()
+
+    def _bulk_waited(self, bulk: _Bulk) -> None:
+        bulk.waited_s += max(0.0, self._loop.time() - bulk.waiting_since)
+        bulk.waiting_since = inf
+        if bulk.waited_s >= bulk.grace_s - CLOCK_STEP_S:
+            self._judge_rate(bulk)
+
+    def _judge_rate(self, bulk: _Bulk) -> None:
+        """A period is full: too slow, or begin the next period."""
+        if self.bytes_in - bulk.bytes_at_start < bulk.min_rate_bytes_per_s * bulk.waited_s:
+            self._expire("too-slow")
+        bulk.bytes_at_start = self.bytes_in
+        bulk.waited_s = 0.0
+
+    def _expire(self, reason: str) -> None:
+        self.expired = reason
+        self.poke(Poke.DEADLINE)
+
+    def _due(self) -> float:
+        """When the timer has something to look at."""
+        due = min(self._patience_at, self._deadline_at, self._write_by, self._close_by)
+        bulk = self._bulk
+        if bulk is not None and bulk.waiting_since != inf:
+            due = min(due, bulk.waiting_since + bulk.grace_s - bulk.waited_s)
+        return due
+
+    def _arm(self) -> None:
+        due = self._due()
+        if due == inf or self._lost:
+            return
+        timer = self._timer
+        if timer is not None:
+            if timer.when() <= due:
+                return  # it looks earlier than needed, and then sleeps again
+            timer.cancel()
+        self._timer = self._loop.call_at(due, self._look)
+
+    def _look(self) -> None:
+        """The timer fired: something may be due, or only was when the timer was set."""
+        self._timer = None
+        now = self._loop.time() + CLOCK_STEP_S
+        if now >= self._close_by:
+            self.abort("closed")
+            return
+        if now >= self._write_by:
+            self.abort("write-timeout")
+            return
+        if now >= self._deadline_at:
+            self._deadline_at = inf
+            self._expire(self._deadline_why)
+        if now >= self._patience_at:
+            self._patience_at = inf  # restart_patience sets it anew
+            if self._waiter is not None:  # else it is our turn, and the peer is not to blame
+                self._expire(self._patience_why)
+        bulk = self._bulk
+        if bulk is not None and bulk.waiting_since != inf and now >= bulk.waiting_since + bulk.grace_s - bulk.waited_s:
+            self._wake()  # `read` counts the time and judges
+        self._arm()
+
+    # TLS
+
+    async def start_tls(self, pending: Sequence[bytes] = ()) -> None:
+        """Stop reading, write `pending` (the go-ahead), upgrade by `tls_setup`. Returns when the handshake is done.
+
+        Raises InjectionError when bytes came before the handshake, TlsError when it does not complete, LinkError;
+        the link is aborted then. RFC 3207 §4 and §6, RFC 9051 §6.2.1, RFC 2595 §4.
+        """
+        setup = self.tls_setup
+        if setup is None:
+            raise RuntimeError("TLS was started on a link that has no set-up for it")
+        transport = self._transport
+        if transport is None or self._lost or transport.is_closing():
+            raise LinkError(self._lost or "closed")
+        transport.pause_reading()
+        self._refuse_plaintext()
+        await self.write(pending)
+        # No await between this look and start_tls taking over the transport: from there on bytes are TLS or nothing.
+        self._refuse_plaintext()
+        self._upgrading = True
+        try:
+            secured: asyncio.Transport | None = await self._loop.start_tls(
+                transport,
+                self,
+                setup.context(),
+                server_side=self._server_side,
+                server_hostname=setup.server_name,
+                ssl_handshake_timeout=setup.handshake_timeout_s,
+                ssl_shutdown_timeout=CLOSE_TIMEOUT_S,
+            )
+        except (OSError, ssl.CertificateError) as error:
+            self._drop_unsecured(transport)
+            raise tls_failure(error) from None
+        except BaseException:
+            self._drop_unsecured(transport)
+            raise
+        finally:
+            self._upgrading = False
+        # asyncio returns None when the peer went away at the wrong moment.
+        if secured is None or self._lost:
+            self._drop_unsecured(transport)
+            raise TlsError("closed")
+        self._read_paused = False
+        self._attach(secured)
+        self.refuse_foreign_alpn()
+
+    def refuse_foreign_alpn(self) -> None:
+        """After a server's handshake: TlsError("foreign-alpn") if the client was lured here from another protocol."""
+        tls, setup = self._tls, self.tls_setup
+        if tls is not None and setup is not None and self._server_side and foreign_alpn(setup.service, tls.alpn):
+            self.abort("foreign-alpn")
+            raise TlsError("foreign-alpn", tls.alpn or "")
+
+    def _refuse_plaintext(self) -> None:
+        if self._chunks:
+            self.abort("injection")
+            raise InjectionError
+        if self._eof:
+            self.abort("lost")
+            raise LinkError("lost")
+
+    def _drop_unsecured(self, transport: asyncio.Transport) -> None:
+        """The handshake failed. The loop does not always tell the protocol below it, so this is our connection_lost."""
+        transport.abort()
+        self.connection_lost(None)
+
+    # Ending
+
+    def close(self, *, linger: bool = False) -> None:
+        """Send what is written, say goodbye (FIN, close_notify), and be gone after CLOSE_TIMEOUT_S at the latest.
+
+        `linger`: the peer may still be sending; read and drop that for a moment, so that the kernel's reset does not
+        destroy our last reply on its way.
+        """
+        transport = self._transport
+        if self._closing or self._lost:
+            return
+        self._closing = True
+        self._chunks.clear()
+        self._buffered = 0
+        self._patience_at = self._deadline_at = self._write_by = inf
+        self._bulk = None
+        self._wake()
+        if transport is None:
+            self._lost = "closed"
+            return
+        self._close_by = self._loop.time() + CLOSE_TIMEOUT_S
+        self._arm()
+        if linger and self._tls is None and not self._eof and transport.can_write_eof():
+            try:
+                transport.write_eof()
+                if self._read_paused:
+                    self._read_paused = False
+                    transport.resume_reading()
+            except (OSError, RuntimeError):
+                self.abort("lost")
+        else:
+            transport.close()
+
+    def abort(self, code: str = "lost") -> None:
+        """Drop the connection now. A waiting `read` gets b"", a waiting `write` LinkError(code)."""
+        transport = self._transport
+        self._mark_lost(code)
+        if transport is not None:
+            transport.abort()
+
+    async def wait_closed(self) -> None:
+        """Returns when the transport is gone; after `close` or `abort` that takes CLOSE_TIMEOUT_S at most."""
+        if self._transport is None:
+            return
+        if self._gone is None:
+            self._gone = self._loop.create_future()
+        await asyncio.shield(self._gone)
+
+    def _mark_lost(self, code: str) -> None:
+        """No more bytes in or out. The transport may still exist."""
+        if not self._lost:
+            self._lost = code
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._bulk = None
+        self._chunks.clear()
+        self._buffered = 0
+        self._wake()
+        drained = self._drained
+        if drained is not None and not drained.done():
+            drained.set_result(None)
+
+    # asyncio.Protocol
+
+    def _attach(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        transport.set_write_buffer_limits(high=WRITE_HIGH)
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None:
+            self._tls = _facts(cast("ssl.SSLObject", tls))
+        if self._buffered >= READ_HIGH and not self._read_paused:
+            self._read_paused = True
+            transport.pause_reading()
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family in {socket.AF_INET, socket.AF_INET6}:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        peer = transport.get_extra_info("peername")
+        if isinstance(peer, tuple):
+            self.peer, self.peer_port = str(peer[0]), int(peer[1])
+        local = transport.get_extra_info("sockname")
+        if isinstance(local, tuple):
+            self.local = (str(local[0]), int(local[1]))
+        self._attach(cast("asyncio.Transport", transport))
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        size = len(data)
+        self.bytes_in += size
+        if self._closing or self._lost:
+            self._buffered += size
+            if self._buffered > LINGER_BYTES and self._transport is not None:
+                self._transport.abort()
+            return
+        self._chunks.append(data)
+        self._buffered += size
+        if (
+            self._buffered >= READ_HIGH
+            and not self._read_paused
+            and not self._upgrading
+            and self._transport is not None
+        ):
+            self._read_paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    @override
+    def eof_received(self) -> bool:
+        """End of file. In plaintext our side stays open, so that a client that half-closes gets its replies."""
+        self._eof = True
+        self._wake()
+        return self._tls is None and not self._closing and not self._upgrading
+
+    @override
+    def pause_writing(self) -> None:
+        self._write_paused = True
+
+    @override
+    def resume_writing(self) -> None:
+        self._write_paused = False
+        drained = self._drained
+        if drained is not None and not drained.done():
+            drained.set_result(None)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._eof = True
+        # What the peer sent before it closed is still read (a QUIT, the end of a message), unless we gave it up.
+        kept = [] if self._closing or self._lost else self._chunks.copy()
+        self._mark_lost("lost" if exc is None else "reset")
+        self._chunks.extend(kept)
+        self._read_paused = False
+        self._transport = None
+        gone, self._gone = self._gone, None
+        if gone is not None and not gone.done():
+            gone.set_result(None)
+
+
+def tls_failure(error: Exception) -> TlsError:
+    """The TlsError that an exception of the event loop's handshake stands for."""
+    if isinstance(error, ssl.SSLError):
+        return TlsError("handshake", error.reason or "")
+    if isinstance(error, ConnectionAbortedError | TimeoutError):
+        return TlsError("timeout")
+    return TlsError("closed")
+
+
+def _facts(tls: ssl.SSLObject) -> TlsFacts:
+    cipher = tls.cipher()
+    sni = tls.sni if isinstance(tls, ServerSslObject) else tls.server_hostname
+    return TlsFacts(tls.version() or "", cipher[0] if cipher else "", tls.selected_alpn_protocol(), sni)
