@@ -53,7 +53,8 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
     body_start: int
     body_end: int
     lines: int
-    """CRLF-ended lines in the body (plus a last unfinished one), counted for every part that is not a multipart."""
+    """Lines in the body (plus a last unfinished one), counted for every part that is not a multipart. Each LF counts, which in
+    mail that SMTP accepts is each CRLF."""
     params: tuple[tuple[bytes, bytes], ...] = ()
     content_id: bytes | None = None
     description: bytes | None = None
