@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NewType
 
+from poterne.proto.imap import mailbox_name
 from poterne.proto.imap.items import StatusItem
+from poterne.proto.imap.sequence import render_set
+from poterne.proto.imap.strings import nstring, string
 
 Untagged = NewType("Untagged", bytes)
 Code = NewType("Code", bytes)
@@ -62,9 +65,16 @@ class Bye:
 Reply = Untagged | Completed | Greeting | Continue | Challenge | Bye
 
 
-def ok(text: bytes, code: Code | None = None) -> Completed: ...
-def no(text: bytes, code: Code | None = None) -> Completed: ...
-def bad(text: bytes, code: Code | None = None) -> Completed: ...
+def ok(text: bytes, code: Code | None = None) -> Completed:
+    return Completed(Condition.OK, text, code)
+
+
+def no(text: bytes, code: Code | None = None) -> Completed:
+    return Completed(Condition.NO, text, code)
+
+
+def bad(text: bytes, code: Code | None = None) -> Completed:
+    return Completed(Condition.BAD, text, code)
 
 
 # Response codes (RFC 9051 §7.1, RFC 5530, RFC 4315, RFC 7162)
@@ -101,50 +111,102 @@ UNKNOWN_CTE = Code(b"UNKNOWN-CTE")
 USEATTR = Code(b"USEATTR")
 
 
-def code_capability(names: Iterable[bytes]) -> Code: ...
-def code_badcharset(charsets: Iterable[bytes]) -> Code: ...
+def code_capability(names: Iterable[bytes]) -> Code:
+    return Code(b"CAPABILITY " + b" ".join(names))
+
+
+def code_badcharset(charsets: Iterable[bytes]) -> Code:
+    return Code(b"BADCHARSET (" + b" ".join(charsets) + b")")
+
+
 def code_permanentflags(flags: bytes) -> Code:
     """`flags` with its parentheses, from `fetch.flag_list`."""
+    return Code(b"PERMANENTFLAGS " + flags)
 
 
-def code_uidnext(uid: int) -> Code: ...
-def code_uidvalidity(value: int) -> Code: ...
-def code_unseen(number: int) -> Code: ...
-def code_highestmodseq(modseq: int) -> Code: ...
+def code_uidnext(uid: int) -> Code:
+    return Code(b"UIDNEXT %d" % uid)
+
+
+def code_uidvalidity(value: int) -> Code:
+    return Code(b"UIDVALIDITY %d" % value)
+
+
+def code_unseen(number: int) -> Code:
+    return Code(b"UNSEEN %d" % number)
+
+
+def code_highestmodseq(modseq: int) -> Code:
+    return Code(b"HIGHESTMODSEQ %d" % modseq)
+
+
 def code_modified(numbers: Iterable[int]) -> Code:
     """UIDs or sequence numbers, ascending, as the command had them (RFC 7162 §3.1.3)."""
+    return Code(b"MODIFIED " + render_set(numbers))
 
 
-def code_appenduid(uid_validity: int, uids: Iterable[int]) -> Code: ...
+def code_appenduid(uid_validity: int, uids: Iterable[int]) -> Code:
+    return Code(b"APPENDUID %d %b" % (uid_validity, render_set(uids)))
+
+
 def code_copyuid(uid_validity: int, source: Sequence[int], destination: Sequence[int]) -> Code:
     """Pairwise and ascending both, as `values.mailbox.Copied`."""
+    return Code(b"COPYUID %d %b %b" % (uid_validity, render_set(source), render_set(destination)))
 
 
-def code_mailboxid(mailbox_id: bytes) -> Code: ...
+def code_mailboxid(mailbox_id: bytes) -> Code:
+    """RFC 8474 §4.1."""
+    return Code(b"MAILBOXID (" + mailbox_id + b")")
 
 
 # Untagged responses
 
 
+def condition_line(label: bytes, condition: bytes, text: bytes, code: Code | None) -> bytes:
+    """`label condition [code] text`, whole; `label` is a tag or b"*"."""
+    if code is None:
+        return b"%b %b %b\r\n" % (label, condition, text)
+    return b"%b %b [%b] %b\r\n" % (label, condition, code, text)
+
+
 def status_line(condition: Condition, text: bytes, code: Code | None = None) -> Untagged:
     """`* OK [code] text`."""
+    return Untagged(condition_line(b"*", condition.value, text, code))
 
 
-def capability(names: Iterable[bytes]) -> Untagged: ...
-def enabled(names: Iterable[bytes]) -> Untagged: ...
+def capability(names: Iterable[bytes]) -> Untagged:
+    return Untagged(b"* CAPABILITY " + b" ".join(names) + b"\r\n")
+
+
+def enabled(names: Iterable[bytes]) -> Untagged:
+    return Untagged(b" ".join((b"* ENABLED", *names)) + b"\r\n")
+
+
 def flags(flag_list: bytes) -> Untagged:
     """`* FLAGS (…)`; `flag_list` with its parentheses."""
+    return Untagged(b"* FLAGS " + flag_list + b"\r\n")
 
 
-def exists(count: int) -> Untagged: ...
-def recent(count: int) -> Untagged: ...
-def expunge(number: int) -> Untagged: ...
+def exists(count: int) -> Untagged:
+    return Untagged(b"* %d EXISTS\r\n" % count)
+
+
+def recent(count: int) -> Untagged:
+    return Untagged(b"* %d RECENT\r\n" % count)
+
+
+def expunge(number: int) -> Untagged:
+    return Untagged(b"* %d EXPUNGE\r\n" % number)
+
+
 def expunges(numbers: Iterable[int]) -> Untagged:
     """One line each, in the order given: numbers shift with each one, so give them descending or already shifted."""
+    return Untagged(b"".join([b"* %d EXPUNGE\r\n" % number for number in numbers]))
 
 
 def vanished(uids: Iterable[int], *, earlier: bool = False) -> Untagged:
     """RFC 7162 §3.2.10. `uids` ascending, at least one."""
+    return Untagged((b"* VANISHED (EARLIER) %b\r\n" if earlier else b"* VANISHED %b\r\n") % render_set(uids))
 
 
 def list_mailbox(
@@ -160,19 +222,38 @@ def list_mailbox(
 
     `child_info` are the selection options of CHILDINFO; `old_name` is RFC 9051's OLDNAME; `word` b"LSUB" for LSUB.
     """
+    extended = []
+    info = b" ".join([b'"%b"' % option for option in child_info])
+    if info:
+        extended.append(b'"CHILDINFO" (%b)' % info)
+    if old_name is not None:
+        extended.append(b'"OLDNAME" (%b)' % mailbox_name.render(old_name, utf8=utf8))
+    tail = b" (%b)\r\n" % b" ".join(extended) if extended else b"\r\n"
+    return Untagged(b'* %b (%b) "/" %b%b' % (word, b" ".join(attributes), mailbox_name.render(name, utf8=utf8), tail))
 
 
 def list_delimiter(word: bytes = b"LIST") -> Untagged:
     """The answer to LIST "" ""."""
+    return Untagged(b'* %b (\\Noselect) "/" ""\r\n' % word)
 
 
 def namespace() -> Untagged:
-    """Personal mailboxes without prefix, "/" as delimiter, no others."""
+    """Personal mailboxes without prefix, "/" as delimiter, no others (RFC 9051 §6.3.10)."""
+    return Untagged(b'* NAMESPACE (("" "/")) NIL NIL\r\n')
 
 
-def status(name: str, values: Mapping[StatusItem, int], *, utf8: bool) -> Untagged: ...
+def status(name: str, values: Mapping[StatusItem, int], *, utf8: bool) -> Untagged:
+    pairs = b" ".join([b"%b %d" % (item.value, value) for item, value in values.items()])
+    return Untagged(b"* STATUS %b (%b)\r\n" % (mailbox_name.render(name, utf8=utf8), pairs))
+
+
 def search(numbers: Iterable[int], modseq: int | None = None) -> Untagged:
-    """RFC 3501 §7.2.5, with the highest modseq of RFC 7162 §3.1.5 if the search had MODSEQ."""
+    """RFC 3501 §7.2.5, with the highest modseq of RFC 7162 §3.1.5 if the search had MODSEQ and found something."""
+    found = " ".join(map(str, numbers)).encode("ascii")
+    if not found:
+        return Untagged(b"* SEARCH\r\n")
+    tail = b"\r\n" if modseq is None else b" (MODSEQ %d)\r\n" % modseq
+    return Untagged(b"* SEARCH " + found + tail)
 
 
 def esearch(
@@ -185,11 +266,34 @@ def esearch(
     count: int | None = None,
     modseq: int | None = None,
 ) -> Untagged:
-    """RFC 4731 §3.2: MIN, MAX, ALL, COUNT as far as given; MIN, MAX and ALL are left out when nothing was found."""
+    """RFC 4731 §3.2: MIN, MAX, ALL, COUNT as far as given; ALL is left out when nothing was found.
+
+    The tag is sent as a quoted string, as all examples of the RFCs do; its grammar has nothing that needs an escape.
+    """
+    line = [b'* ESEARCH (TAG "%b")' % tag]
+    if uid:
+        line.append(b" UID")
+    if lowest is not None:
+        line.append(b" MIN %d" % lowest)
+    if highest is not None:
+        line.append(b" MAX %d" % highest)
+    if everything:
+        line.append(b" ALL " + render_set(everything))
+    if count is not None:
+        line.append(b" COUNT %d" % count)
+    if modseq is not None:
+        line.append(b" MODSEQ %d" % modseq)
+    line.append(b"\r\n")
+    return Untagged(b"".join(line))
 
 
 def server_id(params: Sequence[tuple[bytes, bytes | None]] | None) -> Untagged:
     """`* ID (…)`, RFC 2971; None gives NIL."""
+    if not params:
+        return Untagged(b"* ID NIL\r\n")
+    pairs = b" ".join([b"%b %b" % (string(name), nstring(value)) for name, value in params])
+    return Untagged(b"* ID (%b)\r\n" % pairs)
 
 
-def bye(text: bytes, code: Code | None = None) -> Untagged: ...
+def bye(text: bytes, code: Code | None = None) -> Untagged:
+    return Untagged(condition_line(b"*", b"BYE", text, code))
