@@ -1,0 +1,119 @@
+"""What commands share: finding the settings, opening the store, failing with a text, printing tables or JSON."""
+
+import asyncio
+import getpass
+import json
+import os
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import click
+
+from poterne.admin.people import Acting, AdminError
+from poterne.config.load import ConfigError, load
+from poterne.config.settings import Settings
+from poterne.observe import TraceIds
+from poterne.store.errors import StoreError
+from poterne.store.interface import Store
+from poterne.values.ids import TraceId
+
+T = TypeVar("T")
+PLACES = (Path("poterne.toml"), Path("/etc/poterne/poterne.toml"))
+
+
+def fail(text: str) -> NoReturn:
+    """End with status 1 and a text on standard error."""
+    click.secho(f"poterne: {text}", fg="red", err=True)
+    raise click.exceptions.Exit(1)
+
+
+def config_path(ctx: click.Context) -> Path:
+    """The settings file that was named, or the first that is there."""
+    named = ctx.find_root().obj
+    if isinstance(named, Path):
+        return named
+    for place in PLACES:
+        if place.exists():
+            return place
+    fail("there is no settings file here: name it with -c FILE, or make an instance with `poterne setup DOMAIN`")
+
+
+def settings(ctx: click.Context) -> tuple[Path, Settings]:
+    """The settings file and what it says; all its problems are printed when it can't be used."""
+    path = config_path(ctx)
+    try:
+        return path, load(path)
+    except ConfigError as error:
+        click.secho(str(error), fg="red", err=True)
+        raise click.exceptions.Exit(78) from None
+
+
+def data_folder(path: Path, values: Settings) -> Path:
+    return (path.parent / values.server.data).resolve()
+
+
+def acting() -> Acting:
+    """Who types this, and when."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = str(os.getuid())
+    return Acting(f"cli:{name}", int(time.time()), TraceId(TraceIds().next()))
+
+
+def with_store(ctx: click.Context, work: Callable[[Store], Awaitable[T]]) -> T:
+    """Do something with the store of the instance; errors become texts."""
+    path, values = settings(ctx)
+    return run_with_store(data_folder(path, values), values, work)
+
+
+def run_with_store(folder: Path, values: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
+    """The same with settings at hand."""
+    from poterne.app.stores import open_instance_store
+
+    async def run() -> T:
+        store = open_instance_store(folder, values)
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    _same_user(folder)
+    try:
+        return asyncio.run(run())
+    except AdminError as error:
+        fail(str(error))
+    except StoreError as error:
+        fail(f"the store says: {error}")
+
+
+def _same_user(folder: Path) -> None:
+    """As root, become the owner of the data: files made as root would lock the server out."""
+    if os.geteuid() != 0 or not folder.exists():
+        return
+    owner = folder.stat()
+    if owner.st_uid:
+        os.setgroups([owner.st_gid])
+        os.setresgid(owner.st_gid, owner.st_gid, owner.st_gid)
+        os.setresuid(owner.st_uid, owner.st_uid, owner.st_uid)
+
+
+def show(rows: Sequence[dict[str, object]], *, as_json: bool, empty: str) -> None:
+    """A table for people, or a JSON list for programs."""
+    if as_json:
+        click.echo(json.dumps(list(rows), ensure_ascii=False, indent=2))
+        return
+    if not rows:
+        click.echo(empty)
+        return
+    columns = list(rows[0])
+    texts = [[str(row[c]) for c in columns] for row in rows]
+    widths = [max(len(c), *(len(t[i]) for t in texts)) for i, c in enumerate(columns)]
+    click.secho("  ".join(c.upper().ljust(w) for c, w in zip(columns, widths, strict=True)).rstrip(), bold=True)
+    for text in texts:
+        click.echo("  ".join(t.ljust(w) for t, w in zip(text, widths, strict=True)).rstrip())
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")

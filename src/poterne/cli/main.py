@@ -1,0 +1,58 @@
+"""`poterne`: the entry point. Sub-commands are imported when they are called, so that `--help` is quick."""
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+from poterne import __version__
+
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "lab": ("lab", "A whole mail world on this machine, to try everything."),
+    "setup": ("setup", "Make a new instance: settings, keys, first domain."),
+    "serve": ("serve", "Run the server."),
+    "check": ("check", "Are the settings sound, and what would they expose?"),
+    "domain": ("domain", "Domains whose mail is delivered here."),
+    "account": ("account", "People and roles with a mailbox."),
+    "alias": ("alias", "Addresses whose mail goes to accounts."),
+    "store": ("store", "Integrity of what is stored."),
+    "backup": ("backup", "Copy an instance while it runs."),
+    "restore": ("restore", "Make an instance's data from a backup."),
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and summary; imports one when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"poterne.cli.{COMMANDS[cmd_name][0]}")
+        command = module.command
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="poterne")
+@click.option(
+    "-c", "--config", "config", type=click.Path(path_type=Path, dir_okay=False), envvar="POTERNE_CONFIG", metavar="FILE",
+    help="Settings file; else $POTERNE_CONFIG, ./poterne.toml, or /etc/poterne/poterne.toml.",
+)  # fmt: skip
+@click.pass_context
+def cli(ctx: click.Context, config: Path | None) -> None:
+    """Poterne: the mail server that can be opened to the Internet without fear."""
+    ctx.obj = config
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    cli.main(args=list(arguments) if arguments is not None else None, prog_name="poterne")
