@@ -1,0 +1,160 @@
+"""Plays the scenarios: servers are started once per group, rounds alternate between them (A B A B), all is stopped at the end."""
+
+import asyncio
+import contextlib
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from pathlib import Path
+from typing import TypeVar
+
+import uvloop
+
+from bench import accounting
+from bench.certificate import client_context
+from bench.scenarios import ACCOUNTS
+from bench.scenarios.base import Group, Sample, Scale, Scenario, Stage
+from bench.sut import Factory, SystemUnderTest
+from bench.wire import Disconnected, Refused
+
+_T = TypeVar("_T")
+Results = dict[str, dict[str, list[Sample]]]
+"""Scenario → server → samples in the order of the rounds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    scenarios: Sequence[Scenario]
+    factories: Sequence[Factory]
+    rounds: int
+    scale: Scale
+    scratch: Path | None = None
+    keep: bool = False
+    profile: str | None = None  # a command with {pid} and {name}, run beside each measurement for each process
+
+
+@dataclass(slots=True)
+class Outcome:
+    results: Results = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+
+def say(text: str) -> None:
+    """Progress, apart from the results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def scratch_folder(parent: Path | None, *, keep: bool) -> Iterator[Path]:
+    """A new folder on a real disk that other users can enter; removed at the end."""
+    made = Path(tempfile.mkdtemp(prefix="poterne-bench-", dir=parent or "/var/tmp"))  # noqa: S108 - /tmp may be memory
+    made.chmod(0o755)
+    try:
+        yield made
+    finally:
+        if keep:
+            say(f"kept: {made}")
+        else:
+            shutil.rmtree(made, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def started(sut: SystemUnderTest, folder: Path, scale: Scale) -> Iterator[Stage]:
+    """A running server; stopped when the block ends, however it ends."""
+    folder.mkdir(parents=True)
+    try:
+        endpoints = sut.start(folder, ACCOUNTS)
+        yield Stage(name=sut.name, endpoints=endpoints, root=sut.root, scale=scale, tls=client_context())
+    finally:
+        sut.stop()
+
+
+def _in_loop(work: Coroutine[object, object, _T], limit_s: float) -> _T:
+    async def limited() -> _T:
+        async with asyncio.timeout(limit_s):
+            return await work
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(limited())
+
+
+@contextlib.contextmanager
+def _profiled(plan: Plan, stage: Stage, scenario: Scenario) -> Iterator[None]:
+    running: list[subprocess.Popen[bytes]] = []
+    if plan.profile is not None:
+        for process in accounting.descendants(stage.root):
+            command = plan.profile.format(pid=process.pid, name=f"{scenario.name}-{stage.name}")
+            running.append(subprocess.Popen(shlex.split(command)))  # noqa: S603 - the command is the caller's own
+    try:
+        yield
+    finally:
+        for each in running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                each.wait(timeout=60)
+            each.kill()
+
+
+def _attempt(outcome: Outcome, what: str, work: Callable[[], _T]) -> _T | None:
+    """The result, or None and a line in the failures. A failing server must not end the run of the others."""
+    try:
+        return work()
+    except (Refused, Disconnected, OSError, TimeoutError, ExceptionGroup) as error:
+        reason = repr(error.exceptions[0]) if isinstance(error, ExceptionGroup) else repr(error)
+        outcome.failures.append(f"{what}: {reason}")
+        say(f"  {what} failed: {reason}")
+        return None
+
+
+def _measure(plan: Plan, stage: Stage, scenario: Scenario, number: int, outcome: Outcome) -> None:
+    current = replace(stage, round=number)
+
+    def work() -> Sample:
+        with _profiled(plan, current, scenario):
+            return _in_loop(scenario.measure(current), plan.scale.limit_s)
+
+    sample = _attempt(outcome, f"{scenario.name} on {stage.name}, round {number + 1}", work)
+    if sample is not None:
+        outcome.results.setdefault(scenario.name, {}).setdefault(stage.name, []).append(sample)
+        say(f"  {stage.name}, round {number + 1}: {sample.get('cpu_ms', sample.get('p50_ms', 0.0)):.3f} ms")
+
+
+def _run_group(plan: Plan, group: Group, scenarios: Sequence[Scenario], folder: Path, outcome: Outcome) -> None:
+    with contextlib.ExitStack() as stack:
+        stages: list[Stage] = []
+        for factory in plan.factories:
+            sut = factory()
+            say(f"[{group.name}] start {sut.name}")
+            stage = stack.enter_context(started(sut, folder / group.name / sut.name, plan.scale))
+            if group.prepare is not None:
+                prepare = group.prepare(stage)
+                ready = _attempt(outcome, f"preparing {group.name} on {sut.name}", lambda: [_in_loop(prepare, 600)])  # noqa: B023
+                if ready is None:
+                    continue
+            stages.append(stage)
+        for scenario in scenarios:
+            say(f"[{group.name}] {scenario.name}")
+            for number in range(plan.rounds):
+                for stage in stages:
+                    _measure(plan, stage, scenario, number, outcome)
+
+
+def run(plan: Plan, report: Callable[[Scenario, dict[str, list[Sample]]], None]) -> Outcome:
+    """Everything in the plan; `report` is called for each scenario when its group is done. Raises `Unavailable`."""
+    outcome = Outcome()
+    with scratch_folder(plan.scratch, keep=plan.keep) as folder:
+        for group, members in groupby(plan.scenarios, key=lambda scenario: scenario.group):
+            scenarios = list(members)
+            try:
+                _run_group(plan, group, scenarios, folder, outcome)
+            finally:
+                for scenario in scenarios:
+                    if scenario.name in outcome.results:
+                        report(scenario, outcome.results[scenario.name])
+            if not plan.keep:
+                shutil.rmtree(folder / group.name, ignore_errors=True)
+    return outcome

@@ -1,0 +1,26 @@
+"""All scenarios, in the order in which they run."""
+
+from bench.scenarios import append, inbound, large, live, mailbox, pop3
+from bench.scenarios.base import Scenario
+
+SCENARIOS: tuple[Scenario, ...] = (
+    *inbound.SCENARIOS,
+    *append.SCENARIOS,
+    *mailbox.SCENARIOS,
+    *pop3.SCENARIOS,
+    *live.SCENARIOS,
+    *large.SCENARIOS,
+)
+
+ACCOUNTS: tuple[str, ...] = (
+    *inbound.RECIPIENTS,
+    *append.USERS,
+    mailbox.USER,
+    pop3.USER,
+    *live.USERS,
+    *live.NOTICE_USERS,
+    *live.IDLE_USERS,
+    large.SENT_TO,
+    large.READ_FROM,
+)
+"""Every account that some scenario uses; a server is started with all of them."""

@@ -1,0 +1,167 @@
+"""What a scenario is, and how one is measured.
+
+A *group* is a set of scenarios that share one started server and its preparation (a filled mailbox). A *scenario* plays one
+kind of traffic to one server and returns a `Sample`: named figures of one round. The runner does the alternating.
+Names of figures carry their unit: `cpu_ms` is CPU of the server's process tree per operation, `per_s` operations per second of
+wall time, `p50_ms` and `p99_ms` wall time of one operation as its client sees it, `generator_ms` the generator's own CPU
+per operation (if it comes near the machine's share, the rate is the generator's, not the server's).
+"""
+
+import asyncio
+import ssl
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from bench import accounting
+from bench.sut import Endpoints
+
+Sample = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much work: set by the command line. Counts are bounded by these, times by `limit_s`."""
+
+    quick: bool = False
+    mailbox_messages: int = 10_000
+    mean_bytes: int = 41_000
+    connections: int = 2_000
+    limit_s: float = 300.0
+
+    def pick(self, full: int, quick: int) -> int:
+        return quick if self.quick else full
+
+
+@dataclass(slots=True)
+class Stage:
+    """One started server, as a scenario sees it."""
+
+    name: str
+    endpoints: Endpoints
+    root: int
+    scale: Scale
+    tls: ssl.SSLContext
+    round: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    name: str
+    prepare: Callable[[Stage], Awaitable[None]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    name: str
+    group: Group
+    summary: str
+    measure: Callable[[Stage], Awaitable[Sample]]
+
+
+@dataclass(slots=True)
+class Watch:
+    """Adds up CPU and wall time of the measured parts of a scenario."""
+
+    root: int
+    server_s: float = 0.0
+    wall_s: float = 0.0
+    generator_s: float = 0.0
+    latencies_s: list[float] = field(default_factory=list)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """What happens inside is measured."""
+        server, generator, wall = accounting.tree_cpu_s(self.root), time.process_time(), time.perf_counter()
+        yield
+        self.wall_s += time.perf_counter() - wall
+        self.generator_s += time.process_time() - generator
+        self.server_s += accounting.tree_cpu_s(self.root) - server
+
+    async def timed(self, operation: Awaitable[object]) -> None:
+        """Await one operation and note how long it took."""
+        started = time.perf_counter()
+        await operation
+        self.latencies_s.append(time.perf_counter() - started)
+
+    def sample(self, operations: int) -> Sample:
+        """The figures per operation; percentiles if single operations were timed."""
+        figures = {
+            "cpu_ms": self.server_s / operations * 1000,
+            "per_s": operations / self.wall_s,
+            "generator_ms": self.generator_s / operations * 1000,
+        }
+        if self.latencies_s:
+            figures |= percentiles_ms(self.latencies_s)
+        return figures
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The nearest-rank percentile: a value that was measured, not one between two."""
+    ordered = sorted(values)
+    rank = max(1, -(-len(ordered) * int(share * 100) // 100))
+    return ordered[rank - 1]
+
+
+def percentiles_ms(latencies_s: Sequence[float]) -> Sample:
+    return {"p50_ms": percentile(latencies_s, 0.5) * 1000, "p99_ms": percentile(latencies_s, 0.99) * 1000}
+
+
+async def repeat(
+    watch: Watch, operation: Callable[[], Awaitable[object]], *, at_least: int, at_most: int, for_s: float
+) -> int:
+    """Run an operation again and again: at least so often, then until the time is over; how often it ran."""
+    done = 0
+    with watch.running():
+        ends = time.perf_counter() + for_s
+        while done < at_least or (done < at_most and time.perf_counter() < ends):
+            await watch.timed(operation())
+            done += 1
+    return done
+
+
+async def in_parallel(workers: int, work: Callable[[int], Awaitable[None]]) -> None:
+    """Run `work(number)` for each worker; the first error ends all."""
+    async with asyncio.TaskGroup() as group:
+        for number in range(workers):
+            group.create_task(_run(work, number))
+
+
+async def _run(work: Callable[[int], Awaitable[None]], number: int) -> None:
+    await work(number)
+
+
+class PssSampler:
+    """The highest memory of a tree between `start` and `stop`, looked at every few milliseconds from a thread."""
+
+    _EVERY_S = 0.02
+
+    def __init__(self, root: int) -> None:
+        self._root = root
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.before_kib = accounting.tree_pss_kib(root)
+        self.peak_kib = self.before_kib
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(self._EVERY_S):
+            self.peak_kib = max(self.peak_kib, accounting.tree_pss_kib(self._root))
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> float:
+        """Peak above the start, in MiB."""
+        self._stopped.set()
+        self._thread.join()
+        return (self.peak_kib - self.before_kib) / 1024
+
+
+def memory_mib(stage: Stage) -> float:
+    return accounting.tree_pss_kib(stage.root) / 1024
+
+
+def accounts(prefix: str, count: int) -> list[str]:
+    return [f"{prefix}{number:02d}" for number in range(count)]

@@ -1,0 +1,191 @@
+"""One large mixed mailbox over IMAP inside TLS: what a client reads, changes, searches and moves.
+
+Every command is run once before it is measured, so that caches of both sides are warm; answers are counted, not believed.
+"""
+
+import random
+import re
+from collections.abc import Awaitable, Callable
+
+from bench.corpus import BODY_NEEDLE, SUBJECT_NEEDLE, mixed_corpus
+from bench.imap import ImapClient
+from bench.scenarios.base import Group, Sample, Scenario, Stage, Watch, memory_mib, repeat
+from bench.wire import Refused
+
+USER = "big"
+_FILL_BATCH = 32
+_RANGE = 1000  # of COPY and MOVE
+_SINGLE_STORES = 400
+_SELECTS = 300
+_NUMBERS = re.compile(rb"\* SEARCH([ 0-9]*)\r\n")
+
+
+async def fill(client: ImapClient, mailbox: bytes, count: int, *, mean_bytes: int, seed: int = 1) -> None:
+    """Append the mixed corpus."""
+    batch: list[bytes] = []
+    for message in mixed_corpus(count, seed=seed, mean_bytes=mean_bytes):
+        batch.append(message)
+        if len(batch) == _FILL_BATCH:
+            await client.append_batch(mailbox, batch)
+            batch.clear()
+    await client.append_batch(mailbox, batch)
+
+
+async def _prepare(stage: Stage) -> None:
+    client = await ImapClient.open(stage.endpoints.imaps, stage.tls, USER)
+    await fill(client, b"INBOX", stage.scale.mailbox_messages, mean_bytes=stage.scale.mean_bytes)
+    await client.logout()
+
+
+GROUP = Group("mailbox", _prepare)
+
+
+async def _opened(stage: Stage) -> ImapClient:
+    client = await ImapClient.open(stage.endpoints.imaps, stage.tls, USER)
+    found = await client.select()
+    if found != stage.scale.mailbox_messages:
+        raise Refused(f"{found} messages instead of {stage.scale.mailbox_messages}")
+    return client
+
+
+async def _measured(stage: Stage, client: ImapClient, watch: Watch, operations: int) -> Sample:
+    memory = memory_mib(stage)
+    await client.logout()
+    return watch.sample(operations) | {"pss_mib": memory}
+
+
+def _whole(name: str, items: bytes, what: str, at_least_bytes: int) -> Scenario:
+    """FETCH of one item over all messages."""
+
+    async def measure(stage: Stage) -> Sample:
+        client = await _opened(stage)
+        count = stage.scale.mailbox_messages
+
+        async def fetch() -> None:
+            seen = await client.skim(b"FETCH 1:* (" + items + b")")
+            if seen.matches != count or seen.size_bytes < count * at_least_bytes:
+                raise Refused(f"{seen.matches} answers, {seen.size_bytes} bytes")
+
+        await fetch()
+        watch = Watch(stage.root)
+        done = await repeat(watch, fetch, at_least=2, at_most=100, for_s=stage.scale.pick(3, 1))
+        return await _measured(stage, client, watch, done)
+
+    return Scenario(name, GROUP, f"FETCH 1:* {what}; CPU per command over the whole mailbox", measure)
+
+
+def _store_all(name: str, silent: bool) -> Scenario:
+    suffix = b".SILENT" if silent else b""
+
+    async def measure(stage: Stage) -> Sample:
+        client = await _opened(stage)
+        signs = [b"+", b"-"]
+        expected = 0 if silent else stage.scale.mailbox_messages
+
+        async def store() -> None:
+            sign = signs[0]
+            signs.reverse()
+            seen = await client.skim(b"STORE 1:* " + sign + b"FLAGS" + suffix + b" (\\Flagged)")
+            if seen.matches < expected:
+                raise Refused(f"{seen.matches} answers")
+
+        await store()
+        await store()
+        watch = Watch(stage.root)
+        done = await repeat(watch, store, at_least=4, at_most=200, for_s=stage.scale.pick(3, 1))
+        if done % 2:
+            await store()
+        return await _measured(stage, client, watch, done)
+
+    text = "STORE 1:* ±FLAGS" + (".SILENT" if silent else "")
+    return Scenario(name, GROUP, f"{text} (\\Flagged); CPU per command over the whole mailbox", measure)
+
+
+async def _store_one(stage: Stage) -> Sample:
+    client = await _opened(stage)
+    numbers = random.Random(stage.round + 1).choices(range(1, stage.scale.mailbox_messages + 1), k=_SINGLE_STORES)
+    commands = iter([b"STORE %d %bFLAGS (\\Answered)" % (n, b"+" if i % 2 else b"-") for i, n in enumerate(numbers)])
+    watch = Watch(stage.root)
+    done = await repeat(watch, lambda: client.ask(next(commands)), at_least=20, at_most=_SINGLE_STORES, for_s=5)
+    return await _measured(stage, client, watch, done)
+
+
+def _search(name: str, key: bytes, needle: str, every: int, offset: int) -> Scenario:
+    async def measure(stage: Stage) -> Sample:
+        client = await _opened(stage)
+        expected = len(range(offset, stage.scale.mailbox_messages, every))
+
+        async def search() -> None:
+            answer = await client.ask(b"SEARCH " + key + b" " + needle.encode("ascii"))
+            found = _NUMBERS.search(answer)
+            if found is None or len(found.group(1).split()) != expected:
+                raise Refused(answer[:200].decode("ascii", "replace"))
+
+        if not stage.scale.quick:
+            await search()
+        watch = Watch(stage.root)
+        done = await repeat(watch, search, at_least=1, at_most=100, for_s=stage.scale.pick(3, 1))
+        return await _measured(stage, client, watch, done)
+
+    return Scenario(name, GROUP, f"SEARCH {key.decode()} in the whole mailbox; CPU per command", measure)
+
+
+async def _select(stage: Stage) -> Sample:
+    client = await _opened(stage)
+    watch = Watch(stage.root)
+    done = await repeat(watch, client.select, at_least=20, at_most=_SELECTS, for_s=5)
+    return await _measured(stage, client, watch, done)
+
+
+async def _copy(stage: Stage) -> Sample:
+    client = await _opened(stage)
+    target = b"copies-%d" % stage.round
+    await client.ask(b"CREATE " + target)
+    copied = min(_RANGE, stage.scale.mailbox_messages)
+    watch = Watch(stage.root)
+    done = await repeat(watch, lambda: client.ask(b"COPY 1:%d %b" % (copied, target)), at_least=3, at_most=10, for_s=3)
+    if await client.count(target) != done * copied:
+        raise Refused("COPY lost messages")
+    await client.ask(b"DELETE " + target)
+    return await _measured(stage, client, watch, done)
+
+
+async def _move(stage: Stage) -> Sample:
+    client = await _opened(stage)
+    target = b"moved-%d" % stage.round
+    await client.ask(b"CREATE " + target)
+    moved = min(_RANGE, stage.scale.mailbox_messages)
+    watch = Watch(stage.root)
+    pairs = stage.scale.pick(4, 2)
+    for _ in range(pairs):
+        with watch.running():
+            await watch.timed(client.ask(b"MOVE 1:%d %b" % (moved, target)))
+        if await client.select(target) != moved:
+            raise Refused("MOVE lost messages")
+        with watch.running():
+            await watch.timed(client.ask(b"MOVE 1:%d INBOX" % moved))
+        await client.select()
+    await client.ask(b"DELETE " + target)
+    return await _measured(stage, client, watch, pairs * 2)
+
+
+def _plain(name: str, summary: str, measure: Callable[[Stage], Awaitable[Sample]]) -> Scenario:
+    return Scenario(name, GROUP, summary, measure)
+
+
+SCENARIOS = (
+    _whole("fetch-flags", b"FLAGS", "FLAGS", 10),
+    _whole("fetch-envelope", b"ENVELOPE", "ENVELOPE", 100),
+    _whole("fetch-bodystructure", b"BODYSTRUCTURE", "BODYSTRUCTURE", 50),
+    _whole("fetch-header", b"BODY.PEEK[HEADER]", "BODY.PEEK[HEADER]", 500),
+    _whole("fetch-body", b"BODY.PEEK[]", "BODY.PEEK[]", 1000),
+    _store_all("store-all", silent=False),
+    _store_all("store-all-silent", silent=True),
+    _plain("store-one", "STORE n ±FLAGS (\\Answered), one message each; CPU per command", _store_one),
+    _search("search-subject", b"SUBJECT", SUBJECT_NEEDLE, 100, 3),
+    _search("search-body", b"BODY", BODY_NEEDLE, 500, 7),
+    _plain("select", "SELECT of the same mailbox again; CPU per command", _select),
+    _plain("copy-1000", "COPY 1:1000; CPU per command", _copy),
+    # Last: it changes the order of the mailbox.
+    _plain("move-1000", "MOVE 1:1000; CPU per command", _move),
+)

@@ -1,0 +1,112 @@
+"""What the runner needs of a server: start, where it listens, which processes it is, stop."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+HOST = "127.0.0.1"
+DOMAIN = "bench.test"
+PASSWORD = "correct-horse-battery-staple-7"  # noqa: S105 - of throw-away accounts on loopback
+_START_LIMIT_S = 30.0
+_STOP_LIMIT_S = 15.0
+
+
+class Unavailable(Exception):
+    """This server cannot run here; the text says what is missing and how to get it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Loopback ports: SMTP without TLS but with STARTTLS offered, IMAP and POP3 inside TLS."""
+
+    smtp: int
+    imaps: int
+    pop3s: int
+
+
+class SystemUnderTest(Protocol):
+    """One server, made new in an empty folder each time it is started."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def root(self) -> int:
+        """Pid of the process under which the whole server lives; the process itself is not counted."""
+        ...
+
+    def start(self, folder: Path, accounts: Sequence[str]) -> Endpoints:
+        """Listen on loopback with these accounts (at `DOMAIN`, with `PASSWORD`). Raises `Unavailable`."""
+        ...
+
+    def stop(self) -> None:
+        """End every process. May be called at any time, also twice."""
+        ...
+
+
+Factory = Callable[[], SystemUnderTest]
+
+
+def free_ports(count: int) -> list[int]:
+    """Loopback ports that nobody listens on now, all different."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind((HOST, 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+class Tree:
+    """The processes of one server below one launcher (`reaper.py`)."""
+
+    __slots__ = ("_log", "_process")
+
+    def __init__(self, commands: Sequence[Sequence[str]], folder: Path) -> None:
+        self._log = folder / "console.log"
+        environment = dict(os.environ, PYTHONPATH=str(Path(__file__).resolve().parent.parent))
+        arguments = [str(self._log), str(os.getpid()), json.dumps([list(command) for command in commands])]
+        self._process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "bench.reaper", *arguments], stdin=subprocess.DEVNULL, cwd=folder, env=environment
+        )
+
+    @property
+    def root(self) -> int:
+        return self._process.pid
+
+    def wait_for(self, ports: Sequence[int]) -> None:
+        """Return when all ports accept connections. Raises `Unavailable` if the server ends or takes too long."""
+        deadline = time.monotonic() + _START_LIMIT_S
+        for port in ports:
+            while not _accepts(port):
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    self.stop()
+                    raise Unavailable(f"does not listen on port {port}; it said:\n{self._console()}")
+                time.sleep(0.02)
+
+    def stop(self) -> None:
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(_STOP_LIMIT_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def _console(self) -> str:
+        return self._log.read_text(encoding="utf-8", errors="replace")[-2000:] if self._log.exists() else ""
+
+
+def _accepts(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((HOST, port)) == 0

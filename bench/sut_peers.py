@@ -1,0 +1,71 @@
+"""Postfix + Dovecot as one system under test: mail in over Postfix, read through Dovecot."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.certificate import make_certificate
+from bench.peers import dovecot, postfix
+from bench.sut import DOMAIN, Endpoints, Tree, Unavailable, free_ports
+
+_INSTALL = "apt-get install --no-install-recommends postfix dovecot-imapd dovecot-pop3d dovecot-lmtpd openssl"
+
+
+class PostfixDovecot:
+    """`storage` is maildir, mdbox or sdbox; `model` is tuned, default (Debian's process model) or hibernate."""
+
+    def __init__(self, storage: str, model: str = "tuned") -> None:
+        self._storage = storage
+        self._model = model
+        self._tree: Tree | None = None
+
+    def fresh(self) -> "PostfixDovecot":
+        """Another one of the same kind, not started."""
+        return PostfixDovecot(self._storage, self._model)
+
+    @property
+    def name(self) -> str:
+        suffix = "" if self._model == "tuned" else f"-{self._model}"
+        return f"postfix-dovecot-{self._storage}{suffix}"
+
+    @property
+    def root(self) -> int:
+        assert self._tree is not None, "not started"
+        return self._tree.root
+
+    def start(self, folder: Path, accounts: Sequence[str]) -> Endpoints:
+        _check_available()
+        smtp, imaps, pop3s = free_ports(3)
+        certificate = make_certificate(folder, f"mx.{DOMAIN}")
+        socket_path = folder / "lmtp"
+        commands = [
+            dovecot.write_dovecot(
+                dovecot.DovecotPlan(
+                    folder=folder / "dovecot",
+                    certificate=certificate,
+                    imaps=imaps,
+                    pop3s=pop3s,
+                    lmtp_socket=socket_path,
+                    storage=self._storage,
+                    default_model=self._model == "default",
+                    hibernate_s=3 if self._model == "hibernate" else 0,
+                ),
+                accounts,
+            ),
+            postfix.write_postfix(postfix.PostfixPlan(folder / "postfix", certificate, smtp, socket_path), accounts),
+        ]
+        self._tree = Tree(commands, folder)
+        self._tree.wait_for((smtp, imaps, pop3s))
+        return Endpoints(smtp=smtp, imaps=imaps, pop3s=pop3s)
+
+    def stop(self) -> None:
+        if self._tree is not None:
+            self._tree.stop()
+
+
+def _check_available() -> None:
+    missing = [str(binary) for binary in (postfix.BINARY, dovecot.BINARY) if not binary.exists()]
+    if missing:
+        raise Unavailable(f"{', '.join(missing)} not installed; on Debian: {_INSTALL}")
+    if os.geteuid() != 0:
+        raise Unavailable("Postfix and Dovecot change users at start, so this comparison needs root (a container will do)")
