@@ -1,0 +1,219 @@
+"""Reading ranges of blobs, each byte covered by a checksum that was verified.
+
+Small records are read whole: one call to the system. Of framed ones the header, the table and the frames that the range
+touches are read. Descriptors are kept open, at most `max_open`; one that is dropped while a thread reads from it is
+closed when that thread lets go of it, so that its number cannot come to mean another file under the reader's hands.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Final
+from zlib import crc32
+
+from poterne.store.blobs.files import Files, unavailable
+from poterne.store.blobs.folder import SegmentFolder
+from poterne.store.blobs.format import (
+    ENTRY_BYTES,
+    RECORD_HEADER_BYTES,
+    SMALL_BYTES,
+    FormatError,
+    Kind,
+    Record,
+    parse_record,
+    parse_table,
+)
+from poterne.store.blobs.zstd import expand
+from poterne.store.errors import UnavailableError
+from poterne.values.ids import BlobId
+
+_INLINE_BYTES: Final = 65_536
+
+
+class OpenSegment:
+    """A descriptor that is closed with the last reference to it."""
+
+    __slots__ = ("fd", "files", "number", "salt", "used")
+
+    def __init__(self, files: Files, fd: int, number: int, salt: int) -> None:
+        self.files = files
+        self.fd = fd
+        self.number = number
+        self.salt = salt
+        self.used = True
+
+    def __del__(self) -> None:
+        with contextlib.suppress(OSError):
+            self.files.close(self.fd)
+
+
+class SegmentReader:
+    """Safe to use from several threads at once."""
+
+    def __init__(
+        self, folder: SegmentFolder, *, max_open: int = 128, pending: Callable[[BlobId], bytes | None] | None = None
+    ) -> None:
+        self._folder: Final = folder
+        self._files: Final = folder.files
+        self._max_open: Final = max_open
+        self._pending: Final = pending
+        self._open: dict[int, OpenSegment] = {}
+
+    def read(self, blob: BlobId, start: int = 0, end: int | None = None) -> bytes:
+        """Bytes [start, end) of the blob, clipped to it. Raises UnavailableError if they are damaged or not there."""
+        stop = blob.size if end is None or end > blob.size else end
+        start = max(start, 0)
+        if self._pending is not None:
+            early = self._pending(blob)
+            if early is not None:
+                return early[start:stop]
+        segment = self._open.get(blob.segment) or self._open_segment(blob.segment)
+        segment.used = True
+        try:
+            if blob.size <= SMALL_BYTES:
+                whole = read_small(segment, blob)
+                return whole[start:stop] if start > 0 or stop < blob.size else whole
+            return read_frames(segment, read_layout(segment, blob), start, stop) if start < stop else b""
+        except FormatError as error:
+            raise UnavailableError(f"segment {blob.segment}, record {blob.offset}: {error}") from error
+        except OSError as error:
+            raise unavailable(f"segment {blob.segment}, record {blob.offset}", error) from error
+
+    async def stream(
+        self, blob: BlobId, start: int = 0, end: int | None = None, chunk: int = 262_144
+    ) -> AsyncIterator[bytes]:
+        """Bytes [start, end) in pieces of about `chunk`; never holds two. Goes to a thread only for what is not in memory."""
+        stop = blob.size if end is None or end > blob.size else end
+        at = max(start, 0)
+        if stop - at <= _INLINE_BYTES or blob.size <= SMALL_BYTES:
+            if at < stop:
+                yield self.read(blob, at, stop)
+            return
+        loop = asyncio.get_running_loop()
+        while at < stop:
+            upto = min(stop, (at // chunk + 1) * chunk)
+            if self._in_memory(blob, at, upto):
+                piece = self.read(blob, at, upto)
+            else:
+                piece = await loop.run_in_executor(None, partial(self.read, blob, at, upto))
+            yield piece
+            at = upto
+
+    def forget(self, number: int) -> None:
+        """Close the segment, so that its space is given back if it was removed."""
+        self._open.pop(number, None)
+
+    def close(self) -> None:
+        self._open.clear()
+
+    def segment(self, number: int) -> OpenSegment:
+        """Raises UnavailableError if it is not there or not ours."""
+        return self._open.get(number) or self._open_segment(number)
+
+    def _in_memory(self, blob: BlobId, start: int, end: int) -> bool:
+        """A guess, cheap: is the last byte of the range cached? (Compressed records are shorter; then it may be wrong.)"""
+        segment = self._open.get(blob.segment)
+        if segment is None:
+            return False
+        at = blob.offset + RECORD_HEADER_BYTES
+        return all(self._files.pread_cached(segment.fd, 1, at + where) for where in (start, end - 1))
+
+    def _open_segment(self, number: int) -> OpenSegment:
+        try:
+            fd = self._files.open(self._folder.segment_path(number), os.O_RDONLY)
+        except OSError as error:
+            raise unavailable(f"segment {number}", error) from error
+        segment = OpenSegment(self._files, fd, number, 0)
+        segment.salt = self._folder.read_header(fd, number).salt
+        self._make_room()
+        self._open[number] = segment
+        return segment
+
+    def _make_room(self) -> None:
+        """Second chance: whoever was used since the last look stays."""
+        while len(self._open) >= self._max_open:
+            for number, segment in list(self._open.items()):
+                if not segment.used:
+                    self._open.pop(number, None)
+                    break
+                segment.used = False
+
+
+def read_small(segment: OpenSegment, blob: BlobId) -> bytes:
+    """A whole record of at most SMALL_BYTES of mail; a compressed one is shorter, so one read has it all."""
+    data = segment.files.pread(segment.fd, RECORD_HEADER_BYTES + blob.size + ENTRY_BYTES, blob.offset)
+    record = parse_record(data, segment.salt, blob.offset)
+    _check_named(record, blob)
+    if record.frame_log2:
+        return read_frames(segment, _with_table(segment, record), 0, blob.size)
+    payload = data[RECORD_HEADER_BYTES : RECORD_HEADER_BYTES + record.stored]
+    if len(payload) != record.stored or crc32(payload) != record.checksum:
+        raise FormatError("checksum does not match")
+    return payload if record.kind is Kind.RAW else expand(payload, record.raw)
+
+
+class Layout:
+    """A framed record and its verified table."""
+
+    __slots__ = ("entries", "record")
+
+    def __init__(self, record: Record, entries: list[tuple[int, int]]) -> None:
+        self.record = record
+        self.entries = entries
+
+
+def read_layout(segment: OpenSegment, blob: BlobId) -> Layout:
+    header = segment.files.pread(segment.fd, RECORD_HEADER_BYTES, blob.offset)
+    record = parse_record(header, segment.salt, blob.offset)
+    _check_named(record, blob)
+    return _with_table(segment, record)
+
+
+def _with_table(segment: OpenSegment, record: Record) -> Layout:
+    if not record.frame_log2:
+        return Layout(record, [(record.stored, record.checksum)])
+    return Layout(record, parse_table(_exactly(segment, record.frames * ENTRY_BYTES, record.table_at), record))
+
+
+def read_frames(segment: OpenSegment, layout: Layout, start: int, end: int) -> bytes:
+    """Bytes [start, end) of the record: the frames that hold them, each verified. Raises FormatError, OSError."""
+    record, entries = layout.record, layout.entries
+    log2 = record.frame_log2 or record.raw.bit_length()
+    first, last = start >> log2, (end - 1) >> log2
+    wanted = entries[first : last + 1]
+    at = record.data_at + sum(stored for stored, _ in entries[:first])
+    data = memoryview(_exactly(segment, sum(stored for stored, _ in wanted), at))
+    frames: list[bytes | memoryview] = []
+    here = 0
+    for number, (stored, checksum) in enumerate(wanted, first):
+        frame = data[here : here + stored]
+        here += stored
+        if crc32(frame) != checksum:
+            raise FormatError(f"checksum of frame {number} does not match")
+        length = min(1 << log2, record.raw - (number << log2))
+        if record.kind is Kind.ZSTD:
+            frames.append(expand(bytes(frame), length))
+        elif stored != length:
+            raise FormatError("frame table does not fit the record")
+        else:
+            frames.append(frame)
+    skip = start - (first << log2)
+    if record.kind is Kind.RAW:
+        return bytes(data[skip : skip + end - start])
+    return b"".join(frames)[skip : skip + end - start]
+
+
+def _check_named(record: Record, blob: BlobId) -> None:
+    if record.kind not in (Kind.RAW, Kind.ZSTD):
+        raise FormatError("no blob is here")
+    if record.raw != blob.size:
+        raise FormatError(f"holds {record.raw} bytes, not {blob.size}")
+
+
+def _exactly(segment: OpenSegment, size: int, offset: int) -> bytes:
+    data = segment.files.pread(segment.fd, size, offset)
+    if len(data) != size:
+        raise FormatError("record cut short")
+    return data
