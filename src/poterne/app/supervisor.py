@@ -72,11 +72,14 @@ class _Slot:
 
 
 class Supervisor:
-    """Runs a server until it is told to stop. `main` is what a child runs: `app.children.main`."""
+    """Runs a server until it is told to stop. `load_main` imports what a child runs: `app.children.main`.
 
-    def __init__(self, path: Path, main: Callable[[Child], int]) -> None:
+    It is called once the environment is set, and before any fork, so that the children share the memory of the code.
+    """
+
+    def __init__(self, path: Path, load_main: Callable[[], Callable[[Child], int]]) -> None:
         self._path = path
-        self._main = main
+        self._load_main = load_main
         self._sockets: dict[Address, socket.socket] = {}
         self._slots: dict[int, _Slot] = {}
         self._stopping: float | None = None
@@ -122,6 +125,7 @@ class Supervisor:
         self._data = data
         self._lock = self._take_lock(data)
         self._metrics_folder()
+        self._main = self._load_main()
         self._slots = {slot: _Slot() for slot in range(self._worker_count(settings) + 1)}
         self._exchange = Exchange(len(self._slots))
         self._life_read, self._life_write = os.pipe()

@@ -1,0 +1,12 @@
+"""Opening an instance's store, for every process and for the command line."""
+
+from pathlib import Path
+
+from poterne.config.settings import Settings
+from poterne.store.interface import Store
+from poterne.store.sqlite.engine import open_store
+
+
+def open_instance_store(data: Path, settings: Settings) -> Store:
+    """The store in an instance's data folder, created or migrated where needed. Raises StoreError."""
+    return open_store(data, segment_bytes=settings.store.segment_bytes, grace_s=settings.store.grace_s)

@@ -1,0 +1,177 @@
+"""A worker: accepts connections on the inherited sockets and serves them, until it is told to end."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from poterne.app import certificates
+from poterne.app.bus import CertificatesChanged, MailboxesChanged, Message, SignInFailed, changes_of
+from poterne.app.context import Child
+from poterne.app.lifetime import Lifetime
+from poterne.app.metrics import Metrics
+from poterne.app.protocols import Parts, serving
+from poterne.app.stores import open_instance_store
+from poterne.net.limits import Gate, Limits
+from poterne.net.link import TlsSetup
+from poterne.net.listen import Listener
+from poterne.net.notice import Kind, Notice
+from poterne.net.tls import CertificateError, Certificates
+from poterne.observe import TraceIds, logger
+from poterne.session.authenticate import Authenticator, Failure
+from poterne.session.notify import Subscriptions
+from poterne.values.ids import TraceId
+from poterne.values.mailbox import MailboxChanged
+
+POLL_S: Final = 2.0
+"""How often we look whether something was committed that neither we nor the bus told of."""
+MISSED_S: Final = 30.0
+"""While the bus is busy, a lost message among many is made up for after this time."""
+
+_REFUSALS: Final = {
+    "mx": b"421 4.7.0 Too many connections, try again later\r\n",
+    "submission": b"421 4.7.0 Too many connections, try again later\r\n",
+    "imap": b"* BYE Too many connections, try again later\r\n",
+    "pop3": b"-ERR [SYS/TEMP] Too many connections, try again later\r\n",
+}
+
+
+async def work(child: Child) -> int:
+    """Serve until the end; 0."""
+    worker = _Worker(child)
+    return await worker.run()
+
+
+class _Worker:
+    def __init__(self, child: Child) -> None:
+        self._child = child
+        self._settings = child.settings
+        self._log = logger()
+        self._metrics = Metrics()
+        self._lifetime = Lifetime(child, self._reload_certificates)
+        self._traces = TraceIds()
+        self._certificates = Certificates(
+            certificates.files(child.config, child.data, self._settings), set(child.sockets) or {"none"}
+        )
+        self._store = open_instance_store(child.data, self._settings)
+        self._subscriptions = Subscriptions()
+        self._authenticator = Authenticator(
+            self._store,
+            self._settings.sign_in,
+            on_failure=self._sign_in_failed,
+            on_success=lambda _: self._metrics.sign_in("ok"),
+        )
+        self._known = 0
+        """Commits that we made or heard of since the last poll."""
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        self._store.listen(self._committed)
+        self._child.bus.listen(loop, self._hear)
+        await self._authenticator.start()
+        parts = Parts(
+            settings=self._settings,
+            store=self._store,
+            authenticator=self._authenticator,
+            notifier=self._subscriptions,
+            metrics=self._metrics,
+            log=self._log,
+            observe=self._observe,
+            new_trace=self._new_trace,
+            clock=time.time,
+            draining=lambda: self._lifetime.ending,
+        )
+        listeners = [self._listener(name, parts) for name in self._child.sockets]
+        for listener in listeners:
+            listener.start()
+        self._lifetime.ready()
+        poll = asyncio.create_task(self._poll(listeners))
+        await self._lifetime.end()
+        poll.cancel()
+        cut = sum(await asyncio.gather(*(listener.drain(self._settings.server.drain_s) for listener in listeners)))
+        self._log.info("worker.drained", cut=cut)
+        self._child.bus.stop(loop)
+        self._authenticator.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(10):
+                await self._store.close()
+        return 0
+
+    def _new_trace(self) -> TraceId:
+        return TraceId(self._traces.next())
+
+    def _listener(self, name: str, parts: Parts) -> Listener:
+        settings = self._settings.listener[name]
+        certs = self._certificates
+        return Listener(
+            settings.service,
+            self._child.sockets[name],
+            serving(settings, parts),
+            gate=Gate(Limits(settings.max_connections, settings.max_per_address)),
+            observe=self._observe,
+            tls=TlsSetup(lambda: certs.context(name), settings.service, float(self._settings.tls.handshake_s)),
+            implicit_tls=settings.tls == "implicit",
+            refusal=_REFUSALS[settings.service],
+            new_trace=self._new_trace,
+        )
+
+    # -- what others do ------------------------------------------------------------------------------------------------
+
+    def _committed(self, changes: Sequence[MailboxChanged]) -> None:
+        self._known += 1
+        self._subscriptions.heard(changes)
+        self._child.bus.publish_changes(changes)
+
+    def _hear(self, message: Message) -> None:
+        match message:
+            case MailboxesChanged():
+                self._known += 1
+                self._subscriptions.heard(changes_of(message))
+            case SignInFailed():
+                self._authenticator.heard(Failure(message.peer, message.account))
+            case CertificatesChanged():
+                self._reload_certificates()
+
+    def _sign_in_failed(self, failure: Failure) -> None:
+        self._metrics.sign_in("failed")
+        self._child.bus.publish(SignInFailed(failure.origin, failure.address))
+
+    async def _poll(self, listeners: Sequence[Listener]) -> None:
+        """The fallback for lost bus messages and for commands that write to the store themselves."""
+        missed_at = time.monotonic()
+        while await self._lifetime.sleep(POLL_S):
+            for listener in listeners:
+                self._metrics.open_connections(listener.service, listener.connections)
+            known, self._known = self._known, 0
+            quiet = time.monotonic() - missed_at >= MISSED_S
+            if self._store.poll() and len(self._subscriptions) and (quiet or not known):
+                missed_at = time.monotonic()
+                self._subscriptions.wake_all()
+
+    def _reload_certificates(self) -> None:
+        try:
+            self._certificates.reload()
+        except CertificateError as error:
+            self._log.error("certificates.refused", problem=str(error), kept="the certificates in use")
+        else:
+            self._log.info("certificates.reloaded")
+
+    def _observe(self, notice: Notice) -> None:
+        self._metrics.notice(notice)
+        fields = {"service": notice.service, "peer": notice.peer, "trace": notice.trace, "detail": notice.detail}
+        match notice.kind:
+            case Kind.CLOSED:
+                self._log.debug(
+                    "connection.closed",
+                    **fields,
+                    bytes_in=notice.bytes_in,
+                    bytes_out=notice.bytes_out,
+                    lasted_s=round(notice.lasted_s, 3),
+                )
+            case Kind.BUG:
+                self._log.error("bug", **fields, exc_info=notice.error)
+            case Kind.INJECTION | Kind.FOREIGN_ALPN:
+                self._log.warning(f"security.{notice.kind.value}", **fields)
+            case _:
+                self._log.info(f"connection.{notice.kind.value}", **fields)

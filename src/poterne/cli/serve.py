@@ -1,0 +1,27 @@
+"""`poterne serve`."""
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+
+from poterne.cli.common import config_path
+
+if TYPE_CHECKING:
+    from poterne.app.context import Child
+
+
+@click.command("serve")
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """Run the server in the foreground until SIGTERM. SIGHUP reads settings and certificates again."""
+    from poterne.app.supervisor import Supervisor
+
+    sys.exit(Supervisor(config_path(ctx).resolve(), _child_main).run())
+
+
+def _child_main() -> "Callable[[Child], int]":
+    from poterne.app.children import main
+
+    return main
