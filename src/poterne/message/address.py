@@ -1,9 +1,9 @@
 """Address lists for display: From, To, Cc … as RFC 9051 §7.5.2 address structures.
 
 Theory of operation. Most addresses are `local@domain` or `Name <local@domain>` without comments, quotes inside names or routes:
-one compiled expression takes them, one match each. At the first address it cannot take, the rest of the value goes to the
-tokens of RFC 5322 §3.4 with the obsolete forms of §4.4 (routes, empty list elements, white space around dots). Both work from
-left to right and never return to what they consumed, so time is linear in the value whatever it holds.
+one compiled expression takes them, one match each. An address it cannot take is read by the tokens of RFC 5322 §3.4 with the
+obsolete forms of §4.4 (routes, empty list elements, white space around dots). Both work from left to right and never return to
+what they consumed, so time is linear in the value whatever it holds; and the number of tokens is bounded.
 
 Tolerant: every value gives something, an address without a domain has an empty host. **No identity decision may use this**: who
 the author is must be decided by a strict reading that refuses what is ambiguous.
@@ -16,6 +16,10 @@ from poterne.values.mime import MailAddress
 
 MAX_ADDRESSES: Final = 4096
 """Addresses (with group marks) kept of one field."""
+MAX_TOKENS: Final = 16384
+"""Tokens read of one field, besides simple addresses."""
+_MAX_COMMENT_EDGES: Final = 64
+"""Parentheses of one comment."""
 _MAX_ROUTE: Final = 1024
 """A longer source route is none."""
 
@@ -47,15 +51,18 @@ _SIMPLE: Final = re.compile(
 def parse_addresses(value: bytes, max_addresses: int = MAX_ADDRESSES) -> AddressList:
     """The addresses of an unfolded address-list value, at most `max_addresses`. Always returns, in linear time."""
     found: list[MailAddress] = []
-    at = 0
-    end = len(value)
+    at = _take_simple(value, 0, found, max_addresses)
+    if at >= len(value):
+        return AddressList(tuple(found), complete=True)
+    if len(found) >= max_addresses:
+        return AddressList(tuple(found), complete=False)
+    return _Reader(value, at, found, max_addresses).read()
+
+
+def _take_simple(value: bytes, at: int, found: list[MailAddress], max_addresses: int) -> int:
+    """Appends the simple addresses that stand at `at`; where the first one begins that is not simple, or does not fit."""
     match = _SIMPLE.match
-    while at < end:
-        simple = match(value, at)
-        if simple is None:
-            return _Reader(value, at, found, max_addresses).read()
-        if len(found) >= max_addresses:
-            return AddressList(tuple(found), complete=False)
+    while len(found) < max_addresses and (simple := match(value, at)) is not None:
         quoted, bare, local, domain, only_local, only_domain = simple.groups()
         if only_local is not None:
             found.append(MailAddress(None, None, only_local, only_domain))
@@ -63,7 +70,7 @@ def parse_addresses(value: bytes, max_addresses: int = MAX_ADDRESSES) -> Address
             name = quoted if quoted is not None else b" ".join(bare.split()) if bare else None
             found.append(MailAddress(name, None, local, domain))
         at = simple.end()
-    return AddressList(tuple(found), complete=True)
+    return at
 
 
 _TOKEN: Final = re.compile(
@@ -89,6 +96,7 @@ class _Reader:
         "_comment",
         "_domain",
         "_found",
+        "_fresh",
         "_glue",
         "_group",
         "_max",
@@ -103,6 +111,7 @@ class _Reader:
         self._found = found
         self._max = max_addresses
         self._group = False
+        self._fresh = False
         self._reset()
 
     def _reset(self) -> None:
@@ -115,7 +124,13 @@ class _Reader:
 
     def read(self) -> AddressList:
         value, match = self._value, _TOKEN.match
-        while token := match(value, self._pos):
+        for _ in range(MAX_TOKENS):
+            if self._fresh:  # behind a comma
+                self._fresh = False
+                self._pos = _take_simple(value, self._pos, self._found, self._max)
+            token = match(value, self._pos)
+            if token is None:
+                break
             if len(self._found) >= self._max:
                 return AddressList(tuple(self._found), complete=False)
             self._pos = token.end()
@@ -134,7 +149,7 @@ class _Reader:
         self._finish()
         if self._group:
             self._found.append(MailAddress(None, None, None, None))
-        return AddressList(tuple(self._found), complete=True)
+        return AddressList(tuple(self._found), complete=self._pos >= len(value))
 
     def _word(self, word: bytes) -> None:
         if self._domain is not None:
@@ -154,6 +169,7 @@ class _Reader:
             self._at()
         elif char == b",":
             self._finish()
+            self._fresh = True
         elif char == b"<":
             if self._angle is None:
                 self._angle = self._phrase()
@@ -198,12 +214,14 @@ class _Reader:
         return b" ".join([b"".join(run) for run in self._words])
 
     def _skip_comment(self) -> None:
-        """Past a comment, which nests; an open one ends with the value. The last top-level text may serve as a name."""
+        """Past a comment, which nests; an open or absurd one ends with the value. The last top-level text may serve as a name."""
         value, depth, at = self._value, 1, self._pos
         start = at
+        edges = 0
         while depth:
             edge = _COMMENT_EDGE.search(value, at)
-            if edge is None:
+            edges += 1
+            if edge is None or edges > _MAX_COMMENT_EDGES:
                 self._pos = len(value)
                 return
             at = edge.end()

@@ -64,13 +64,17 @@ def collect(
     """
     found: Fields = {}
     pairs: list[tuple[bytes, bytes]] = []
-    # RFC 5322 §4.5 obsolete syntax allows white space before the colon. The check is once per block: it is rare.
-    spaced = b" :" in block or b"\t:" in block
+    if not listed and b" :" not in block and b"\t:" not in block:
+        for line in logical_lines(block):
+            name, colon, value = line.partition(b":")
+            name = name.lower()
+            if name in wanted and colon and name not in found:
+                found[name] = value.strip(b" \t")
+        return found, ()
+    # RFC 5322 §4.5: obsolete syntax allows white space before the colon.
     for line in logical_lines(block):
         name, colon, value = line.partition(b":")
-        name = name.lower()
-        if spaced:
-            name = name.rstrip(b" \t")
+        name = name.rstrip(b" \t").lower()
         if not colon:
             continue
         if name in wanted and name not in found:

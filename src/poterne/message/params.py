@@ -11,6 +11,9 @@ from urllib.parse import unquote_to_bytes
 MAX_PARAMS: Final = 128
 """Enough for RFC 2231 file names of several KiB; a hostile field has 10,000."""
 
+MAX_COMMENT_EDGES: Final = 256
+"""Parentheses read of one value; real fields have two."""
+
 _QUOTED_PAIR: Final = re.compile(rb"\\(.)", re.DOTALL)
 _PARAM: Final = re.compile(
     rb""";\s*+([^\s=;"]++)\s*+=\s*+(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"?[^;]*+|([^;]*+))""",
@@ -59,12 +62,15 @@ _TEXT_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|\(|\\.', re.DOTA
 def without_comments(value: bytes) -> bytes:
     """The value with each RFC 5322 §3.2.2 comment replaced by a space; an open comment ends with the value.
 
-    Quotes count outside comments only, so two token sets are needed.
+    Quotes count outside comments only, so two token sets are needed. Behind `MAX_COMMENT_EDGES` comments stay.
     """
     kept: list[bytes] = []
     depth = 0
     start = at = 0
-    while match := (_COMMENT_TOKEN if depth else _TEXT_TOKEN).search(value, at):
+    for _ in range(MAX_COMMENT_EDGES):
+        match = (_COMMENT_TOKEN if depth else _TEXT_TOKEN).search(value, at)
+        if match is None:
+            break
         token = value[match.start()]
         at = match.end()
         if token == 0x28:

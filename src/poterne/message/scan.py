@@ -34,6 +34,7 @@ from poterne.values.mime import Envelope, Part, Scanned
 
 _CRLF: Final = b"\r\n"
 _BLANK: Final = b"\r\n\r\n"
+_WINDOW: Final = 4096
 _LINE_CAP: Final = 998
 """A longer line (RFC 5322 §2.1.1) is no delimiter: bounds what must be kept to decide."""
 _IDENTITY: Final = frozenset({b"7bit", b"8bit", b"binary"})
@@ -227,19 +228,23 @@ class Scanner:
                     return
             elif self._opaque or not self._active:
                 return
-            elif self._delimiter is not None or self._locate():
+            elif self._delimiter is not None or self._locate(len(self._buf)):
                 self._take_delimiter()
             else:
                 return
 
-    def _locate(self) -> bool:
-        """Looks for the next delimiter of an active boundary; False when the buffer holds none, or only the start of one."""
+    def _locate(self, upto: int) -> bool:
+        """Looks for the next delimiter of an active boundary that begins in the buffer before `upto`.
+
+        False when there is none, or only the start of one.
+        """
         buf, base, needle, active = self._buf, self._base, self._needle, self._active
+        last = upto + len(needle) - 1
         at = self._search - base
         while True:
-            at = buf.find(needle, at)
+            at = buf.find(needle, at, last)
             if at < 0:
-                self._search = max(self._search, base + len(buf) - len(needle) + 1)
+                self._search = max(self._search, base + min(upto, len(buf) - len(needle) + 1))
                 return False
             line_start = at + 4
             end = buf.find(_CRLF, line_start, line_start + _LINE_CAP + 2)
@@ -264,23 +269,35 @@ class Scanner:
             self._search = base + end
 
     def _read_header(self) -> bool:
-        """Enters the entity when its header is complete; False when more octets are needed."""
+        """Enters the entity when its header is complete; False when more octets are needed.
+
+        With active boundaries the empty line is looked for in a window that doubles, and delimiters only before it: neither
+        search may run far ahead again and again while headers nest.
+        """
         buf, base = self._buf, self._base
-        delimiter = self._delimiter
-        if delimiter is None and self._active and self._locate():
-            delimiter = self._delimiter
-        blank_from = self._blank_from - base
-        limit = len(buf) if delimiter is None else delimiter.at - base + 4
-        if not self._stack and buf[:2] == _CRLF and base == 0:  # the root header is empty
+        size = len(buf)
+        if not self._stack and base == 0 and buf[:2] == _CRLF:  # the root header is empty
             self._enter(2, empty=False)
-        elif (blank := buf.find(_BLANK, blank_from, limit)) >= 0:
-            self._enter(base + blank + 4, empty=False)
-        elif delimiter is not None:
-            self._enter(max(self._header_start, delimiter.at), empty=True)
+            return True
+        window = _WINDOW if self._active else size
+        while True:
+            start = self._blank_from - base
+            window_end = min(size, start + window)
+            blank = buf.find(_BLANK, start, window_end)
+            if self._delimiter is not None or (self._active and self._locate(blank if blank >= 0 else window_end)):
+                break
+            if blank >= 0:
+                self._enter(base + blank + 4, empty=False)
+                return True
+            self._blank_from = base + max(start, window_end - 3)
+            if window_end == size:
+                break
+            window *= 2
+        if self._delimiter is not None:
+            self._enter(max(self._header_start, self._delimiter.at), empty=True)
         elif self._final:
-            self._enter(base + len(buf), empty=True)
+            self._enter(base + size, empty=True)
         else:
-            self._blank_from = base + max(blank_from, len(buf) - 3)
             return False
         return True
 
