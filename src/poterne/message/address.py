@@ -77,8 +77,8 @@ _TOKEN: Final = re.compile(
     rb"([^\x00-\x20()<>@,;:\\\"\[\].]++)"  # 1 a run of atom characters, UTF-8 included
     rb"|(\s++)"  # 2
     rb"|([<>@,;:.])"  # 3
-    rb'|"([^"\\]*+(?:\\.[^"\\]*+)*+)"?'  # 4 quoted string, perhaps open
-    rb"|(\[[^\]\\]*+(?:\\.[^\]\\]*+)*+\]?)"  # 5 domain literal, perhaps open
+    rb'|"([^"\\]*+(?:\\.[^"\\]*+)*)"?'  # 4 quoted string, perhaps open
+    rb"|(\[[^\]\\]*+(?:\\.[^\]\\]*+)*\]?)"  # 5 domain literal, perhaps open
     rb"|(\()"  # 6
     rb"|([\x00-\xff])",  # 7 anything else stands for itself
     re.DOTALL,

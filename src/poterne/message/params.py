@@ -16,7 +16,7 @@ MAX_COMMENT_EDGES: Final = 256
 
 _QUOTED_PAIR: Final = re.compile(rb"\\(.)", re.DOTALL)
 _PARAM: Final = re.compile(
-    rb""";\s*+([^\s=;"]++)\s*+=\s*+(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"?[^;]*+|([^;]*+))""",
+    rb""";\s*+([^\s=;"]++)\s*+=\s*+(?:"([^"\\]*+(?:\\.[^"\\]*+)*)"?[^;]*+|([^;]*+))""",
     re.DOTALL,
 )
 """Name, quoted value, bare value. What follows a closing quote up to `;` is junk and is dropped."""
@@ -56,7 +56,7 @@ def parse(field: bytes, max_params: int = MAX_PARAMS) -> Parametered:
 
 
 _COMMENT_TOKEN: Final = re.compile(rb"\\.|[()]", re.DOTALL)
-_TEXT_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|\(|\\.', re.DOTALL)
+_TEXT_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*"?|\(|\\.', re.DOTALL)
 
 
 def without_comments(value: bytes) -> bytes:
