@@ -1,0 +1,88 @@
+"""Opening a connection: the SQLite version that is refused, the pragmas, and errors by meaning."""
+
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import apsw
+
+from poterne.store.errors import UnavailableError
+
+Row = tuple[Any, ...]
+"""A row as SQLite gives it. The schema is STRICT, so a column always has its declared type."""
+
+DATABASE_NAME: Final = "poterne.db"
+OLDEST_SQLITE: Final = (3, 51, 3)
+PAGE_SIZE_BYTES: Final = 4096
+
+_BROKEN = (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.CantOpenError, apsw.NoMemError, apsw.ReadOnlyError)
+
+
+class Rows(Protocol):
+    """What a read needs: a writing transaction and a reader's snapshot both have it."""
+
+    def all(self, sql: str, args: tuple[Any, ...] = ()) -> list[Row]: ...
+    def one(self, sql: str, args: tuple[Any, ...] = ()) -> Row | None: ...
+
+
+def require_sound_sqlite(version: str | None = None) -> None:
+    """Refuses an SQLite with the WAL-reset defect: two connections that write and checkpoint at once damage the file.
+
+    Affected are 3.7.0 to 3.51.2.
+    """
+    found = tuple(int(part) for part in (version or apsw.sqlite_lib_version()).split(".")[:3])
+    if found < OLDEST_SQLITE:
+        raise UnavailableError(
+            f"SQLite {'.'.join(map(str, found))} can damage a database that several processes write; "
+            f"{'.'.join(map(str, OLDEST_SQLITE))} or newer is needed: install the apsw package of the lock file, "
+            "which carries its own SQLite"
+        )
+
+
+def is_broken(error: BaseException) -> bool:
+    """Whether the connection should be opened anew before it is used again."""
+    return isinstance(error, _BROKEN)
+
+
+def unavailable(error: BaseException) -> UnavailableError:
+    """The same failure by meaning. The text is for the log."""
+    return UnavailableError(f"{type(error).__name__}: {error}")
+
+
+def connect(
+    folder: Path,
+    *,
+    vfs: str | None = None,
+    busy_ms: int,
+    cache_kib: int,
+    mmap_bytes: int = 0,
+    checkpoint_pages: int = 8_000,
+    read_only: bool = False,
+) -> apsw.Connection:
+    """A connection to the folder's database, which is created if it is missing.
+
+    `synchronous=FULL` makes each commit durable before it is acknowledged. `checkpoint_pages` is only the fallback:
+    the steward checkpoints regularly.
+    """
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    try:
+        connection = apsw.Connection(str(folder / DATABASE_NAME), flags=flags, vfs=vfs, statementcachesize=200)
+    except apsw.Error as error:
+        raise unavailable(error) from error
+    try:
+        connection.set_busy_timeout(busy_ms)
+        for pragma in (
+            f"page_size={PAGE_SIZE_BYTES}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            f"wal_autocheckpoint={checkpoint_pages}",
+            f"cache_size=-{cache_kib}",
+            f"mmap_size={mmap_bytes}",
+            "temp_store=MEMORY",
+            "trusted_schema=OFF",
+            f"query_only={int(read_only)}",
+        ):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+    except apsw.Error as error:
+        connection.close()
+        raise unavailable(error) from error
+    return connection

@@ -1,0 +1,123 @@
+"""Delivery: contents, threads, and the new message's row. The busiest operation of all: some eight statements."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from poterne.store.errors import LimitError, NotFoundError, OverQuotaError
+from poterne.store.interface import Delivery, NewQueued
+from poterne.store.sqlite import events, queue
+from poterne.store.sqlite.mailbox_rows import INBOX_ID
+from poterne.store.sqlite.transaction import Tx
+from poterne.store.sqlite.uidset import MAX_UID
+from poterne.values.event import Event
+from poterne.values.ids import AccountId, MailboxId, ModSeq, Uid, UidValidity
+from poterne.values.mailbox import Appended, Flag
+
+CONTENT_BITS: Final = 36
+"""content_id = account_id << CONTENT_BITS | number: 2**36 messages in each of 2**27 accounts."""
+MAX_REFERENCES: Final = 100
+"""Of one message, the own Message-ID (first) included; long threads are joined by their newest references."""
+
+_WHERE: Final = (
+    "SELECT c.quota_bytes, c.used_bytes, c.modseq, c.last_content, m.uid_next, m.uid_validity, m.selectable"
+    " FROM mailbox m JOIN account_counter c ON c.account_id = m.account_id WHERE m.account_id = ? AND m.mailbox_id = ?"
+)
+_CONTENT: Final = "INSERT INTO content VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_MESSAGE: Final = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_MAILBOX: Final = (
+    "UPDATE mailbox SET uid_next = ?, highest_modseq = ?, messages = messages + 1, unseen = unseen + ?,"
+    " deleted = deleted + ?, size_bytes = size_bytes + ? WHERE account_id = ? AND mailbox_id = ?"
+)
+_COUNTER: Final = "UPDATE account_counter SET used_bytes = ?, modseq = ?, last_content = ? WHERE account_id = ?"
+_THREAD: Final = "SELECT thread_id FROM thread_reference WHERE account_id = ? AND hash = ?"
+_REFERENCE: Final = "INSERT OR IGNORE INTO thread_reference VALUES (?, ?, ?)"
+
+
+def deliver(
+    tx: Tx, deliveries: Sequence[Delivery], queued: Sequence[NewQueued], happened: Sequence[Event]
+) -> list[Appended]:
+    """Everything or nothing: an error in one is an error of all."""
+    for blob in {delivery.content.blob for delivery in deliveries} | {recipient.blob for recipient in queued}:
+        tx.require(blob)
+    appended = [_deliver(tx, delivery) for delivery in deliveries]
+    if queued:
+        queue.enqueue(tx, queued)
+    if happened:
+        events.record(tx, happened)
+    return appended
+
+
+def _deliver(tx: Tx, delivery: Delivery) -> Appended:
+    account_id = delivery.account_id
+    mailbox_id = INBOX_ID if delivery.mailbox is None else delivery.mailbox
+    row = tx.one(_WHERE, (account_id, mailbox_id))
+    if row is None or not row[6]:
+        raise NotFoundError("no such mailbox")
+    quota_bytes, used_bytes, modseq, content, uid, uid_validity, _ = row
+    new = delivery.content
+    blob = new.blob
+    if quota_bytes and used_bytes + blob.size > quota_bytes:
+        raise OverQuotaError(f"account {account_id} has {used_bytes} of {quota_bytes} bytes")
+    if uid > MAX_UID:
+        raise LimitError("the mailbox has used all UIDs")
+    modseq += 1
+    content += 1
+    content_id = account_id << CONTENT_BITS | content
+    thread_id = _thread(tx, account_id, content, new.references)
+    tx.run(
+        _CONTENT,
+        (
+            content_id,
+            blob.segment,
+            blob.offset,
+            blob.size,
+            new.header_size,
+            new.sent_at,
+            thread_id,
+            new.envelope,
+            new.structure,
+            new.parsed,
+        ),
+    )
+    flags = delivery.flags
+    tx.run(
+        _MESSAGE,
+        (
+            account_id,
+            mailbox_id,
+            uid,
+            flags,
+            modseq,
+            delivery.internal_at,
+            delivery.internal_offset,
+            blob.size,
+            content_id,
+            tx.now,
+        ),
+    )
+    unseen, deleted = int(not flags & Flag.SEEN), int(bool(flags & Flag.DELETED))
+    tx.run(_MAILBOX, (uid + 1, modseq, unseen, deleted, blob.size, account_id, mailbox_id))
+    tx.run(_COUNTER, (used_bytes + blob.size, modseq, content, account_id))
+    tx.touch(account_id, mailbox_id, modseq)
+    return Appended(account_id, MailboxId(mailbox_id), UidValidity(uid_validity), Uid(uid), ModSeq(modseq))
+
+
+def _thread(tx: Tx, account_id: AccountId, new: int, references: Sequence[int]) -> int:
+    """The thread of any reference that is known, else a new one; from now on all references lead to it."""
+    if not references:
+        return new
+    hashes = [_signed(hash_) for hash_ in (*references[:1], *references[1:][1 - MAX_REFERENCES :])]
+    thread_id = new
+    for hash_ in hashes:
+        if rows := tx.all(_THREAD, (account_id, hash_)):
+            thread_id = rows[0][0]
+            break
+    for hash_ in hashes:
+        tx.run(_REFERENCE, (account_id, hash_, thread_id))
+    return thread_id
+
+
+def _signed(number: int) -> int:
+    """A 64-bit hash as SQLite's signed integer."""
+    number &= 0xFFFF_FFFF_FFFF_FFFF
+    return number - (1 << 64) if number >> 63 else number

@@ -1,0 +1,133 @@
+"""The embedded engine put together: `open_store` is where everybody starts."""
+
+import functools
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from poterne.store.blobs.segments import BlobLimits, SegmentBlobs
+from poterne.store.errors import UnavailableError
+from poterne.store.sqlite.connection import DATABASE_NAME, connect, require_sound_sqlite, unavailable
+from poterne.store.sqlite.lock import FileLock
+from poterne.store.sqlite.migrate import migrate
+from poterne.store.sqlite.parts import DirectoryPart, EventsPart, MailboxesPart, MessagesPart, QueuePart
+from poterne.store.sqlite.reader import Reader
+from poterne.store.sqlite.routing import Routes
+from poterne.store.sqlite.transaction import Limits, SqliteTransactions
+from poterne.store.sqlite.uid_cache import UidCache
+from poterne.store.sqlite.upkeep import UpkeepPart
+from poterne.store.writer import GroupWriter
+
+BLOB_FOLDER: Final = "messages"
+WRITERS_LOCK: Final = "writers.lock"
+INSTANCE_LOCK: Final = "instance.lock"
+"""Held shared by every open store; exclusively by a restore."""
+
+_DAY_S: Final = 86_400
+
+
+class SqliteStore(DirectoryPart, MailboxesPart, MessagesPart, QueuePart, EventsPart, UpkeepPart):
+    """`interface.Store` on one folder. Several processes may have it open; one event loop at a time uses an object."""
+
+    def __init__(
+        self,
+        folder: Path,
+        instance: FileLock,
+        blobs: SegmentBlobs,
+        *,
+        clock: Callable[[], float],
+        limits: Limits,
+        wait_limit_s: float,
+        grace_s: int,
+        cache_kib: int,
+        mmap_bytes: int,
+        vfs: str | None,
+    ) -> None:
+        self.blobs = blobs
+        self._instance = instance
+        open_one = functools.partial(connect, folder, cache_kib=cache_kib, mmap_bytes=mmap_bytes, vfs=vfs)
+        lock = FileLock(folder / WRITERS_LOCK)
+        transactions = SqliteTransactions(functools.partial(open_one, busy_ms=5_000), lock, blobs, clock, limits)
+        self._writer = GroupWriter(transactions, wait_limit_s=wait_limit_s)
+        self._reader = Reader(functools.partial(open_one, busy_ms=250, read_only=True), transactions.own_serials)
+        self._routes = Routes(self._reader)
+        self._uids = UidCache(self._reader, limit_bytes=16 * 1024 * 1024)
+        self._start_upkeep(folder, open_one, clock, grace_s)
+
+    async def close(self) -> None:
+        """Finish what was handed over and let go of all files. Safe to call twice."""
+        await self._writer.close()
+        self._reader.close()
+        self._end_upkeep()
+        self.blobs.close()
+        self._instance.close()
+
+
+def open_store(
+    folder: Path | str,
+    *,
+    clock: Callable[[], float] = time.time,
+    limits: Limits | None = None,
+    segment_bytes: int = 268_435_456,
+    grace_s: int = _DAY_S,
+    wait_limit_s: float = 30.0,
+    cache_kib: int = 16_384,
+    mmap_bytes: int = 268_435_456,
+    vfs: str | None = None,
+    blobs: SegmentBlobs | None = None,
+) -> SqliteStore:
+    """The store in this folder, made or brought to this version's schema first. Needs no event loop yet.
+
+    `grace_s`: how long `compact` leaves removed messages alone. `wait_limit_s`: how long an operation may wait for the
+    writers' lock. `cache_kib` is per connection, two a process. `vfs` and `blobs` stand in for the disk in tests.
+    Raises UnavailableError, with what to do, when it cannot be used.
+    """
+    require_sound_sqlite()
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise unavailable(error) from error
+    instance = FileLock(path / INSTANCE_LOCK)
+    if not instance.acquire(shared=True, wait=False):
+        instance.close()
+        raise UnavailableError(f"{path}: a restore is running there; wait until it has finished")
+    try:
+        _bring_up_to_date(path, int(clock()), vfs)
+        blobs = blobs or SegmentBlobs(
+            str(path / BLOB_FOLDER), limits=BlobLimits(segment_bytes=segment_bytes), clock=clock
+        )
+    except BaseException:
+        instance.close()
+        raise
+    return SqliteStore(
+        path,
+        instance,
+        blobs,
+        clock=clock,
+        limits=limits or Limits(),
+        wait_limit_s=wait_limit_s,
+        grace_s=grace_s,
+        cache_kib=cache_kib,
+        mmap_bytes=mmap_bytes,
+        vfs=vfs,
+    )
+
+
+def _bring_up_to_date(path: Path, now: int, vfs: str | None) -> None:
+    lock = FileLock(path / WRITERS_LOCK)
+    lock.acquire()
+    try:
+        connection = connect(path, busy_ms=5_000, cache_kib=2_048, vfs=vfs)
+        try:
+            migrate(connection, now)
+        finally:
+            connection.close(force=True)
+    except UnavailableError as error:
+        raise UnavailableError(f"{path / DATABASE_NAME}: {error}") from error
+    except Exception as error:
+        raise UnavailableError(f"{path / DATABASE_NAME}: {unavailable(error)}") from error
+    finally:
+        lock.release()
+        lock.close()

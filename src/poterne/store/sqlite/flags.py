@@ -1,0 +1,135 @@
+"""STORE, and the names of keywords."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from poterne.store.errors import LimitError, NotFoundError
+from poterne.store.interface import Uids
+from poterne.store.sqlite import uidset
+from poterne.store.sqlite.connection import Rows
+from poterne.store.sqlite.transaction import Tx
+from poterne.values.ids import AccountId, MailboxId, ModSeq, Uid
+from poterne.values.mailbox import KEYWORD_SHIFT, MAX_KEYWORDS, Flag, FlagChange
+
+_MAILBOX: Final = "account_id = ? AND mailbox_id = ?"
+_MOST_RANGES: Final = 16
+"""More ranges than this of one STORE are logged as the one range around them."""
+
+_NEW: Final = {FlagChange.ADD: "flags | ?1", FlagChange.REMOVE: "flags & ~?1", FlagChange.REPLACE: "?1"}
+_DIFFERS: Final = {
+    FlagChange.ADD: "flags & ?1 != ?1",
+    FlagChange.REMOVE: "flags & ?1 != 0",
+    FlagChange.REPLACE: "flags != ?1",
+}
+_COUNTED: Final = int(Flag.SEEN | Flag.DELETED)
+
+
+def known_keywords(rows: Rows, account_id: AccountId) -> dict[str, int]:
+    """The flag bit of each keyword that exists, by folded name."""
+    found = rows.all("SELECT folded, position FROM keyword WHERE account_id = ?", (account_id,))
+    return {folded: 1 << (KEYWORD_SHIFT + position) for folded, position in found}
+
+
+def make_keywords(tx: Tx, account_id: AccountId, names: Sequence[str]) -> dict[str, int]:
+    """The flag bit of each of these, made where missing."""
+    known = known_keywords(tx, account_id)
+    if not known and not tx.one("SELECT 1 FROM account_counter WHERE account_id = ?", (account_id,)):
+        raise NotFoundError("no such account")
+    for name in names:
+        if name.lower() in known:
+            continue
+        position = len(known)
+        if position >= MAX_KEYWORDS or len(name.encode()) > tx.limits.keyword_bytes:
+            raise LimitError("too many keywords, or one that is too long")
+        tx.run("INSERT INTO keyword VALUES (?, ?, ?, ?)", (account_id, position, name, name.lower()))
+        known[name.lower()] = 1 << (KEYWORD_SHIFT + position)
+    return {name: known[name.lower()] for name in names}
+
+
+def store_flags(
+    tx: Tx,
+    account_id: AccountId,
+    mailbox_id: MailboxId,
+    uids: Uids,
+    change: FlagChange,
+    flags: int,
+    unchanged_since: ModSeq | None,
+) -> tuple[ModSeq, list[Uid]]:
+    """One UPDATE per range. Only rows that really change get the new modseq; if none does, there is no new one."""
+    row = tx.one(
+        "SELECT c.modseq, m.highest_modseq FROM mailbox m JOIN account_counter c ON c.account_id = m.account_id"
+        " WHERE m.account_id = ? AND m.mailbox_id = ?",
+        (account_id, mailbox_id),
+    )
+    if row is None:
+        raise NotFoundError("no such mailbox")
+    modseq, highest = row[0] + 1, row[1]
+    limit = modseq if unchanged_since is None else unchanged_since
+    refused: list[Uid] = []
+    changed = unseen = deleted = 0
+    for condition, args in uidset.conditions(uids):
+        if unchanged_since is not None:
+            where = f"{_MAILBOX} AND {condition} AND modseq > ? ORDER BY uid"
+            found = tx.all(f"SELECT uid FROM message WHERE {where}", (account_id, mailbox_id, *args, unchanged_since))  # noqa: S608
+            refused += [uid for (uid,) in found]
+        counts = _store(tx, (account_id, mailbox_id), (condition, args), change, flags, modseq, limit)
+        changed, unseen, deleted = changed + counts[0], unseen + counts[1], deleted + counts[2]
+    if not changed:
+        return ModSeq(highest), refused
+    _log_ranges(tx, account_id, mailbox_id, uids, modseq)
+    tx.run("UPDATE account_counter SET modseq = ? WHERE account_id = ?", (modseq, account_id))
+    tx.run(
+        f"UPDATE mailbox SET highest_modseq = ?, unseen = unseen + ?, deleted = deleted + ? WHERE {_MAILBOX}",  # noqa: S608
+        (modseq, unseen, deleted, account_id, mailbox_id),
+    )
+    tx.touch(account_id, mailbox_id, modseq)
+    return ModSeq(modseq), refused
+
+
+def _store(
+    tx: Tx,
+    here: tuple[int, int],
+    part: uidset.Condition,
+    change: FlagChange,
+    flags: int,
+    modseq: int,
+    limit: int,
+) -> tuple[int, int, int]:
+    """How many rows changed, and by how much the counts of unseen and deleted messages did."""
+    condition, args = part
+    where = f"account_id = ?2 AND mailbox_id = ?3 AND modseq <= ?4 AND {_DIFFERS[change]} AND {_numbered(condition)}"
+    bound: tuple[Any, ...] = (flags, *here, limit, *args)
+    counted = flags & _COUNTED
+    unseen = deleted = 0
+    alone = change is not FlagChange.REPLACE and flags in {Flag.SEEN, Flag.DELETED}
+    if not alone and (counted or change is FlagChange.REPLACE):
+        new = _NEW[change]
+        unseen, deleted = tx.all(
+            f"SELECT coalesce(sum((({new}) & 1 = 0) - (flags & 1 = 0)), 0),"  # noqa: S608  # words of ours
+            f" coalesce(sum((({new}) & 8 != 0) - (flags & 8 != 0)), 0) FROM message WHERE {where}",
+            bound,
+        )[0]
+    # ?7 stands behind the one or two arguments of the condition.
+    changed = tx.count(
+        f"UPDATE message SET flags = {_NEW[change]}, modseq = ?{len(bound) + 1} WHERE {where}",  # noqa: S608
+        (*bound, modseq),
+    )
+    if alone:  # the rows that changed are exactly those that were counted the other way before
+        sign = 1 if change is FlagChange.ADD else -1
+        unseen, deleted = (-sign * changed, 0) if flags == Flag.SEEN else (0, sign * changed)
+    return changed, unseen, deleted
+
+
+def _numbered(condition: str) -> str:
+    """The condition with its arguments at ?5 and ?6."""
+    return condition.replace("?", "?5", 1).replace("AND ?", "AND ?6", 1)
+
+
+def _log_ranges(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, uids: Uids, modseq: int) -> None:
+    ranges = [(part.first, uidset.MAX_UID if part.last is None else part.last) for part in uids]
+    if len(ranges) > _MOST_RANGES:
+        ranges = [(ranges[0][0], ranges[-1][1])]
+    tx.run_many(
+        "INSERT INTO flag_change VALUES (?, ?, ?, ?, ?)",
+        [(account_id, mailbox_id, modseq, first, last) for first, last in ranges],
+    )

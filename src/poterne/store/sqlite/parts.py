@@ -1,0 +1,269 @@
+"""The engine's methods, grouped as in `interface.py`. Each hands an operation to the writer, or reads at once."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from poterne.store.interface import Delivery, NewQueued, Uids
+from poterne.store.sqlite import (
+    accounts,
+    copying,
+    delivery,
+    events,
+    expunging,
+    flags,
+    mailbox_rows,
+    mailboxes,
+    messages,
+    queue,
+)
+from poterne.store.sqlite.reader import Reader
+from poterne.store.sqlite.routing import Routes
+from poterne.store.sqlite.transaction import Tx
+from poterne.store.sqlite.uid_cache import UidCache
+from poterne.store.writer import GroupWriter
+from poterne.values.directory import Account, Alias, Credential, Domain, QueuedRecipient, Route
+from poterne.values.event import Event
+from poterne.values.ids import AccountId, MailboxId, ModSeq, QueueId, Uid
+from poterne.values.mailbox import (
+    Appended,
+    Changes,
+    ContentRow,
+    Copied,
+    FlagChange,
+    Mailbox,
+    MailboxChanged,
+    MessageRow,
+    SpecialUse,
+)
+from poterne.values.secret import Secret
+
+
+class DirectoryPart:
+    _writer: GroupWriter[Tx]
+    _reader: Reader
+    _routes: Routes
+
+    async def domains(self) -> list[Domain]:
+        return accounts.domains(self._reader)
+
+    async def add_domain(self, name: str, event: Event) -> None:
+        await self._writer.submit(accounts.add_domain, name, event)
+
+    async def remove_domain(self, name: str, event: Event) -> None:
+        await self._writer.submit(accounts.remove_domain, name, event)
+
+    async def accounts(self, domain: str | None = None) -> list[Account]:
+        return accounts.accounts(self._reader, domain)
+
+    async def account(self, address: str) -> Account:
+        return accounts.account(self._reader, address)
+
+    async def account_by_id(self, account_id: AccountId) -> Account:
+        return accounts.account_by_id(self._reader, account_id)
+
+    async def add_account(
+        self,
+        address: str,
+        name: str,
+        language: str,
+        verifier: Secret,
+        quota_bytes: int,
+        mailboxes: Sequence[tuple[str, SpecialUse | None]],
+        event: Event,
+    ) -> Account:
+        return await self._writer.submit(
+            accounts.add_account, address, name, language, verifier, quota_bytes, mailboxes, event
+        )
+
+    async def remove_account(self, account_id: AccountId, event: Event) -> None:
+        await self._writer.submit(accounts.remove_account, account_id, event)
+
+    async def set_account(
+        self,
+        account_id: AccountId,
+        event: Event,
+        *,
+        disabled: bool | None = None,
+        quota_bytes: int | None = None,
+        name: str | None = None,
+        language: str | None = None,
+    ) -> Account:
+        return await self._writer.submit(
+            accounts.set_account,
+            account_id,
+            event,
+            disabled=disabled,
+            quota_bytes=quota_bytes,
+            name=name,
+            language=language,
+        )
+
+    async def set_password(self, account_id: AccountId, verifier: Secret, event: Event) -> None:
+        await self._writer.submit(accounts.set_password, account_id, verifier, event)
+
+    async def credential(self, address: str) -> Credential:
+        return accounts.credential(self._reader, address)
+
+    async def aliases(self, domain: str | None = None) -> list[Alias]:
+        return accounts.aliases(self._reader, domain)
+
+    async def add_alias(self, address: str, targets: Sequence[str], event: Event) -> None:
+        await self._writer.submit(accounts.add_alias, address, targets, event)
+
+    async def remove_alias(self, address: str, event: Event) -> None:
+        await self._writer.submit(accounts.remove_alias, address, event)
+
+    async def route(self, local_part: str, domain: str) -> Route:
+        return self._routes.route(local_part, domain)
+
+
+class MailboxesPart:
+    _writer: GroupWriter[Tx]
+    _reader: Reader
+
+    async def mailboxes(self, account_id: AccountId) -> list[Mailbox]:
+        return mailbox_rows.mailboxes(self._reader, account_id)
+
+    async def mailbox(self, account_id: AccountId, name: str) -> Mailbox:
+        return mailbox_rows.by_name(self._reader, account_id, name)
+
+    async def mailbox_by_id(self, account_id: AccountId, mailbox_id: MailboxId) -> Mailbox:
+        return mailbox_rows.by_id(self._reader, account_id, mailbox_id)
+
+    async def create_mailbox(
+        self, account_id: AccountId, name: str, special_use: SpecialUse | None, event: Event
+    ) -> Mailbox:
+        return await self._writer.submit(mailboxes.create, account_id, name, special_use, event)
+
+    async def delete_mailbox(self, account_id: AccountId, mailbox_id: MailboxId, event: Event) -> None:
+        await self._writer.submit(mailboxes.delete, account_id, mailbox_id, event)
+
+    async def rename_mailbox(self, account_id: AccountId, mailbox_id: MailboxId, name: str, event: Event) -> None:
+        await self._writer.submit(mailboxes.rename, account_id, mailbox_id, name, event)
+
+    async def subscribe(self, account_id: AccountId, name: str, subscribed: bool) -> None:
+        await self._writer.submit(mailboxes.subscribe, account_id, name, subscribed=subscribed)
+
+    async def subscriptions(self, account_id: AccountId) -> list[str]:
+        return mailbox_rows.subscriptions(self._reader, account_id)
+
+    async def claim_recent(self, account_id: AccountId, mailbox_id: MailboxId) -> Uid:
+        found = mailbox_rows.by_id(self._reader, account_id, mailbox_id)
+        if found.recent_uid == found.uid_next:  # nothing to claim: most SELECTs need no write
+            return found.recent_uid
+        return await self._writer.submit(mailboxes.claim_recent, account_id, mailbox_id)
+
+
+class MessagesPart:
+    _writer: GroupWriter[Tx]
+    _reader: Reader
+    _uids: UidCache
+
+    async def deliver(
+        self, deliveries: Sequence[Delivery], queue: Sequence[NewQueued], events: Sequence[Event]
+    ) -> list[Appended]:
+        return await self._writer.submit(delivery.deliver, deliveries, queue, events)
+
+    async def uids(self, account_id: AccountId, mailbox_id: MailboxId) -> tuple[Mailbox, bytes]:
+        return self._uids.uids(account_id, mailbox_id)
+
+    def rows(self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids) -> list[MessageRow]:
+        return messages.rows(self._reader, account_id, mailbox_id, uids)
+
+    def contents(
+        self,
+        account_id: AccountId,
+        mailbox_id: MailboxId,
+        uids: Uids,
+        *,
+        envelope: bool = True,
+        structure: bool = True,
+        parsed: bool = True,
+    ) -> list[ContentRow]:
+        return messages.contents(
+            self._reader, account_id, mailbox_id, uids, envelope=envelope, structure=structure, parsed=parsed
+        )
+
+    async def flagged(
+        self, account_id: AccountId, mailbox_id: MailboxId, flags_set: int, flags_clear: int
+    ) -> list[Uid]:
+        with self._reader.snapshot():
+            return messages.flagged(self._reader, account_id, mailbox_id, flags_set, flags_clear)
+
+    async def changes(self, account_id: AccountId, mailbox_id: MailboxId, since: ModSeq) -> Changes:
+        with self._reader.snapshot():
+            return messages.changes(self._reader, account_id, mailbox_id, since)
+
+    async def keyword_bits(self, account_id: AccountId, names: Sequence[str]) -> dict[str, int]:
+        known = flags.known_keywords(self._reader, account_id)
+        try:
+            return {name: known[name.lower()] for name in names}
+        except KeyError:
+            return await self._writer.submit(flags.make_keywords, account_id, names)
+
+    async def store_flags(
+        self,
+        account_id: AccountId,
+        mailbox_id: MailboxId,
+        uids: Uids,
+        change: FlagChange,
+        flags: int,
+        unchanged_since: ModSeq | None = None,
+    ) -> tuple[ModSeq, list[Uid]]:
+        return await self._writer.submit(_store_flags, account_id, mailbox_id, uids, change, flags, unchanged_since)
+
+    async def copy(
+        self, account_id: AccountId, source: MailboxId, uids: Uids, destination: MailboxId, now: int
+    ) -> Copied:
+        return await self._writer.submit(copying.copy, account_id, source, uids, destination, now)
+
+    async def move(
+        self, account_id: AccountId, source: MailboxId, uids: Uids, destination: MailboxId, now: int
+    ) -> Copied:
+        return await self._writer.submit(copying.move, account_id, source, uids, destination, now)
+
+    async def expunge(
+        self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids | None, events: Sequence[Event] = ()
+    ) -> list[Uid]:
+        return await self._writer.submit(expunging.remove, account_id, mailbox_id, uids, events, deleted_only=True)
+
+    async def remove(
+        self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids, events: Sequence[Event] = ()
+    ) -> list[Uid]:
+        return await self._writer.submit(expunging.remove, account_id, mailbox_id, uids, events, deleted_only=False)
+
+
+_store_flags = flags.store_flags
+
+
+class QueuePart:
+    _reader: Reader
+
+    async def queued(self, limit: int = 1000, after: QueueId | None = None) -> list[QueuedRecipient]:
+        return queue.queued(self._reader, limit, after)
+
+    async def queue_depth(self) -> int:
+        return queue.depth(self._reader)
+
+
+class EventsPart:
+    _writer: GroupWriter[Tx]
+    _reader: Reader
+
+    async def record(self, events: Iterable[Event]) -> None:
+        await self._writer.submit(_record, tuple(events))
+
+    async def events(
+        self, *, kind: str | None = None, account_id: AccountId | None = None, limit: int = 100
+    ) -> list[Event]:
+        return events.events(self._reader, kind, account_id, limit)
+
+    def listen(self, heard: Callable[[Sequence[MailboxChanged]], None]) -> None:
+        """Call `heard` on the event loop after each commit of this process that changed mailboxes."""
+        self._writer.listen(heard)
+
+    def poll(self) -> bool:
+        """Did another process commit since the last call?"""
+        return self._reader.foreign_commits() > 0
+
+
+_record = events.record

@@ -1,0 +1,195 @@
+"""The database side of group commit, and what an operation gets to work with."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import apsw
+
+from poterne.store.errors import UnavailableError
+from poterne.store.sqlite.connection import Row, is_broken, unavailable
+from poterne.store.sqlite.lock import FileLock
+from poterne.values.ids import AccountId, BlobId, MailboxId, ModSeq
+from poterne.values.mailbox import MailboxChanged
+
+_log = logging.getLogger("poterne.store")
+
+
+class DurableBlobs(Protocol):
+    """What a transaction asks of the blobs, in the writer thread."""
+
+    def sync(self) -> None:
+        """Make every finished blob durable. Raises UnavailableError if some are lost."""
+
+    def require(self, blob: BlobId) -> None:
+        """Returns if a commit may name this blob; else raises UnavailableError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one account may use, so that a client cannot fill the server with names."""
+
+    mailboxes: int = 5_000
+    name_bytes: int = 512
+    """Of a whole mailbox name in UTF-8, parents included."""
+    name_depth: int = 32
+    keyword_bytes: int = 128
+    subscriptions: int = 10_000
+
+
+class Tx:
+    """One write transaction. Operations are plain functions over it; they raise StoreError before or after they wrote."""
+
+    __slots__ = ("changed", "connection", "limits", "now", "require")
+
+    def __init__(
+        self, connection: apsw.Connection, now: int, limits: Limits, require: Callable[[BlobId], None]
+    ) -> None:
+        self.connection = connection
+        self.now = now
+        """Unix seconds, by the engine's clock, when the transaction began."""
+        self.limits = limits
+        self.require = require
+        """Returns if a row may name this blob; raises UnavailableError if its bytes are not durable."""
+        self.changed: list[MailboxChanged] = []
+
+    def all(self, sql: str, args: tuple[Any, ...] = ()) -> list[Row]:
+        return self.connection.execute(sql, args).fetchall()
+
+    def one(self, sql: str, args: tuple[Any, ...] = ()) -> Row | None:
+        rows = self.connection.execute(sql, args).fetchall()
+        return rows[0] if rows else None
+
+    def run(self, sql: str, args: tuple[Any, ...] = ()) -> None:
+        """A statement that gives no rows."""
+        self.connection.execute(sql, args)
+
+    def run_many(self, sql: str, args: Sequence[tuple[Any, ...]]) -> None:
+        self.connection.executemany(sql, args)
+
+    def count(self, sql: str, args: tuple[Any, ...] = ()) -> int:
+        """Run a statement that changes rows; gives how many."""
+        self.connection.execute(sql, args)
+        return self.connection.changes()
+
+    def touch(self, account_id: AccountId, mailbox_id: MailboxId, modseq: int) -> None:
+        """Tell, after the commit, that this mailbox changed."""
+        self.changed.append(MailboxChanged(account_id, mailbox_id, ModSeq(modseq)))
+
+
+class SqliteTransactions:
+    """`writer.Transactions` on one connection of the writer thread.
+
+    `own_serials` are the numbers of commits of this process that `Reader.foreign_commits` has not seen yet.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], apsw.Connection],
+        lock: FileLock,
+        blobs: DurableBlobs,
+        clock: Callable[[], float],
+        limits: Limits,
+    ) -> None:
+        self._connect = connect
+        self._lock = lock
+        self._blobs = blobs
+        self._clock = clock
+        self._limits = limits
+        self._connection: apsw.Connection | None = None
+        self._tx: Tx | None = None
+        self._marked = 0
+        self._changes_before = 0
+        self.own_serials: deque[int] = deque()
+
+    def prepare(self) -> None:
+        try:
+            self._blobs.sync()
+        except UnavailableError as error:  # each operation learns by `require` whether its own bytes were lost
+            _log.error("message bytes could not be written: %s", error)
+
+    def begin(self) -> Tx:
+        self._lock.acquire()
+        try:
+            if self._connection is None:
+                self._connection = self._connect()
+            connection = self._connection
+            connection.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            self.rollback()
+            raise
+        self._changes_before = connection.total_changes()
+        self._tx = Tx(connection, int(self._clock()), self._limits, self._blobs.require)
+        return self._tx
+
+    def mark(self) -> None:
+        tx = self._begun()
+        self._marked = len(tx.changed)
+        tx.run("SAVEPOINT operation")
+
+    def keep(self) -> None:
+        self._begun().run("RELEASE operation")
+
+    def undo(self) -> None:
+        tx = self._begun()
+        if not tx.connection.in_transaction:  # SQLite gave all up by itself: disk full, out of memory, I/O error
+            raise UnavailableError("the transaction was rolled back")
+        tx.run("ROLLBACK TO operation")
+        tx.run("RELEASE operation")
+        del tx.changed[self._marked :]
+
+    def commit(self) -> Sequence[MailboxChanged]:
+        tx = self._begun()
+        connection = tx.connection
+        if connection.total_changes() == self._changes_before:
+            connection.execute("COMMIT")
+        else:
+            rows = tx.all("UPDATE meta SET value = value + 1 WHERE key = 'commit_serial' RETURNING value")
+            serial: int = rows[0][0]
+            self.own_serials.append(serial)
+            try:
+                connection.execute("COMMIT")
+            except BaseException:
+                self.own_serials.remove(serial)
+                raise
+        self._tx = None
+        self._lock.release()
+        return _coalesced(tx.changed)
+
+    def rollback(self) -> None:
+        self._tx = None
+        try:
+            if self._connection is not None and self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except apsw.Error:
+            self._drop()
+        finally:
+            self._lock.release()
+
+    def failure(self, error: Exception) -> UnavailableError:
+        if is_broken(error) and self._tx is None:
+            self._drop()
+        return error if isinstance(error, UnavailableError) else unavailable(error)
+
+    def close(self) -> None:
+        self._drop()
+        self._lock.close()
+
+    def _begun(self) -> Tx:
+        if self._tx is None:
+            raise UnavailableError("no transaction")
+        return self._tx
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close(force=True)
+
+
+def _coalesced(changed: list[MailboxChanged]) -> Sequence[MailboxChanged]:
+    """One per mailbox, with its highest modseq."""
+    if len(changed) < 2:
+        return changed
+    return list({(change.account_id, change.mailbox_id): change for change in changed}.values())

@@ -1,0 +1,51 @@
+"""The UIDs of the mailboxes that are in use, so that SELECT and NOOP need not read them all again."""
+
+from array import array
+from collections import OrderedDict
+
+from poterne.store.sqlite import mailbox_rows, messages
+from poterne.store.sqlite.reader import Reader
+from poterne.values.ids import AccountId, MailboxId
+from poterne.values.mailbox import Mailbox
+
+
+class UidCache:
+    """Least recently used go first when there are more than `limit_bytes`; 4 bytes a UID."""
+
+    def __init__(self, reader: Reader, limit_bytes: int) -> None:
+        self._reader = reader
+        self._limit_bytes = limit_bytes
+        self._held_bytes = 0
+        self._known: OrderedDict[tuple[AccountId, MailboxId], tuple[Mailbox, bytes]] = OrderedDict()
+
+    def uids(self, account_id: AccountId, mailbox_id: MailboxId) -> tuple[Mailbox, bytes]:
+        """The row and the UIDs as native uint32, of one snapshot."""
+        key = (account_id, mailbox_id)
+        with self._reader.snapshot():
+            row = mailbox_rows.by_id(self._reader, account_id, mailbox_id)
+            held = self._known.pop(key, None)
+            uids = self._current(row, held)
+        if held is not None:
+            self._held_bytes -= len(held[1])
+        self._known[key] = (row, uids)
+        self._held_bytes += len(uids)
+        while self._held_bytes > self._limit_bytes and len(self._known) > 1:
+            _, (_, dropped) = self._known.popitem(last=False)
+            self._held_bytes -= len(dropped)
+        return row, uids
+
+    def _current(self, row: Mailbox, held: tuple[Mailbox, bytes] | None) -> bytes:
+        if held is not None and held[0].uid_validity == row.uid_validity:
+            before, uids = held
+            if before.highest_modseq == row.highest_modseq:
+                return uids
+            gone = self._reader.one(
+                "SELECT 1 FROM expunged WHERE account_id = ? AND mailbox_id = ? AND modseq > ? LIMIT 1",
+                (row.account_id, row.id, before.highest_modseq),
+            )
+            if gone is None:
+                return uids + self._read(row, before.uid_next) if row.uid_next > before.uid_next else uids
+        return self._read(row, 1)
+
+    def _read(self, row: Mailbox, first: int) -> bytes:
+        return array("I", messages.all_uids(self._reader, row.account_id, row.id, first)).tobytes()
