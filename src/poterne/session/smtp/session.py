@@ -1,0 +1,358 @@
+"""One SMTP connection: each event of the core gets its answer here.
+
+Every refusal says in words what to do; every unknown failure is temporary (4xx) to the peer and loud in the log. What is
+counted against a peer (wrong commands, unknown recipients) is counted here, per connection.
+"""
+
+import asyncio
+from typing import Final, assert_never, final
+
+from poterne.message.compose import Hop
+from poterne.net.link import Link, Poke
+from poterne.proto.sasl.mechanism import Challenge as SaslChallenge
+from poterne.proto.sasl.mechanism import Credentials, Exchange, Step
+from poterne.proto.sasl.registry import exchange
+from poterne.proto.smtp import events as ev
+from poterne.proto.smtp import replies as re
+from poterne.proto.smtp.replies import Challenge, Reply
+from poterne.proto.smtp.server import Server
+from poterne.session.authenticate import Denied, Why
+from poterne.session.smtp import envelope as tx
+from poterne.session.smtp.services import Service, Services
+from poterne.store.errors import OverQuotaError, StoreError
+from poterne.values.address import Address
+from poterne.values.directory import Account, RouteKind
+
+RATE_GRACE_S: Final = 60.0
+UNKNOWN_DELAY_S: Final = 0.5
+"""Each unknown recipient beyond the first costs its sender this much more; an honest server rarely has two."""
+
+_EARLY = Reply(554, "5.5.1", "You spoke before the greeting: wait for it, then try again")
+_RELAY = Reply(
+    550, "5.7.1", "We do not relay: this server takes mail for its own domains only. Send through your own provider"
+)
+_UNKNOWN = Reply(550, "5.1.1", "No such recipient here: check the address")
+_NO_RECIPIENT_ROOM = Reply(452, "4.5.3", "Too many recipients: send the rest in another transaction")
+_TOO_MANY_MESSAGES = Reply(421, "4.5.3", "Enough messages for one connection: open another one")
+_TOO_MANY_UNKNOWN = Reply(421, "4.7.1", "Too many unknown recipients: check your address list")
+_QUOTA = Reply(452, "4.2.2", "The recipient's mailbox is full: try again later")
+_LOOP = Reply(554, "5.4.6", "This message has travelled through too many servers: it is in a loop")
+_NOT_YOURS = Reply(553, "5.7.1", "This sender address is not yours: send as your own address or one of your aliases")
+_TLS_REQUIRED = Reply(530, "5.7.0", "This server takes mail over TLS only: send STARTTLS first")
+_AUTHZID = Reply(535, "5.7.8", "Acting as somebody else is not possible: sign in as yourself")
+_MALFORMED = Reply(501, "5.5.2", "That is not a response of this mechanism")
+_LONG_LINE = Reply(554, "5.6.0", "A line of this message is longer than 998 octets (RFC 5321): send it encoded")
+
+
+@final
+class SmtpSession:
+    """What a connection to a listener of service `mx` or `submission` means."""
+
+    __slots__ = (
+        "_account", "_bad", "_core", "_envelope", "_exchange", "_hello", "_incoming", "_link", "_messages", "_services",
+        "_unknown",
+    )  # fmt: skip
+
+    def __init__(self, core: Server, link: Link, services: Services) -> None:
+        self._core: Final = core
+        self._link: Final = link
+        self._services: Final = services
+        self._hello: ev.Hello | None = None
+        self._account: Account | None = None
+        self._exchange: Exchange | None = None
+        self._envelope: tx.Envelope | None = None
+        self._incoming: tx.Incoming | None = None
+        self._bad = 0
+        self._unknown = 0
+        self._messages = 0
+
+    # -- what `net.drive` calls ----------------------------------------------------------------------------------------
+
+    async def opened(self) -> None:
+        self._link.set_patience(self._services.settings.command_timeout_s, "command-timeout")
+
+    async def handle(self, event: ev.Event, /) -> None:
+        match event:  # the frequent ones first
+            case ev.DataChunk():
+                await self._data_chunk(event)
+            case ev.MailFrom():
+                self._core.send(await self._judge_sender(event))
+            case ev.RcptTo():
+                await self._rcpt_to(event)
+            case ev.DataStart():
+                await self._data_start()
+            case ev.DataEnd():
+                await self._data_end(event)
+            case ev.ChunkEnd():
+                self._chunk_end(event)
+            case ev.Connect() | ev.Hello() | ev.StartTls() | ev.Quit() | ev.Bad():
+                self._about_connection(event)
+            case ev.Rset() | ev.Noop() | ev.Vrfy() | ev.Help():
+                self._without_meaning(event)
+            case ev.AuthStart() | ev.AuthResponse() | ev.AuthCancel():
+                await self._authenticate(event)
+            case _:
+                assert_never(event)
+
+    async def poked(self, why: Poke, /) -> None:
+        if Poke.SHUTDOWN in why:
+            # A message that is being received may finish: `_data_end` answers it, the next command gets the 421.
+            if self._incoming is None:
+                self._core.close(re.SHUTTING_DOWN)
+        elif Poke.DEADLINE in why:
+            self._abandon()
+            self._core.close(re.TOO_SLOW)
+
+    def secured(self) -> None:
+        self._hello = None
+        self._abandon()
+
+    async def closed(self) -> None:
+        self._abandon()
+
+    # -- greeting, commands without meaning ----------------------------------------------------------------------------
+
+    def _about_connection(self, event: ev.Connect | ev.Hello | ev.StartTls | ev.Quit | ev.Bad) -> None:
+        match event:
+            case ev.Connect():
+                if self._core.buffered:
+                    self._core.send(self._refuse("connect", "early-talker", _EARLY))
+                else:
+                    self._core.send(Reply(220, "", f"{self._services.hostname} ESMTP"))
+            case ev.Hello():
+                self._hello = event
+                self._abandon()
+                self._core.send(Reply(250, "", self._services.hostname))
+            case ev.StartTls():
+                self._abandon()
+                self._core.send(re.START_TLS)
+            case ev.Quit():
+                self._abandon()
+                self._core.send(re.BYE)
+            case ev.Bad():
+                self._count_bad("command", event.code, event.reply)
+
+    def _without_meaning(self, event: ev.Rset | ev.Noop | ev.Vrfy | ev.Help) -> None:
+        match event:
+            case ev.Rset():
+                self._abandon()
+                self._core.send(re.OK)
+            case ev.Noop():
+                self._core.send(re.OK)
+            case ev.Vrfy():
+                self._core.send(re.CANNOT_VRFY)
+            case ev.Help():
+                self._core.send(re.HELP)
+
+    def _count_bad(self, stage: str, code: str, reply: Reply) -> None:
+        """Answer what was wrong; the one too many ends the connection."""
+        self._bad += 1
+        self._refused(stage, code)
+        self._core.send(reply if self._bad < self._services.settings.max_bad_commands else re.TOO_MANY_ERRORS)
+
+    # -- sign-in -------------------------------------------------------------------------------------------------------
+
+    async def _authenticate(self, event: ev.AuthStart | ev.AuthResponse | ev.AuthCancel) -> None:
+        if isinstance(event, ev.AuthStart):
+            self._exchange = exchange(event.mechanism)
+        if isinstance(event, ev.AuthCancel) or self._exchange is None:
+            self._exchange = None
+            self._core.send(re.AUTH_CANCELLED if isinstance(event, ev.AuthCancel) else re.AUTH_UNAVAILABLE)
+        elif isinstance(event, ev.AuthStart):
+            await self._auth_step(self._exchange.start(event.initial))
+        else:
+            await self._auth_step(self._exchange.step(event.data))
+
+    async def _auth_step(self, step: Step) -> None:
+        if isinstance(step, SaslChallenge):
+            self._core.send(Challenge(step.data))
+            return
+        self._exchange = None
+        if not isinstance(step, Credentials):
+            self._count_bad("auth", step.code, _MALFORMED)
+        elif step.authzid not in {"", step.authcid}:
+            self._count_bad("auth", "authzid", _AUTHZID)
+        else:
+            await self._sign_in(step)
+
+    async def _sign_in(self, claim: Credentials) -> None:
+        services = self._services
+        outcome = await services.authenticator.check(claim.authcid, claim.password, self._link.peer)
+        if isinstance(outcome, Denied):
+            reply = re.AUTH_FAILED if outcome.why is Why.INVALID else re.AUTH_UNAVAILABLE
+            services.log.warning("auth.failed", trace=self._link.trace, peer=self._link.peer, why=outcome.why.value)
+            self._count_bad("auth", outcome.why.name.lower(), reply)
+            return
+        self._account = outcome
+        services.log.info("auth.ok", trace=self._link.trace, peer=self._link.peer, account=outcome.address)
+        self._core.send(re.AUTHENTICATED)
+
+    # -- the transaction -----------------------------------------------------------------------------------------------
+
+    async def _judge_sender(self, event: ev.MailFrom) -> Reply:
+        services = self._services
+        if services.draining():
+            return re.SHUTTING_DOWN
+        if self._messages >= services.settings.max_messages:
+            return _TOO_MANY_MESSAGES
+        if services.service is Service.SUBMISSION:
+            if self._account is None:
+                return self._refuse("mail", "not-signed-in", re.AUTH_REQUIRED)
+            if not await self._owns(self._account, event.path.address):
+                return self._refuse("mail", "not-yours", _NOT_YOURS)
+        elif services.require_tls and not self._core.tls:
+            return self._refuse("mail", "no-tls", _TLS_REQUIRED)
+        self._envelope = tx.Envelope(event, services.new_trace())
+        return re.SENDER_OK
+
+    async def _owns(self, account: Account, address: Address | None) -> bool:
+        """Is the envelope sender the account's address, or an alias that leads to it? The null sender is no account's."""
+        if address is None:
+            return False
+        if address.key == account.address:
+            return True
+        route = await self._services.store.route(address.local_part, address.domain)
+        return route.kind is RouteKind.ACCOUNTS and account.id in route.accounts
+
+    async def _rcpt_to(self, event: ev.RcptTo) -> None:
+        try:
+            reply = await self._judge_recipient(event)
+        except StoreError as error:
+            self._services.log.error("rcpt.unavailable", trace=self._link.trace, error=str(error))
+            reply = re.LOCAL_ERROR
+        self._core.send(reply)
+
+    async def _judge_recipient(self, event: ev.RcptTo) -> Reply:
+        services, envelope = self._services, self._envelope
+        if envelope is None:
+            return re.LOCAL_ERROR
+        if envelope.recipients >= services.settings.max_recipients:
+            return _NO_RECIPIENT_ROOM
+        address = event.path.address
+        local, domain = (address.local_part, address.domain) if address is not None else ("postmaster", "")
+        route = await services.store.route(local, domain)
+        if route.kind is RouteKind.ACCOUNTS:
+            for account in route.accounts:
+                envelope.accounts.setdefault(account, event.path.raw)
+        elif route.kind is RouteKind.NOT_LOCAL and self._account is not None:
+            envelope.remote.append(event.path.raw)
+        elif route.kind is RouteKind.NOT_LOCAL:
+            return self._refuse("rcpt", "relay", _RELAY)
+        else:
+            return await self._unknown_recipient()
+        envelope.recipients += 1
+        return re.RECIPIENT_OK
+
+    async def _unknown_recipient(self) -> Reply:
+        self._unknown += 1
+        self._refused("rcpt", "unknown-recipient")
+        if self._unknown >= self._services.settings.max_unknown_recipients:
+            return _TOO_MANY_UNKNOWN
+        if self._unknown > 1:
+            await asyncio.sleep(UNKNOWN_DELAY_S * (self._unknown - 1))
+        return _UNKNOWN
+
+    async def _data_start(self) -> None:
+        envelope = self._envelope
+        if envelope is None:
+            self._core.send(re.LOCAL_ERROR)
+            return
+        self._incoming = tx.begin(self._services, envelope, self._hop(envelope))
+        self._link.set_patience(self._services.settings.data_timeout_s, "data-timeout")
+        self._link.begin_bulk(self._services.settings.min_data_rate, RATE_GRACE_S)
+        self._core.send(re.START_DATA)
+
+    def _hop(self, envelope: tx.Envelope) -> Hop:
+        hello = self._hello
+        submitted, tls = self._account is not None, self._link.tls
+        extended = hello is not None and hello.kind is not ev.HelloKind.HELO
+        protocol = "UTF8SMTP" if envelope.mail.smtputf8 else "ESMTP" if extended else "SMTP"
+        if extended:
+            protocol += ("S" if self._core.tls else "") + ("A" if submitted else "")
+        return Hop(
+            by=self._services.hostname,
+            protocol=protocol,
+            id=envelope.trace,
+            at=int(self._services.clock()),
+            # Who submits does not show from where (privacy); the trace knows.
+            helo=None if submitted or hello is None else hello.name,
+            peer=None if submitted else self._link.peer,
+            tls="" if tls is None else f"{tls.version} {tls.cipher}",
+            recipient=next(iter(envelope.accounts.values()))
+            if envelope.recipients == 1 and envelope.accounts
+            else None,
+        )
+
+    async def _data_chunk(self, event: ev.DataChunk) -> None:
+        incoming = self._incoming
+        if incoming is not None:
+            incoming.ingest.feed(event.data)
+            if incoming.ingest.must_drain:
+                await incoming.ingest.drain()
+
+    def _chunk_end(self, event: ev.ChunkEnd) -> None:
+        if event.refusal is not None:
+            self._abandon()
+        self._core.send(event.refusal or re.CHUNK_OK)
+
+    async def _data_end(self, event: ev.DataEnd) -> None:
+        self._link.end_bulk()
+        self._link.set_patience(self._services.settings.command_timeout_s, "command-timeout")
+        incoming, self._incoming, self._envelope = self._incoming, None, None
+        if event.fault is not None or incoming is None:
+            if incoming is not None:
+                incoming.ingest.abort()
+            self._refused("data", event.fault.value if event.fault else "state")
+            self._core.send(event.refusal or re.LOCAL_ERROR)
+            return
+        self._core.send(await self._accept(incoming, event))
+
+    async def _accept(self, incoming: tx.Incoming, event: ev.DataEnd) -> Reply:
+        services = self._services
+        try:
+            ingested = await incoming.ingest.finish()
+            if tx.looping(ingested, services.settings.max_received):
+                incoming.ingest.abort()
+                return self._refuse("data", "loop", _LOOP)
+            sender = self._account.id if self._account is not None else None
+            await tx.accept(services, incoming, ingested, sender, self._link.peer, int(services.clock()))
+        except OverQuotaError:
+            incoming.ingest.abort()
+            return self._refuse("data", "quota", _QUOTA)
+        except StoreError as error:
+            incoming.ingest.abort()
+            services.log.error(
+                "message.deferred", trace=incoming.envelope.trace, peer=self._link.peer, error=str(error)
+            )
+            services.counters.message(services.service.value, "deferred", event.size)
+            return re.LOCAL_ERROR
+        self._messages += 1
+        services.counters.message(services.service.value, "accepted", event.size)
+        services.log.info(
+            "message.accepted",
+            trace=incoming.envelope.trace,
+            connection=self._link.trace,
+            peer=self._link.peer,
+            sender=incoming.envelope.reverse_path,
+            recipients=incoming.envelope.recipients,
+            size=event.size,
+        )
+        return Reply(250, "2.0.0", f"Accepted as {incoming.envelope.trace}")
+
+    # -- common --------------------------------------------------------------------------------------------------------
+
+    def _abandon(self) -> None:
+        """Any transaction is gone."""
+        incoming, self._incoming, self._envelope = self._incoming, None, None
+        if incoming is not None:
+            incoming.ingest.abort()
+            self._link.end_bulk()
+
+    def _refuse(self, stage: str, reason: str, reply: Reply) -> Reply:
+        self._refused(stage, reason)
+        return reply
+
+    def _refused(self, stage: str, reason: str) -> None:
+        services = self._services
+        services.counters.refused(services.service.value, stage, reason)
+        services.log.info("smtp.refused", trace=self._link.trace, peer=self._link.peer, stage=stage, reason=reason)
