@@ -201,7 +201,7 @@ class Messages(Protocol):
 
     async def changes(self, account_id: AccountId, mailbox_id: MailboxId, since: ModSeq) -> Changes: ...
     async def keyword_bits(self, account_id: AccountId, names: Sequence[str]) -> dict[str, int]:
-        """The flag bit of each keyword (compared without case), made where missing. Raises LimitError at the 56th."""
+        """Each keyword's flag as a mask (`1 << bit`; compared without case), made where missing. LimitError at the 56th."""
 
     async def store_flags(
         self,
