@@ -11,6 +11,7 @@ old, so that no port is ever closed. With unchanged settings SIGHUP only makes t
 
 import contextlib
 import fcntl
+import ipaddress
 import os
 import select
 import signal
@@ -77,8 +78,9 @@ class Supervisor:
     It is called once the environment is set, and before any fork, so that the children share the memory of the code.
     """
 
-    def __init__(self, path: Path, load_main: Callable[[], Callable[[Child], int]]) -> None:
+    def __init__(self, path: Path, load_main: Callable[[], Callable[[Child], int]], *, keep_root: bool = False) -> None:
         self._path = path
+        self._keep_root = keep_root
         self._load_main = load_main
         self._sockets: dict[Address, socket.socket] = {}
         self._slots: dict[int, _Slot] = {}
@@ -112,7 +114,7 @@ class Supervisor:
         settings = self._settings
         configure(settings.log.level, settings.log.format, "supervisor")
         self._log: Log = logger()
-        who = privileges.identity(settings.server.user)
+        who = None if self._keep_root and _trial_only(settings) else privileges.identity(settings.server.user)
         data = (self._path.parent / settings.server.data).resolve()
         if not data.is_dir():
             raise StartError(f"the data folder {data} does not exist: make the instance with `poterne setup`")
@@ -409,6 +411,16 @@ class Supervisor:
                 for process in slot.processes:
                     process.leaving = True
                     self._tell(process.pid, signal.SIGTERM)
+
+
+def _trial_only(settings: Settings) -> bool:
+    """Nothing outside this machine can reach it, and no port would have needed root."""
+    for name, listener in settings.listener.items():
+        if listener.port < 1024 or not all(ipaddress.ip_address(a).is_loopback for a in listener.addresses):
+            raise StartError(
+                f"--keep-root is for loopback and high ports only, and [listener.{name}] is more than that"
+            )
+    return True
 
 
 def _bind_text(name: str, address: str, port: int, error: OSError) -> str:

@@ -13,12 +13,15 @@ if TYPE_CHECKING:
 
 
 @click.command("serve")
+@click.option(
+    "--keep-root", is_flag=True, help="Started as root, stay root: for trials on loopback and high ports only."
+)
 @click.pass_context
-def command(ctx: click.Context) -> None:
+def command(ctx: click.Context, keep_root: bool) -> None:
     """Run the server in the foreground until SIGTERM. SIGHUP reads settings and certificates again."""
     from poterne.app.supervisor import Supervisor
 
-    sys.exit(Supervisor(config_path(ctx).resolve(), _child_main).run())
+    sys.exit(Supervisor(config_path(ctx).resolve(), _child_main, keep_root=keep_root).run())
 
 
 def _child_main() -> "Callable[[Child], int]":

@@ -1,0 +1,5 @@
+"""`python -m poterne` is `poterne`."""
+
+from poterne.cli.main import main
+
+main()

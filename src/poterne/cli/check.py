@@ -1,0 +1,101 @@
+"""`poterne check`."""
+
+import datetime as dt
+import ipaddress
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import click
+from cryptography import x509
+
+from poterne.app.certificates import files
+from poterne.cli.common import data_folder, json_option, settings, show
+from poterne.config.settings import Listener, Settings
+from poterne.net.tls import CertificateError, CertificateFiles, Certificates
+
+Line = tuple[Literal["ok", "warn", "fail"], str]
+COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+@click.command("check")
+@json_option
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """Are the settings sound, the files there, and what would the server expose? Status 1 when something must be mended."""
+    path, values = settings(ctx)
+    lines = [
+        ("ok", f"{path}: every setting is understood"),
+        *_listeners(values),
+        *_certificates(path, values),
+        *_data(path, values),
+    ]
+    if as_json:
+        show([{"outcome": outcome, "text": text} for outcome, text in lines], as_json=True, empty="")
+    else:
+        for outcome, text in lines:
+            click.secho(f"{outcome:5}", fg=COLOURS[outcome], nl=False)
+            click.echo(text)
+    if any(outcome == "fail" for outcome, _ in lines):
+        raise click.exceptions.Exit(1)
+
+
+def _listeners(values: Settings) -> Iterator[Line]:
+    if not values.listener:
+        yield "fail", "no [listener.NAME]: nobody could reach this server"
+    for name, listener in values.listener.items():
+        yield _exposure(name, listener)
+
+
+def _exposure(name: str, listener: Listener) -> Line:
+    tls = "TLS from the first byte" if listener.tls == "implicit" else "STARTTLS"
+    if listener.service == "mx":
+        who = "any server may bring mail for the domains served here" + (
+            ", over TLS only" if listener.require_tls else ""
+        )
+    else:
+        who = f"{listener.service} for those who sign in, inside TLS"
+    public = [a for a in listener.addresses if not ipaddress.ip_address(a).is_loopback]
+    where = f"{', '.join(listener.addresses)} port {listener.port}"
+    if public:
+        return "warn", f"listener {name}: REACHABLE FROM OUTSIDE on {where}, {tls}; {who}"
+    return "ok", f"listener {name}: loopback only, {where}, {tls}; {who}"
+
+
+def _certificates(path: Path, values: Settings) -> Iterator[Line]:
+    data = data_folder(path, values)
+    for pair in files(path, data, values):
+        yield _certificate(pair, values.server.hostname, local=not values.certificate)
+
+
+def _certificate(pair: CertificateFiles, hostname: str, *, local: bool) -> Line:
+    try:
+        Certificates([pair], ["check"])
+        leaf = x509.load_pem_x509_certificate(pair.chain.read_bytes())
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
+            x509.DNSName
+        )
+    except (CertificateError, OSError, ValueError, x509.ExtensionNotFound) as error:
+        return "fail", f"certificate: {error}"
+    days = (leaf.not_valid_after_utc - dt.datetime.now(dt.UTC)).days
+    text = f"certificate {pair.chain.name} for {', '.join(names)}, valid {days} more days"
+    if days < 0:
+        return "fail", f"{text}: it has expired, put a new one in place"
+    wildcard = "*." + hostname.partition(".")[2]
+    if hostname not in names and wildcard not in names:
+        return "fail", f"{text}: it is not for {hostname}; clients will refuse it"
+    if local:
+        return "warn", f"{text}, from the instance's own CA: only those who trust data/tls/ca.pem will accept it"
+    return ("warn" if days < 14 else "ok"), text
+
+
+def _data(path: Path, values: Settings) -> Iterator[Line]:
+    data = data_folder(path, values)
+    if not data.is_dir():
+        yield "fail", f"the data folder {data} does not exist: make the instance with `poterne setup`"
+        return
+    mode = data.stat().st_mode & 0o077
+    if mode:
+        yield "warn", f"the data folder {data} can be read by other users: chmod 700 {data}"
+    else:
+        yield "ok", f"the data folder {data} is readable by its owner only"
