@@ -27,6 +27,7 @@ from poterne.store.blobs.format import (
     SMALL_BYTES,
     Kind,
     frame_log2_of,
+    pack_end,
     pack_entry,
     pack_record,
     raw_stored_bytes,
@@ -45,6 +46,7 @@ class _Active:
     reserved: int = FILE_HEADER_BYTES
     durable: int = FILE_HEADER_BYTES
     records: int = 0
+    raw: int = 0
     closed: bool = False
 
 
@@ -94,9 +96,9 @@ class SegmentWriter:
         """The identity of a blob of these pieces (`size` bytes in all). Raises UnavailableError when nothing can be made."""
         return self._reserve(_Pending(Kind.RAW, size, raw_stored_bytes(size), pieces))
 
-    def reserve_zstd(self, pieces: Sequence[bytes], raw: int, stored: int, checksum: int, frame_log2: int) -> BlobId:
+    def reserve_zstd(self, payload: bytes, raw: int, checksum: int, frame_log2: int) -> BlobId:
         """The same for a payload that is already compressed, its frame table included (compaction)."""
-        place = _Pending(Kind.ZSTD, raw, stored, pieces)
+        place = _Pending(Kind.ZSTD, raw, len(payload), (payload,))
         place.checksum, place.frame_log2 = checksum, frame_log2
         return self._reserve(place)
 
@@ -161,6 +163,7 @@ class SegmentWriter:
             self._pending[offset] = place
             active.reserved = offset + RECORD_HEADER_BYTES + place.stored
             active.records += 1
+            active.raw += place.raw
             return BlobId(active.claimed.number, offset, place.raw)
 
     def _ready(self) -> _Active:
@@ -196,7 +199,7 @@ class SegmentWriter:
         try:
             self._write(active.claimed, places)
         except OSError as error:
-            self._lose_group(active, len(places), start, end)
+            self._lose_group(active, places, start, end)
             raise unavailable(f"segment {number}: write failed", error) from error
         try:
             self._files.fdatasync(fd)
@@ -238,12 +241,13 @@ class SegmentWriter:
         if run:
             write_all(self._files, claimed.fd, run, run_at)
 
-    def _lose_group(self, active: _Active, places: int, start: int, end: int) -> None:
+    def _lose_group(self, active: _Active, places: dict[int, _Pending], start: int, end: int) -> None:
         """Turn this group's places into a hole at the start of the next group."""
         number = active.claimed.number
         with self._lock:
             self._remember_lost(number, start, end)
-            active.records += 1 - places
+            active.records += 1 - len(places)
+            active.raw -= sum(place.raw for place in places.values())
             if self._active is active:
                 hole = _Pending(Kind.HOLE, 0, end - start - RECORD_HEADER_BYTES, ())
                 self._pending = {start: hole, **self._pending}
@@ -275,7 +279,7 @@ class SegmentWriter:
             if not active.records:
                 self._folder.drop(claimed.number)
             elif active.reserved == active.durable:
-                end = end_mark(claimed.salt, active.durable, active.records)
+                end = pack_end(claimed.salt, active.durable, active.records, active.raw, FIRST_OF_GROUP)
                 write_all(self._files, claimed.fd, [end], active.durable)
                 self._files.fdatasync(claimed.fd)
                 self._folder.seal(claimed.number)
@@ -338,7 +342,3 @@ class Framer:
             self._entries.append(pack_entry(self._filled, self._checksum))
             self._filled = 0
         return b"".join(self._entries)
-
-
-def end_mark(salt: int, offset: int, records: int) -> bytes:
-    return pack_record(salt, offset, Kind.END, records, 0, 0, 0, FIRST_OF_GROUP)

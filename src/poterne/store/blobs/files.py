@@ -1,7 +1,7 @@
 """The operating system as the segments use it: few calls, so that tests can put a forgetful or failing one in its place."""
 
 # Paths are strings down here, as the system has them.
-# ruff: noqa: PTH
+# ruff: noqa: PTH103, PTH116, PTH208
 
 import errno
 import fcntl
@@ -47,6 +47,7 @@ class Files(Protocol):
         """Make it if it is not there."""
 
     def unlink(self, path: str) -> None: ...
+    def rename(self, source: str, target: str) -> None: ...
     def link(self, source: str, target: str) -> None: ...
     def modified_at(self, path: str) -> int:
         """Seconds since 1970 of the last write, or of `touch`."""
@@ -65,6 +66,7 @@ class RealFiles:
     fdatasync = staticmethod(os.fdatasync)
     truncate = staticmethod(os.ftruncate)
     unlink = staticmethod(os.unlink)
+    rename = staticmethod(os.rename)
     link = staticmethod(os.link)
 
     def open(self, path: str, flags: int) -> int:

@@ -90,11 +90,7 @@ class SegmentFolder:
         """Remove a segment and its marker for good; gives no number back."""
         with self._numbers():
             if number == max(self.numbers(), default=-1):
-                fd = self.files.open(self.segment_path(number), os.O_RDWR)
-                try:
-                    self.files.truncate(fd, FILE_HEADER_BYTES)
-                finally:
-                    self.files.close(fd)
+                self._replace_by_nothing(number)
             else:
                 with contextlib.suppress(FileNotFoundError):
                     self.files.unlink(self.segment_path(number))
@@ -125,6 +121,12 @@ class SegmentFolder:
             raise unavailable("message folder cannot be read", error) from error
         stems = (name.removesuffix(suffix) for name in names if name.endswith(suffix))
         return sorted(int(stem) for stem in stems if len(stem) >= _DIGITS and stem.isascii() and stem.isdigit())
+
+    def _replace_by_nothing(self, number: int) -> None:
+        """A new, empty file of this name; the old one is not cut, since a backup may hold a link to it."""
+        empty = f"{self.path}/empty"
+        self.files.close(self.files.open(empty, os.O_RDWR | os.O_CREAT | os.O_TRUNC))
+        self.files.rename(empty, self.segment_path(number))
 
     @contextlib.contextmanager
     def _numbers(self) -> Iterator[int]:

@@ -16,7 +16,7 @@ file, or a block that the disk wrote to the wrong place, is not taken for a reco
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 from zlib import crc32
 
 FILE_MAGIC: Final = b"\x89PTNSEG\n"
@@ -48,7 +48,7 @@ class Kind(IntEnum):
     HOLE = 3
     """Bytes that were reserved but could not be written: `stored` bytes to pass over, never read."""
     END = 4
-    """The last record of a sealed segment; `raw` counts the records, holes too."""
+    """The last record of a sealed segment: `raw` counts the records before it, `stored` sums up their raw sizes."""
 
 
 class FormatError(ValueError):
@@ -85,8 +85,7 @@ def parse_file_header(data: bytes, number: int) -> FileHeader:
     return FileHeader(number, salt, created_at, instance)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A record header that was found valid, and where it is."""
 
     offset: int
@@ -103,6 +102,8 @@ class Record:
 
     @property
     def end(self) -> int:
+        if self.kind is Kind.END:
+            return self.data_at
         return self.offset + RECORD_HEADER_BYTES + self.stored
 
     @property
@@ -132,6 +133,26 @@ def parse_record(data: bytes, salt: int, offset: int) -> Record:
     if not 1 <= kind <= 4 or frame_log2 > _LARGEST_FRAME_LOG2:
         raise FormatError("record of a kind that is not known to this release")
     return Record(offset, Kind(kind), flags, frame_log2, raw, stored, checksum)
+
+
+def pack_end(salt: int, offset: int, records: int, raw: int, flags: int) -> bytes:
+    return pack_record(salt, offset, Kind.END, records, raw, 0, 0, flags)
+
+
+def small_payload(data: bytes, salt: int, offset: int, size: int) -> bytes | None:
+    """The bytes of a sound, raw, unframed record of `size` bytes that begins `data`; None: look closer for the reason.
+
+    The way of almost every FETCH, so it makes no `Record`.
+    """
+    if len(data) < RECORD_HEADER_BYTES + size:
+        return None
+    magic, kind, _, frame_log2, raw, stored, checksum, own = _RECORD.unpack_from(data)
+    if magic != RECORD_MAGIC or kind != 1 or frame_log2 or not raw == stored == size:
+        return None
+    payload = data[RECORD_HEADER_BYTES : RECORD_HEADER_BYTES + size]
+    if crc32(payload) != checksum or crc32(data[:_SUMMED], salt ^ (offset & 0xFFFF_FFFF)) != own:
+        return None
+    return payload
 
 
 def frame_log2_of(raw: int) -> int:

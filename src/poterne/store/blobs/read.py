@@ -10,7 +10,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 from zlib import crc32
 
 from poterne.store.blobs.files import Files, unavailable
@@ -24,12 +24,15 @@ from poterne.store.blobs.format import (
     Record,
     parse_record,
     parse_table,
+    raw_stored_bytes,
+    small_payload,
 )
 from poterne.store.blobs.zstd import expand
 from poterne.store.errors import UnavailableError
 from poterne.values.ids import BlobId
 
 _INLINE_BYTES: Final = 65_536
+_AHEAD_BYTES: Final = 65_536
 
 
 class OpenSegment:
@@ -75,7 +78,7 @@ class SegmentReader:
             if blob.size <= SMALL_BYTES:
                 whole = read_small(segment, blob)
                 return whole[start:stop] if start > 0 or stop < blob.size else whole
-            return read_frames(segment, read_layout(segment, blob), start, stop) if start < stop else b""
+            return read_range(segment, blob, start, stop) if start < stop else b""
         except FormatError as error:
             raise UnavailableError(f"segment {blob.segment}, record {blob.offset}: {error}") from error
         except OSError as error:
@@ -143,77 +146,84 @@ class SegmentReader:
 
 def read_small(segment: OpenSegment, blob: BlobId) -> bytes:
     """A whole record of at most SMALL_BYTES of mail; a compressed one is shorter, so one read has it all."""
-    data = segment.files.pread(segment.fd, RECORD_HEADER_BYTES + blob.size + ENTRY_BYTES, blob.offset)
-    record = parse_record(data, segment.salt, blob.offset)
-    _check_named(record, blob)
+    data = segment.files.pread(segment.fd, RECORD_HEADER_BYTES + blob.size, blob.offset)
+    payload = small_payload(data, segment.salt, blob.offset, blob.size)
+    if payload is not None:
+        return payload
+    record = _named(parse_record(data, segment.salt, blob.offset), blob)
     if record.frame_log2:
-        return read_frames(segment, _with_table(segment, record), 0, blob.size)
+        return read_frames(segment, with_table(segment, record), 0, blob.size) if blob.size else b""
     payload = data[RECORD_HEADER_BYTES : RECORD_HEADER_BYTES + record.stored]
     if len(payload) != record.stored or crc32(payload) != record.checksum:
         raise FormatError("checksum does not match")
-    return payload if record.kind is Kind.RAW else expand(payload, record.raw)
+    return expand(payload, record.raw) if record.kind is Kind.ZSTD else payload
 
 
-class Layout:
-    """A framed record and its verified table."""
-
-    __slots__ = ("entries", "record")
-
-    def __init__(self, record: Record, entries: list[tuple[int, int]]) -> None:
-        self.record = record
-        self.entries = entries
-
-
-def read_layout(segment: OpenSegment, blob: BlobId) -> Layout:
-    header = segment.files.pread(segment.fd, RECORD_HEADER_BYTES, blob.offset)
-    record = parse_record(header, segment.salt, blob.offset)
-    _check_named(record, blob)
-    return _with_table(segment, record)
+def read_range(segment: OpenSegment, blob: BlobId, start: int, end: int) -> bytes:
+    """Bytes [start, end) of a larger record. The beginning of a message comes with its header in one read."""
+    ahead = RECORD_HEADER_BYTES
+    if start <= SMALL_BYTES and end <= _AHEAD_BYTES:
+        ahead += raw_stored_bytes(blob.size) if end == blob.size else -(-end // SMALL_BYTES) * SMALL_BYTES
+    data = segment.files.pread(segment.fd, ahead, blob.offset)
+    record = _named(parse_record(data, segment.salt, blob.offset), blob)
+    return read_frames(segment, with_table(segment, record, data), start, end, data)
 
 
-def _with_table(segment: OpenSegment, record: Record) -> Layout:
+class Layout(NamedTuple):
+    """A record and its verified table; an unframed record counts as one frame."""
+
+    record: Record
+    entries: list[tuple[int, int]]
+
+
+def with_table(segment: OpenSegment, record: Record, ahead: bytes = b"") -> Layout:
+    """Raises FormatError, OSError. `ahead` are bytes from the record's start that were read already."""
     if not record.frame_log2:
         return Layout(record, [(record.stored, record.checksum)])
-    return Layout(record, parse_table(_exactly(segment, record.frames * ENTRY_BYTES, record.table_at), record))
+    table = exactly(segment, record.frames * ENTRY_BYTES, record.table_at, record.offset, ahead)
+    return Layout(record, parse_table(table, record))
 
 
-def read_frames(segment: OpenSegment, layout: Layout, start: int, end: int) -> bytes:
-    """Bytes [start, end) of the record: the frames that hold them, each verified. Raises FormatError, OSError."""
-    record, entries = layout.record, layout.entries
+def read_frames(segment: OpenSegment, layout: Layout, start: int, end: int, ahead: bytes = b"") -> bytes:
+    """Bytes [start, end), not none, of the record: the frames that hold them, each verified. Raises FormatError, OSError."""
+    record, entries = layout
     log2 = record.frame_log2 or record.raw.bit_length()
     first, last = start >> log2, (end - 1) >> log2
     wanted = entries[first : last + 1]
     at = record.data_at + sum(stored for stored, _ in entries[:first])
-    data = memoryview(_exactly(segment, sum(stored for stored, _ in wanted), at))
-    frames: list[bytes | memoryview] = []
+    data = exactly(segment, sum(stored for stored, _ in wanted), at, record.offset, ahead)
+    view = memoryview(data)
+    expanded: list[bytes] = []
     here = 0
     for number, (stored, checksum) in enumerate(wanted, first):
-        frame = data[here : here + stored]
+        frame = view[here : here + stored]
         here += stored
         if crc32(frame) != checksum:
             raise FormatError(f"checksum of frame {number} does not match")
         length = min(1 << log2, record.raw - (number << log2))
         if record.kind is Kind.ZSTD:
-            frames.append(expand(bytes(frame), length))
+            expanded.append(expand(frame, length))
         elif stored != length:
             raise FormatError("frame table does not fit the record")
-        else:
-            frames.append(frame)
+    if record.kind is Kind.ZSTD:
+        data = b"".join(expanded)
     skip = start - (first << log2)
-    if record.kind is Kind.RAW:
-        return bytes(data[skip : skip + end - start])
-    return b"".join(frames)[skip : skip + end - start]
+    return data if not skip and len(data) == end - start else data[skip : skip + end - start]
 
 
-def _check_named(record: Record, blob: BlobId) -> None:
-    if record.kind not in (Kind.RAW, Kind.ZSTD):
-        raise FormatError("no blob is here")
-    if record.raw != blob.size:
-        raise FormatError(f"holds {record.raw} bytes, not {blob.size}")
-
-
-def _exactly(segment: OpenSegment, size: int, offset: int) -> bytes:
+def exactly(segment: OpenSegment, size: int, offset: int, ahead_at: int = 0, ahead: bytes = b"") -> bytes:
+    """Raises FormatError if the file does not have so many bytes there."""
+    if ahead_at <= offset and offset + size <= ahead_at + len(ahead):
+        return ahead[offset - ahead_at : offset - ahead_at + size]
     data = segment.files.pread(segment.fd, size, offset)
     if len(data) != size:
         raise FormatError("record cut short")
     return data
+
+
+def _named(record: Record, blob: BlobId) -> Record:
+    if record.kind is not Kind.RAW and record.kind is not Kind.ZSTD:
+        raise FormatError("no blob is here")
+    if record.raw != blob.size:
+        raise FormatError(f"holds {record.raw} bytes, not {blob.size}")
+    return record

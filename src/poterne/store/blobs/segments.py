@@ -10,6 +10,7 @@ from poterne.store.blobs.append import SegmentWriter
 from poterne.store.blobs.files import REAL, Files
 from poterne.store.blobs.folder import SegmentFolder
 from poterne.store.blobs.read import SegmentReader
+from poterne.store.blobs.recover import Recovered, recover
 from poterne.store.blobs.spill import LargeRecord, SegmentBlobWriter
 from poterne.values.ids import BlobId
 
@@ -73,6 +74,10 @@ class SegmentBlobs:
     def require(self, blob: BlobId) -> None:
         """Returns if a commit may name this blob. Writer thread only. Raises UnavailableError if it is not durable."""
         self._writer.require(blob)
+
+    def recover(self) -> list[Recovered]:
+        """End the segments of processes that died: when the store opens, and now and then. Raises UnavailableError."""
+        return recover(self.folder)
 
     def forget(self, segment: int) -> None:
         """Close a segment that compaction has removed."""

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Final, final
 from zlib import crc32
 
-from poterne.store.blobs.append import Framer, SegmentWriter, end_mark
+from poterne.store.blobs.append import Framer, SegmentWriter
 from poterne.store.blobs.files import unavailable, write_all
 from poterne.store.blobs.folder import Claimed, SegmentFolder
 from poterne.store.blobs.format import (
@@ -27,6 +27,7 @@ from poterne.store.blobs.format import (
     LARGE_FRAME_LOG2,
     RECORD_HEADER_BYTES,
     Kind,
+    pack_end,
     pack_record,
 )
 from poterne.store.errors import UnavailableError
@@ -256,7 +257,7 @@ class LargeRecord:
         header = pack_record(
             claimed.salt, FILE_HEADER_BYTES, Kind.RAW, size, end_at - _DATA_AT, crc32(table), LARGE_FRAME_LOG2
         )
-        write_all(self._files, claimed.fd, [table, end_mark(claimed.salt, end_at, 1)], self._at)
+        write_all(self._files, claimed.fd, [table, pack_end(claimed.salt, end_at, 1, size, 0)], self._at)
         write_all(self._files, claimed.fd, [header], FILE_HEADER_BYTES)
         self._files.fdatasync(claimed.fd)
         with contextlib.suppress(OSError):  # recovery takes the marker away then

@@ -12,7 +12,7 @@ from poterne.store.blobs.format import FormatError
 __all__ = ["compress", "expand"]
 
 
-def expand(data: bytes, size: int) -> bytes:
+def expand(data: bytes | memoryview, size: int) -> bytes:
     """The `size` bytes that were compressed. Never makes more. Raises FormatError if they are not that many."""
     try:
         decompressor = ZstdDecompressor()

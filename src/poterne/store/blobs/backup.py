@@ -1,0 +1,102 @@
+"""Copying segments while they are used.
+
+Sealed segments never change, so each is copied (or linked) once, and a second backup into the same folder copies only
+what is new. A segment being written is copied up to its length now, together with a marker, so that opening the copy ends
+it properly. Hold `pinned` from before the database's snapshot until the copy is done: every blob that the snapshot
+names is then durable in a file that is not removed meanwhile.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from poterne.store.blobs.files import Files, unavailable, write_all
+from poterne.store.blobs.folder import SegmentFolder, marker_name, segment_name
+
+_STEP_BYTES: Final = 1_048_576
+
+
+@contextlib.contextmanager
+def pinned(folder: SegmentFolder) -> Iterator[None]:
+    """No compaction removes or rewrites anything meanwhile. Waits for one that runs (seconds)."""
+    with folder.upkeep(shared=True):
+        yield
+
+
+def copy_segments(
+    folder: SegmentFolder, target: str, *, link: bool = False, progress: Callable[[int, int], None] | None = None
+) -> int:
+    """Copy all segments to the folder `target`, durably; gives the bytes copied. Raises UnavailableError.
+
+    `link` makes hard links of sealed segments where the file system can: at once and without space, but a damaged
+    disk block is then damaged in both.
+    """
+    files = folder.files
+    try:
+        files.mkdir(target)
+        unsealed = set(folder.unsealed())  # before the list of segments: one sealed in between is copied as unsealed
+        numbers = folder.numbers()
+        present = set(files.listdir(target))
+        copied = 0
+        for done, number in enumerate(numbers):
+            if progress is not None:
+                progress(done, len(numbers))
+            copied += _copy_segment(folder, target, number, present, sealed=number not in unsealed, link=link)
+        files.sync_folder(target)
+    except OSError as error:
+        raise unavailable("backup", error) from error
+    if progress is not None:
+        progress(len(numbers), len(numbers))
+    return copied
+
+
+def _copy_segment(
+    folder: SegmentFolder, target: str, number: int, present: set[str], *, sealed: bool, link: bool
+) -> int:
+    files = folder.files
+    source, path = folder.segment_path(number), f"{target}/{segment_name(number)}"
+    marker = f"{target}/{marker_name(number)}"
+    was_unsealed = marker_name(number) in present
+    if sealed and segment_name(number) in present and not was_unsealed and _size(files, path) == _size(files, source):
+        return 0
+    with contextlib.suppress(FileNotFoundError):
+        files.unlink(path)
+    if not sealed:
+        files.close(files.open(marker, os.O_RDWR | os.O_CREAT))
+    elif link:
+        try:
+            files.link(source, path)
+        except OSError:  # another file system, or none that links
+            link = False
+    size = 0 if sealed and link else _copy(files, source, path)
+    if sealed and was_unsealed:
+        files.unlink(marker)
+    return size
+
+
+def _copy(files: Files, source: str, target: str) -> int:
+    source_fd = files.open(source, os.O_RDONLY)
+    try:
+        target_fd = files.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        try:
+            at, size = 0, files.size(source_fd)
+            while at < size:
+                piece = files.pread(source_fd, min(_STEP_BYTES, size - at), at)
+                if not piece:
+                    break
+                at = write_all(files, target_fd, [piece], at)
+            files.fdatasync(target_fd)
+            return at
+        finally:
+            files.close(target_fd)
+    finally:
+        files.close(source_fd)
+
+
+def _size(files: Files, path: str) -> int:
+    fd = files.open(path, os.O_RDONLY)
+    try:
+        return files.size(fd)
+    finally:
+        files.close(fd)
