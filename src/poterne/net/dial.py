@@ -37,7 +37,15 @@ async def dial(
     Raises DialError, or TlsError if the connection stood and the handshake failed.
     """
     loop = asyncio.get_running_loop()
-    link = Link(loop, service=service, trace=trace, server_side=False, tls_setup=tls, write_timeout_s=write_timeout_s)
+    link = Link(
+        loop,
+        service=service,
+        trace=trace,
+        server_side=False,
+        tls_setup=tls,
+        implicit_tls=implicit_tls,
+        write_timeout_s=write_timeout_s,
+    )
     if implicit_tls and tls is None:
         raise ValueError("implicit TLS needs a TlsSetup")
     local = None if source is None else (source, 0)
@@ -51,7 +59,5 @@ async def dial(
         raise DialError("refused") from None
     except OSError as error:
         raise DialError("unreachable", error.strerror or "") from None
-    if implicit_tls:
-        # A TLS server stays silent until our ClientHello, so this is STARTTLS without a word before it.
-        await link.start_tls()
+    await link.secured()
     return link

@@ -5,14 +5,15 @@ When the core needs data, everything queued goes out in one write, and only then
 not read our replies, we do not parse its next command. A peer that pipelines much yields to others every `FAIR_EVENTS`.
 
 How a connection ends is decided here and nowhere else: the core says CLOSED, the peer breaks the protocol (PeerError), goes
-away (LinkError), fails at TLS, or the session has a bug. Each ends this connection only, and each is told to `observe`.
+away (LinkClosed), fails at TLS, or the session has a bug. Each ends this connection only, and each is told to `observe`.
 """
 
 import asyncio
 from typing import Final, Protocol, TypeVar
 
-from poterne.net.link import InjectionError, Link, LinkError, Poke, TlsError
+from poterne.net.link import Link, LinkClosed, Poke
 from poterne.net.notice import Kind, Notice, Observe
+from poterne.net.tlswire import InjectionError, TlsError
 from poterne.proto.core import Core, PeerError, Signal
 
 E = TypeVar("E")
@@ -31,7 +32,7 @@ class Session(Protocol[E_contra]):
     """What a connection means: it acts on events and sends replies to its core. One for each connection.
 
     It holds the core and the link; `flush_if_big` is for answers that may be long. Exceptions that leave it are bugs
-    (except LinkError from a flush): they are logged and end this connection only.
+    (except LinkClosed from a flush): they are logged and end this connection only.
     """
 
     async def opened(self) -> None:
@@ -78,7 +79,7 @@ async def drive(
     try:
         await _turns(core, session, link)
         linger = False
-    except LinkError as closed:
+    except LinkClosed as closed:
         if closed.code == "write-timeout":
             link.expired = closed.code
     except PeerError as error:
@@ -145,7 +146,7 @@ async def _secure(core: Core[E, R], session: Session[E], link: Link) -> None:
 async def _say(link: Link, chunks: list[bytes]) -> None:
     try:
         await link.write(chunks)
-    except LinkError:
+    except LinkClosed:
         return
 
 

@@ -9,7 +9,7 @@ before a TLS handshake and hand it out afterwards as if it had come inside TLS (
 - Time: one timer for each connection. Moving a deadline later only changes a number; the timer looks when it fires and
   goes to sleep again. Idle connections cost no CPU.
 - Pokes: whoever wants the session's attention (mailbox changed, shutdown, a deadline) calls `poke`; `read` returns it.
-- Loss: after a reset or `abort`, `read` gives b"" as at end of file, and `write` raises `LinkError`. Nothing else leaks.
+- Loss: after a reset or `abort`, `read` gives b"" as at end of file, and `write` raises `LinkClosed`. Nothing else leaks.
 
 Only one task reads and writes a link (`net.drive`). `poke`, `abort` and `close` may be called from anywhere in the loop.
 """
@@ -24,7 +24,9 @@ from math import inf
 from typing import TYPE_CHECKING, Final, cast, final
 
 from poterne.net.notice import NO_TRACE
-from poterne.net.tls import ServerSslObject, foreign_alpn
+from poterne.net.rate import SenderRate
+from poterne.net.tls import foreign_alpn
+from poterne.net.tlswire import InjectionError, NotTlsError, TlsError, TlsFacts, TlsWire, tls_error
 from poterne.values.ids import TraceId
 
 if TYPE_CHECKING:
@@ -60,39 +62,12 @@ class Poke(Flag):
     """A deadline passed, or the peer sends too slowly: `link.expired` says which."""
 
 
-class LinkError(Exception):
+class LinkClosed(Exception):  # noqa: N818  # it names what happened, and is no failure of ours
     """The connection is gone. `code` is a short stable word for the log: "lost", "reset", "write-timeout", "closed"."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
-
-
-class TlsError(Exception):
-    """The TLS handshake did not complete; the link is aborted. Both texts are for the log.
-
-    `code`: "timeout", "closed" (the peer went away), "handshake" (garbage, no common version or suite, an alert),
-    "foreign-alpn" (it asked for another protocol).
-    """
-
-    def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(f"{code}: {detail}" if detail else code)
-        self.code = code
-        self.detail = detail
-
-
-class InjectionError(Exception):
-    """Plaintext was waiting where a TLS handshake must begin: an attack (RFC 3207 §6). The link is aborted."""
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFacts:
-    """What was negotiated, in OpenSSL's words: "TLSv1.3", "TLS_AES_256_GCM_SHA384"; `alpn` and `sni` if there were any."""
-
-    version: str
-    cipher: str
-    alpn: str | None
-    sni: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,24 +84,12 @@ class TlsSetup:
     server_name: str | None = None
 
 
-@dataclass(slots=True)
-class _Bulk:
-    """Watches the data rate of a phase. Only time in which we waited for the peer counts, never our own work."""
-
-    min_rate_bytes_per_s: float
-    grace_s: float
-    bytes_at_start: int
-    waited_s: float = 0.0
-    waiting_since: float = inf
-
-
 @final
 class Link(asyncio.Protocol):
     """A connection. Made by `net.listen` and `net.dial`; `service` and `trace` name it in logs."""
 
     __slots__ = (
         "_buffered",
-        "_bulk",
         "_chunks",
         "_close_by",
         "_closing",
@@ -135,19 +98,23 @@ class Link(asyncio.Protocol):
         "_drained",
         "_eof",
         "_gone",
+        "_handshake",
+        "_handshake_by",
+        "_implicit_tls",
         "_loop",
         "_lost",
         "_patience_at",
         "_patience_s",
         "_patience_why",
         "_poke",
+        "_rate",
         "_read_paused",
         "_server_side",
         "_timer",
         "_tls",
         "_transport",
-        "_upgrading",
         "_waiter",
+        "_wire",
         "_write_by",
         "_write_paused",
         "bytes_in",
@@ -171,6 +138,7 @@ class Link(asyncio.Protocol):
         trace: TraceId = NO_TRACE,
         server_side: bool = True,
         tls_setup: TlsSetup | None = None,
+        implicit_tls: bool = False,
         write_timeout_s: float = WRITE_TIMEOUT_S,
     ) -> None:
         self._loop = loop
@@ -196,7 +164,10 @@ class Link(asyncio.Protocol):
         self._eof = False
         self._lost = ""
         self._closing = False
-        self._upgrading = False
+        self._wire: TlsWire | None = None
+        self._implicit_tls = implicit_tls
+        self._handshake: asyncio.Future[Exception | None] | None = None
+        self._handshake_by = inf
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self._gone: asyncio.Future[None] | None = None
@@ -209,7 +180,7 @@ class Link(asyncio.Protocol):
         self._deadline_why = ""
         self._write_by = inf
         self._close_by = inf
-        self._bulk: _Bulk | None = None
+        self._rate: SenderRate | None = None
 
     # Facts
 
@@ -239,15 +210,16 @@ class Link(asyncio.Protocol):
             if self._eof or self._lost or self._closing:
                 return b""
             waiter = self._waiter = self._loop.create_future()
-            bulk = self._bulk
-            if bulk is not None:
-                self._bulk_waits(bulk)
+            rate = self._rate
+            if rate is not None:
+                rate.wait_begins(self._loop.time())
+                self._arm()
             try:
                 await waiter
             finally:
                 self._waiter = None
-                if bulk is not None:
-                    self._bulk_waited(bulk)
+                if rate is not None and rate.wait_ends(self._loop.time() + CLOCK_STEP_S, self.bytes_in):
+                    self._expire("too-slow")
 
     def _take(self) -> bytes:
         chunks = self._chunks
@@ -276,18 +248,30 @@ class Link(asyncio.Protocol):
     async def write(self, chunks: Sequence[bytes]) -> None:
         """Send the chunks in order, in one call; returns when no more than WRITE_HIGH bytes are unsent.
 
-        Raises LinkError when the connection is gone or the peer takes too little for `write_timeout_s`.
+        Raises LinkClosed when the connection is gone or the peer takes too little for `write_timeout_s`.
         """
         transport = self._transport
         if transport is None or self._lost or transport.is_closing():
-            raise LinkError(self._lost or "closed")
+            raise LinkClosed(self._lost or "closed")
         if chunks:
             # One TLS record and one system call for a burst of small replies; joining is cheaper than either.
             data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
             self.bytes_out += len(data)
-            transport.write(data)
+            if self._tls is None:
+                transport.write(data)
+            elif data:
+                self._send_tls(transport, data)
         if self._write_paused:
             await self._drain()
+
+    def _send_tls(self, transport: asyncio.Transport, data: bytes) -> None:
+        wire = self._wire
+        if wire is not None:
+            try:
+                transport.write(wire.send(data))
+            except ssl.SSLError:
+                self.abort("tls-broken")
+                raise LinkClosed(self._lost) from None
 
     async def _drain(self) -> None:
         self._write_by = self._loop.time() + self.write_timeout_s
@@ -300,7 +284,7 @@ class Link(asyncio.Protocol):
             self._drained = None
             self._write_by = inf
         if self._lost:
-            raise LinkError(self._lost)
+            raise LinkClosed(self._lost)
 
     # Time
 
@@ -333,28 +317,11 @@ class Link(asyncio.Protocol):
         Looked at over periods in which we waited `grace_s` for the peer; time in which we did not read is not held
         against it.
         """
-        self._bulk = _Bulk(min_rate_bytes_per_s, grace_s, self.bytes_in)
+        self._rate = SenderRate(min_rate_bytes_per_s, grace_s, self.bytes_in)
 
     def end_bulk(self) -> None:
         """The phase is over."""
-        self._bulk = None
-
-    def _bulk_waits(self, bulk: _Bulk) -> None:
-        bulk.waiting_since = self._loop.time()
-        self._arm()
-
-    def _bulk_waited(self, bulk: _Bulk) -> None:
-        bulk.waited_s += max(0.0, self._loop.time() - bulk.waiting_since)
-        bulk.waiting_since = inf
-        if bulk.waited_s >= bulk.grace_s - CLOCK_STEP_S:
-            self._judge_rate(bulk)
-
-    def _judge_rate(self, bulk: _Bulk) -> None:
-        """A period is full: too slow, or begin the next period."""
-        if self.bytes_in - bulk.bytes_at_start < bulk.min_rate_bytes_per_s * bulk.waited_s:
-            self._expire("too-slow")
-        bulk.bytes_at_start = self.bytes_in
-        bulk.waited_s = 0.0
+        self._rate = None
 
     def _expire(self, reason: str) -> None:
         self.expired = reason
@@ -362,11 +329,8 @@ class Link(asyncio.Protocol):
 
     def _due(self) -> float:
         """When the timer has something to look at."""
-        due = min(self._patience_at, self._deadline_at, self._write_by, self._close_by)
-        bulk = self._bulk
-        if bulk is not None and bulk.waiting_since != inf:
-            due = min(due, bulk.waiting_since + bulk.grace_s - bulk.waited_s)
-        return due
+        due = min(self._patience_at, self._deadline_at, self._write_by, self._close_by, self._handshake_by)
+        return due if self._rate is None else min(due, self._rate.due)
 
     def _arm(self) -> None:
         due = self._due()
@@ -386,6 +350,10 @@ class Link(asyncio.Protocol):
         if now >= self._close_by:
             self.abort("closed")
             return
+        if now >= self._handshake_by:
+            self._shaken(TlsError("timeout"))
+            self.abort("tls-failed")
+            return
         if now >= self._write_by:
             self.abort("write-timeout")
             return
@@ -396,8 +364,7 @@ class Link(asyncio.Protocol):
             self._patience_at = inf  # restart_patience sets it anew
             if self._waiter is not None:  # else it is our turn, and the peer is not to blame
                 self._expire(self._patience_why)
-        bulk = self._bulk
-        if bulk is not None and bulk.waiting_since != inf and now >= bulk.waiting_since + bulk.grace_s - bulk.waited_s:
+        if self._rate is not None and now >= self._rate.due:
             self._wake()  # `read` counts the time and judges
         self._arm()
 
@@ -406,53 +373,85 @@ class Link(asyncio.Protocol):
     async def start_tls(self, pending: Sequence[bytes] = ()) -> None:
         """Stop reading, write `pending` (the go-ahead), upgrade by `tls_setup`. Returns when the handshake is done.
 
-        Raises InjectionError when bytes came before the handshake, TlsError when it does not complete, LinkError;
-        the link is aborted then. RFC 3207 §4 and §6, RFC 9051 §6.2.1, RFC 2595 §4.
+        Raises InjectionError when plaintext came where the handshake must begin, TlsError when it does not complete,
+        LinkClosed; the link is closed then. RFC 3207 §4 and §6, RFC 9051 §6.2.1, RFC 2595 §4.
         """
-        setup = self.tls_setup
-        if setup is None:
-            raise RuntimeError("TLS was started on a link that has no set-up for it")
         transport = self._transport
         if transport is None or self._lost or transport.is_closing():
-            raise LinkError(self._lost or "closed")
+            raise LinkClosed(self._lost or "closed")
+        if self._wire is not None:
+            raise RuntimeError("TLS was started twice")
         transport.pause_reading()
         self._refuse_plaintext()
         await self.write(pending)
-        # No await between this look and start_tls taking over the transport: from there on bytes are TLS or nothing.
+        # No await between this look and the new wire: from here on every byte goes through TLS.
         self._refuse_plaintext()
-        self._upgrading = True
+        self._begin_tls()
+        self._read_paused = False
+        if not transport.is_closing():
+            transport.resume_reading()
+        await self.secured()
+
+    def _begin_tls(self) -> None:
+        setup = self.tls_setup
+        if setup is None:
+            raise RuntimeError("TLS was started on a link that has no set-up for it")
+        self._handshake = self._loop.create_future()
+        self._handshake_by = self._loop.time() + setup.handshake_timeout_s
+        self._arm()
+        self._wire = TlsWire(setup.context, server_name=setup.server_name)
+        if not self._server_side:
+            self._wire.start_client()
+            self._send_wire(self._wire.output())
+
+    async def secured(self) -> None:
+        """Returns when the handshake in progress is done. Raises InjectionError or TlsError; the link is closed then."""
+        handshake = self._handshake
+        if handshake is None:
+            return
         try:
-            secured: asyncio.Transport | None = await self._loop.start_tls(
-                transport,
-                self,
-                setup.context(),
-                server_side=self._server_side,
-                server_hostname=setup.server_name,
-                ssl_handshake_timeout=setup.handshake_timeout_s,
-                ssl_shutdown_timeout=CLOSE_TIMEOUT_S,
-            )
-        except (OSError, ssl.CertificateError) as error:
-            self._drop_unsecured(transport)
-            raise tls_failure(error) from None
+            failure = await handshake
         except BaseException:
-            self._drop_unsecured(transport)
+            self.abort("lost")
             raise
         finally:
-            self._upgrading = False
-        # asyncio returns None when the peer went away at the wrong moment.
-        if secured is None or self._lost:
-            self._drop_unsecured(transport)
-            raise TlsError("closed")
-        self._read_paused = False
-        self._attach(secured)
-        self.refuse_foreign_alpn()
+            self._handshake = None
+            self._handshake_by = inf
+        if failure is not None:
+            raise failure
 
-    def refuse_foreign_alpn(self) -> None:
-        """After a server's handshake: TlsError("foreign-alpn") if the client was lured here from another protocol."""
-        tls, setup = self._tls, self.tls_setup
-        if tls is not None and setup is not None and self._server_side and foreign_alpn(setup.service, tls.alpn):
+    def _shaken(self, failure: Exception | None) -> None:
+        """The handshake is over, one way or the other."""
+        handshake = self._handshake
+        if handshake is not None and not handshake.done():
+            handshake.set_result(failure)
+
+    def _established(self, wire: TlsWire) -> None:
+        tls = self._tls = wire.facts()
+        setup = self.tls_setup
+        if self._server_side and setup is not None and foreign_alpn(setup.service, tls.alpn):
+            self._shaken(TlsError("foreign-alpn", tls.alpn or ""))
             self.abort("foreign-alpn")
-            raise TlsError("foreign-alpn", tls.alpn or "")
+        else:
+            self._shaken(None)
+
+    def _wire_broke(self, error: Exception) -> None:
+        """The peer's bytes are not the TLS that they should be. An alert may still be on its way out."""
+        if self._tls is not None:
+            self.abort("tls-broken")
+            return
+        if isinstance(error, NotTlsError) and not self._implicit_tls:
+            self._shaken(InjectionError())
+        else:
+            self._shaken(tls_error(error))
+        if self._wire is not None:
+            self._send_wire(self._wire.output())
+        self.close(linger=True)
+
+    def _send_wire(self, ciphertext: bytes) -> None:
+        transport = self._transport
+        if ciphertext and transport is not None and not transport.is_closing():
+            transport.write(ciphertext)
 
     def _refuse_plaintext(self) -> None:
         if self._chunks:
@@ -460,12 +459,7 @@ class Link(asyncio.Protocol):
             raise InjectionError
         if self._eof:
             self.abort("lost")
-            raise LinkError("lost")
-
-    def _drop_unsecured(self, transport: asyncio.Transport) -> None:
-        """The handshake failed. The loop does not always tell the protocol below it, so this is our connection_lost."""
-        transport.abort()
-        self.connection_lost(None)
+            raise LinkClosed("lost")
 
     # Ending
 
@@ -481,27 +475,32 @@ class Link(asyncio.Protocol):
         self._closing = True
         self._chunks.clear()
         self._buffered = 0
-        self._patience_at = self._deadline_at = self._write_by = inf
-        self._bulk = None
+        self._patience_at = self._deadline_at = self._write_by = self._handshake_by = inf
+        self._rate = None
         self._wake()
         if transport is None:
             self._lost = "closed"
             return
         self._close_by = self._loop.time() + CLOSE_TIMEOUT_S
         self._arm()
-        if linger and self._tls is None and not self._eof and transport.can_write_eof():
-            try:
-                transport.write_eof()
-                if self._read_paused:
-                    self._read_paused = False
-                    transport.resume_reading()
-            except (OSError, RuntimeError):
-                self.abort("lost")
-        else:
+        self._shaken(TlsError("closed"))
+        wire = self._wire
+        if wire is not None:
+            self._send_wire(wire.goodbye())
+            linger = True  # the peer will say goodbye too
+        if not linger or self._eof or transport.is_closing():
             transport.close()
+            return
+        try:
+            transport.write_eof()
+            if self._read_paused:
+                self._read_paused = False
+                transport.resume_reading()
+        except (OSError, RuntimeError):
+            self.abort("lost")
 
     def abort(self, code: str = "lost") -> None:
-        """Drop the connection now. A waiting `read` gets b"", a waiting `write` LinkError(code)."""
+        """Drop the connection now. A waiting `read` gets b"", a waiting `write` LinkClosed(code)."""
         transport = self._transport
         self._mark_lost(code)
         if transport is not None:
@@ -522,7 +521,8 @@ class Link(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._bulk = None
+        self._shaken(TlsError("closed"))
+        self._rate = None
         self._chunks.clear()
         self._buffered = 0
         self._wake()
@@ -531,16 +531,6 @@ class Link(asyncio.Protocol):
             drained.set_result(None)
 
     # asyncio.Protocol
-
-    def _attach(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        transport.set_write_buffer_limits(high=WRITE_HIGH)
-        tls = transport.get_extra_info("ssl_object")
-        if tls is not None:
-            self._tls = _facts(cast("ssl.SSLObject", tls))
-        if self._buffered >= READ_HIGH and not self._read_paused:
-            self._read_paused = True
-            transport.pause_reading()
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -553,7 +543,10 @@ class Link(asyncio.Protocol):
         local = transport.get_extra_info("sockname")
         if isinstance(local, tuple):
             self.local = (str(local[0]), int(local[1]))
-        self._attach(cast("asyncio.Transport", transport))
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=WRITE_HIGH)
+        if self._implicit_tls:
+            self._begin_tls()
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -564,24 +557,37 @@ class Link(asyncio.Protocol):
             if self._buffered > LINGER_BYTES and self._transport is not None:
                 self._transport.abort()
             return
-        self._chunks.append(data)
+        if self._wire is None:
+            self._chunks.append(data)
+        else:
+            size = self._decrypt(self._wire, data)
         self._buffered += size
-        if (
-            self._buffered >= READ_HIGH
-            and not self._read_paused
-            and not self._upgrading
-            and self._transport is not None
-        ):
+        if self._buffered >= READ_HIGH and not self._read_paused and self._transport is not None:
             self._read_paused = True
             self._transport.pause_reading()
         self._wake()
+
+    def _decrypt(self, wire: TlsWire, data: bytes) -> int:
+        try:
+            size = wire.receive(data, self._chunks)
+        except (OSError, ssl.CertificateError, NotTlsError) as error:
+            self._wire_broke(error)
+            return 0
+        self._send_wire(wire.output())
+        if self._tls is None and wire.established:
+            self._established(wire)
+        if wire.ended:
+            self._eof = True
+        return 0 if self._lost else size
 
     @override
     def eof_received(self) -> bool:
         """End of file. In plaintext our side stays open, so that a client that half-closes gets its replies."""
         self._eof = True
         self._wake()
-        return self._tls is None and not self._closing and not self._upgrading
+        if self._tls is None:
+            self._shaken(TlsError("closed"))
+        return not self._closing and self._handshake is None
 
     @override
     def pause_writing(self) -> None:
@@ -603,21 +609,7 @@ class Link(asyncio.Protocol):
         self._chunks.extend(kept)
         self._read_paused = False
         self._transport = None
+        self._wire = None
         gone, self._gone = self._gone, None
         if gone is not None and not gone.done():
             gone.set_result(None)
-
-
-def tls_failure(error: Exception) -> TlsError:
-    """The TlsError that an exception of the event loop's handshake stands for."""
-    if isinstance(error, ssl.SSLError):
-        return TlsError("handshake", error.reason or "")
-    if isinstance(error, ConnectionAbortedError | TimeoutError):
-        return TlsError("timeout")
-    return TlsError("closed")
-
-
-def _facts(tls: ssl.SSLObject) -> TlsFacts:
-    cipher = tls.cipher()
-    sni = tls.sni if isinstance(tls, ServerSslObject) else tls.server_hostname
-    return TlsFacts(tls.version() or "", cipher[0] if cipher else "", tls.selected_alpn_protocol(), sni)

@@ -10,15 +10,15 @@ import asyncio
 import errno
 import secrets
 import socket
-import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Final, final
 
 from poterne.net.limits import Gate
-from poterne.net.link import CLOSE_TIMEOUT_S, WRITE_TIMEOUT_S, Link, Poke, TlsError, TlsSetup, tls_failure
+from poterne.net.link import WRITE_TIMEOUT_S, Link, Poke, TlsSetup
 from poterne.net.notice import Kind, Notice, Observe
+from poterne.net.tlswire import TlsError
 from poterne.values.ids import TraceId
 
 BACKLOG: Final = 1024
@@ -165,6 +165,7 @@ class Listener:
             service=self.service,
             trace=self._new_trace(),
             tls_setup=self._tls,
+            implicit_tls=self._implicit_tls,
             write_timeout_s=self._write_timeout_s,
         )
         link.peer = peer
@@ -175,8 +176,9 @@ class Listener:
     async def _run(self, client: socket.socket, link: Link, peer: str) -> None:
         """One connection from accept to the end."""
         try:
-            await self._connect(client, link)
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: link, client)
             del client
+            await link.secured()
             await self._serve(link)
         except TlsError as failed:
             kind = Kind.FOREIGN_ALPN if failed.code == "foreign-alpn" else Kind.TLS_FAILED
@@ -188,24 +190,6 @@ class Listener:
         finally:
             link.abort("closed")
             self._off_the_books(link, peer)
-
-    async def _connect(self, client: socket.socket, link: Link) -> None:
-        loop = asyncio.get_running_loop()
-        tls = self._tls
-        if not self._implicit_tls or tls is None:
-            await loop.connect_accepted_socket(lambda: link, client)
-            return
-        try:
-            await loop.connect_accepted_socket(
-                lambda: link,
-                client,
-                ssl=tls.context(),
-                ssl_handshake_timeout=tls.handshake_timeout_s,
-                ssl_shutdown_timeout=CLOSE_TIMEOUT_S,
-            )
-        except (OSError, ssl.CertificateError) as error:
-            raise tls_failure(error) from None
-        link.refuse_foreign_alpn()
 
     def _off_the_books(self, link: Link, peer: str) -> None:
         self._gate.leave(peer)

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
-from poterne.net.tls import cap_asyncio_tls_buffer
-
 T = TypeVar("T")
 
 
@@ -20,7 +18,6 @@ def run(main: Coroutine[object, object, T], *, use_uvloop: bool | None = None, d
 
 def loop_factory(*, use_uvloop: bool | None = None) -> Callable[[], asyncio.AbstractEventLoop]:
     """Makes event loops of the chosen kind."""
-    cap_asyncio_tls_buffer()
     if use_uvloop is False:
         return asyncio.new_event_loop
     try:

@@ -12,15 +12,11 @@ names, after our own: a client that offers only foreign names gets one of them, 
 handshake, and the connection ends before a byte of it is read.
 """
 
-import asyncio.sslproto
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn, final
-
-ASYNCIO_TLS_BUFFER_BYTES: Final = 16 * 1024
-"""One TLS record. The standard library's 256 KiB are allocated, zeroed and resident for each connection."""
 
 TLS12_SUITES: Final = (
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256:"
@@ -209,11 +205,3 @@ def _harden(context: ssl.SSLContext) -> None:
 def foreign_alpn(service: str, selected: str | None) -> bool:
     """Whether the negotiated ALPN name shows a client that wants to speak another protocol."""
     return selected is not None and selected not in SERVICE_ALPN.get(service, ())
-
-
-def cap_asyncio_tls_buffer() -> None:
-    """Make asyncio's TLS connections of this process use ASYNCIO_TLS_BUFFER_BYTES each. uvloop is not concerned.
-
-    The attribute is not documented; a test proves that it has its effect on each supported Python.
-    """
-    asyncio.sslproto.SSLProtocol.max_size = ASYNCIO_TLS_BUFFER_BYTES
