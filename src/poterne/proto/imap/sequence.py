@@ -34,12 +34,19 @@ class SequenceSet:
     def numbers(self, exists: int) -> IndexRanges | None:
         """Index ranges of a set of message sequence numbers; None if one is beyond `exists`, which deserves a BAD.
 
-        RFC 9051 §9 seq-number: a number above the count of messages is an error; in an empty mailbox "*" is one too.
+        RFC 9051 §9 seq-number makes any number above the count of messages an error. "n:*" is spared, in an empty mailbox
+        too: clients ask so for what is new, and no answer but the last message, or none, could be meant.
         """
-        found = self.ranges(exists)
-        if self.parts and (not found or found[-1][1] > exists):
-            return None
-        return [(low - 1, high) for low, high in found]
+        clamped: list[tuple[int, int]] = []
+        for first, last in self.parts:
+            if first and last:
+                low, high = _ordered(first, last)
+                if high > exists:
+                    return None
+                clamped.append((low, high))
+            elif exists:
+                clamped.append((min(first or last or exists, exists), exists))
+        return [(low - 1, high) for low, high in _merged(clamped)]
 
     def uids(self, uids: Sequence[int]) -> IndexRanges:
         """Index ranges of a set of UIDs in the ascending sequence `uids`. UIDs that do not exist are passed over."""

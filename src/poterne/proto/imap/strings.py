@@ -3,12 +3,12 @@
 import re
 from typing import Final
 
-_PLAIN: Final = re.compile(rb"[ !#-\[\]-~]{0,1000}").fullmatch
+plain: Final = re.compile(rb"[ !#-\[\]-~]{0,1000}").fullmatch
 """Printable ASCII without `"` and `\\`: may stand between quotes as it is. Longer ones are literals, for old clients' sake."""
 _QUOTABLE: Final = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]{0,1000}").fullmatch
 """TEXT-CHAR of RFC 9051 §9 that is ASCII."""
 _SPECIAL: Final = re.compile(rb'["\\]')
-_ATOM: Final = re.compile(rb"[!#$&'+-\[^-z|}~]{1,1000}").fullmatch
+is_atom: Final = re.compile(rb"[!#$&'+-\[^-z|}~]{1,1000}").fullmatch
 
 
 def string(value: bytes) -> bytes:
@@ -16,7 +16,7 @@ def string(value: bytes) -> bytes:
 
     NUL, which only literal8 may hold and no client expects here, becomes "?" (RFC 9051 §9, note 3).
     """
-    if _PLAIN(value):
+    if plain(value):
         return b'"%b"' % value
     if _QUOTABLE(value):
         return b'"%b"' % _SPECIAL.sub(rb"\\\g<0>", value)
@@ -32,6 +32,6 @@ def nstring(value: bytes | None) -> bytes:
 
 def astring(value: bytes) -> bytes:
     """`value` as an atom where it can be one, else as `string`. "NIL" is quoted, so that nobody takes it for nothing."""
-    if _ATOM(value) and value.upper() != b"NIL":
+    if is_atom(value) and value.upper() != b"NIL":
         return value
     return string(value)

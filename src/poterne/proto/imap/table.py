@@ -1,0 +1,99 @@
+"""The commands: for each its parser, and the states in which it is allowed. An extension adds its line here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntFlag
+from functools import partial
+from typing import Final
+
+from poterne.proto.imap import commands, parse_mailbox, parse_message, parse_search
+from poterne.proto.imap.cursor import Cursor
+from poterne.proto.imap.parse_sign_in import authenticate
+
+
+class State(IntFlag):
+    """RFC 9051 §3; as bits, for the table."""
+
+    NOT_AUTHENTICATED = 1
+    AUTHENTICATED = 2
+    SELECTED = 4
+    LOGOUT = 8
+
+
+_ANY: Final = State.NOT_AUTHENTICATED | State.AUTHENTICATED | State.SELECTED
+_GUEST: Final = State.NOT_AUTHENTICATED
+_KNOWN: Final = State.AUTHENTICATED | State.SELECTED
+
+Parse = Callable[[Cursor, bytes], commands.Command]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How a command is read (from behind its name; the parser also sees to its end), and when it is allowed."""
+
+    parse: Parse
+    states: State
+
+
+def _bare(kind: Callable[[bytes], commands.Command]) -> Parse:
+    """A command without arguments."""
+
+    def parse(cursor: Cursor, tag: bytes) -> commands.Command:
+        cursor.end()
+        return kind(tag)
+
+    return parse
+
+
+def _named(kind: Callable[[bytes, str], commands.Command]) -> Parse:
+    """A command with one mailbox name."""
+
+    def parse(cursor: Cursor, tag: bytes) -> commands.Command:
+        return kind(tag, parse_mailbox.one_mailbox(cursor))
+
+    return parse
+
+
+COMMANDS: Final[dict[bytes, Entry]] = {
+    b"CAPABILITY": Entry(_bare(commands.Capability), _ANY),
+    b"NOOP": Entry(_bare(commands.Noop), _ANY),
+    b"LOGOUT": Entry(_bare(commands.Logout), _ANY),
+    b"ID": Entry(parse_mailbox.server_id, _ANY),
+    b"STARTTLS": Entry(_bare(commands.StartTls), _GUEST),
+    b"AUTHENTICATE": Entry(authenticate, _GUEST),
+    b"LOGIN": Entry(parse_mailbox.login, _GUEST),
+    b"ENABLE": Entry(parse_mailbox.enable, _KNOWN),  # RFC 9051 §6.3.1: also when selected, RFC 5161 disagreed
+    b"SELECT": Entry(parse_mailbox.select, _KNOWN),
+    b"EXAMINE": Entry(parse_mailbox.examine, _KNOWN),
+    b"CREATE": Entry(parse_mailbox.create, _KNOWN),
+    b"DELETE": Entry(_named(commands.Delete), _KNOWN),
+    b"RENAME": Entry(parse_mailbox.rename, _KNOWN),
+    b"SUBSCRIBE": Entry(_named(commands.Subscribe), _KNOWN),
+    b"UNSUBSCRIBE": Entry(_named(commands.Unsubscribe), _KNOWN),
+    b"LIST": Entry(parse_mailbox.list_, _KNOWN),
+    b"LSUB": Entry(parse_mailbox.lsub, _KNOWN),
+    b"NAMESPACE": Entry(_bare(commands.Namespace), _KNOWN),
+    b"STATUS": Entry(parse_mailbox.status, _KNOWN),
+    b"APPEND": Entry(parse_mailbox.append_without_message, _KNOWN),
+    b"IDLE": Entry(_bare(commands.Idle), _KNOWN),
+    b"CHECK": Entry(_bare(commands.Check), State.SELECTED),
+    b"CLOSE": Entry(_bare(commands.Close), State.SELECTED),
+    b"UNSELECT": Entry(_bare(commands.Unselect), State.SELECTED),
+    b"EXPUNGE": Entry(partial(parse_message.expunge, uid=False), State.SELECTED),
+    b"SEARCH": Entry(partial(parse_search.search, uid=False), State.SELECTED),
+    b"FETCH": Entry(partial(parse_message.fetch, uid=False), State.SELECTED),
+    b"STORE": Entry(partial(parse_message.store, uid=False), State.SELECTED),
+    b"COPY": Entry(partial(parse_message.copy, uid=False), State.SELECTED),
+    b"MOVE": Entry(partial(parse_message.move, uid=False), State.SELECTED),
+    b"UID EXPUNGE": Entry(partial(parse_message.expunge, uid=True), State.SELECTED),
+    b"UID SEARCH": Entry(partial(parse_search.search, uid=True), State.SELECTED),
+    b"UID FETCH": Entry(partial(parse_message.fetch, uid=True), State.SELECTED),
+    b"UID STORE": Entry(partial(parse_message.store, uid=True), State.SELECTED),
+    b"UID COPY": Entry(partial(parse_message.copy, uid=True), State.SELECTED),
+    b"UID MOVE": Entry(partial(parse_message.move, uid=True), State.SELECTED),
+}
+
+
+def holds_expunges(command: commands.Event) -> bool:
+    """While this command is answered no EXPUNGE may be sent: it would change what its numbers mean (RFC 9051 §7.5.1)."""
+    return isinstance(command, commands.Fetch | commands.Store | commands.Search) and not command.uid
