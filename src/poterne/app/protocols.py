@@ -9,10 +9,19 @@ from poterne.net.drive import drive
 from poterne.net.link import Link
 from poterne.net.notice import Observe
 from poterne.observe import Log
+from poterne.proto.core import Core
+from poterne.proto.pop3 import commands as pop3
+from poterne.proto.pop3.replies import Sent as Pop3Sent
+from poterne.proto.pop3.server import Server as Pop3Server
+from poterne.proto.pop3.settings import Offer as Pop3Offer
+from poterne.proto.smtp import events as smtp
+from poterne.proto.smtp.replies import Sent as SmtpSent
 from poterne.proto.smtp.server import Server as SmtpServer
 from poterne.proto.smtp.settings import Offer
 from poterne.session.authenticate import Authenticator
 from poterne.session.notify import Notifier
+from poterne.session.pop3.session import Pop3Session
+from poterne.session.pop3.session import Services as Pop3Services
 from poterne.session.smtp.services import Service, Services
 from poterne.session.smtp.session import SmtpSession
 from poterne.store.interface import Store
@@ -44,6 +53,8 @@ def serving(listener: Listener, parts: Parts) -> Serve:
     match listener.service:
         case "mx" | "submission":
             return _smtp(listener, parts)
+        case "pop3":
+            return _pop3(listener, parts)
         case _:
             raise ValueError(f"no such service: {listener.service}")  # the settings were checked
 
@@ -75,7 +86,29 @@ def _smtp(listener: Listener, parts: Parts) -> Serve:
     last_words = b"421 4.3.0 Something failed here, try again later\r\n"
 
     def serve(link: Link) -> Coroutine[object, object, None]:
-        core = SmtpServer(offer, tls=implicit)
-        return drive(core, SmtpSession(core, link, services), link, last_words=last_words, observe=parts.observe)
+        server = SmtpServer(offer, tls=implicit)
+        core: Core[smtp.Event, SmtpSent] = server
+        return drive(core, SmtpSession(server, link, services), link, last_words=last_words, observe=parts.observe)
+
+    return serve
+
+
+def _pop3(listener: Listener, parts: Parts) -> Serve:
+    implicit = listener.tls == "implicit"
+    offer = Pop3Offer(stls=not implicit, auth=MECHANISMS)
+    services = Pop3Services(
+        hostname=parts.settings.server.hostname,
+        store=parts.store,
+        authenticator=parts.authenticator,
+        settings=parts.settings.pop3,
+        log=parts.log,
+        clock=parts.clock,
+    )
+    last_words = b"-ERR [SYS/TEMP] Something failed here, try again later\r\n"
+
+    def serve(link: Link) -> Coroutine[object, object, None]:
+        server = Pop3Server(offer, tls=implicit)
+        core: Core[pop3.Event, Pop3Sent] = server
+        return drive(core, Pop3Session(server, link, services), link, last_words=last_words, observe=parts.observe)
 
     return serve

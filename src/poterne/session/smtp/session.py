@@ -7,7 +7,7 @@ counted against a peer (wrong commands, unknown recipients) is counted here, per
 import asyncio
 from typing import Final, assert_never, final
 
-from poterne.message.compose import Hop
+from poterne.message.compose import Hop, with_protocol
 from poterne.net.link import Link, Poke
 from poterne.proto.sasl.mechanism import Challenge as SaslChallenge
 from poterne.proto.sasl.mechanism import Credentials, Exchange, Step
@@ -98,10 +98,10 @@ class SmtpSession:
         if Poke.SHUTDOWN in why:
             # A message that is being received may finish: `_data_end` answers it, the next command gets the 421.
             if self._incoming is None:
-                self._core.close(re.SHUTTING_DOWN)
+                self._core.send(re.SHUTTING_DOWN)
         elif Poke.DEADLINE in why:
             self._abandon()
-            self._core.close(re.TOO_SLOW)
+            self._core.send(re.TOO_SLOW)
 
     def secured(self) -> None:
         self._hello = None
@@ -263,24 +263,23 @@ class SmtpSession:
         self._core.send(re.START_DATA)
 
     def _hop(self, envelope: tx.Envelope) -> Hop:
-        hello = self._hello
-        submitted, tls = self._account is not None, self._link.tls
-        extended = hello is not None and hello.kind is not ev.HelloKind.HELO
-        protocol = "UTF8SMTP" if envelope.mail.smtputf8 else "ESMTP" if extended else "SMTP"
-        if extended:
-            protocol += ("S" if self._core.tls else "") + ("A" if submitted else "")
+        hello, tls, submitted = self._hello, self._link.tls, self._account is not None
+        recipient = next(iter(envelope.accounts.values())) if envelope.recipients == 1 and envelope.accounts else ""
         return Hop(
-            by=self._services.hostname,
-            protocol=protocol,
-            id=envelope.trace,
-            at=int(self._services.clock()),
             # Who submits does not show from where (privacy); the trace knows.
-            helo=None if submitted or hello is None else hello.name,
-            peer=None if submitted else self._link.peer,
+            helo=self._services.hostname if submitted or hello is None else hello.name,
+            peer_ip="" if submitted else self._link.peer,
+            by=self._services.hostname,
+            protocol=with_protocol(
+                extended=hello is not None and hello.kind is not ev.HelloKind.HELO,
+                tls=self._core.tls,
+                authenticated=submitted,
+                utf8=envelope.mail.smtputf8,
+            ),
+            id=envelope.trace,
+            unix_s=int(self._services.clock()),
             tls="" if tls is None else f"{tls.version} {tls.cipher}",
-            recipient=next(iter(envelope.accounts.values()))
-            if envelope.recipients == 1 and envelope.accounts
-            else None,
+            recipient=recipient,
         )
 
     async def _data_chunk(self, event: ev.DataChunk) -> None:
@@ -306,6 +305,8 @@ class SmtpSession:
             self._core.send(event.refusal or re.LOCAL_ERROR)
             return
         self._core.send(await self._accept(incoming, event))
+        if self._services.draining():  # the poke came while the message did
+            self._core.send(re.SHUTTING_DOWN)
 
     async def _accept(self, incoming: tx.Incoming, event: ev.DataEnd) -> Reply:
         services = self._services
