@@ -24,6 +24,20 @@ class Rows(Protocol):
     def one(self, sql: str, args: tuple[Any, ...] = ()) -> Row | None: ...
 
 
+class PlainRows:
+    """`Rows` over a connection as it is: inside a transaction one snapshot, else one for each statement."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def all(self, sql: str, args: tuple[Any, ...] = ()) -> list[Row]:
+        return self._connection.execute(sql, args).fetchall()
+
+    def one(self, sql: str, args: tuple[Any, ...] = ()) -> Row | None:
+        rows = self.all(sql, args)
+        return rows[0] if rows else None
+
+
 def require_sound_sqlite(version: str | None = None) -> None:
     """Refuses an SQLite with the WAL-reset defect: two connections that write and checkpoint at once damage the file.
 

@@ -9,6 +9,7 @@ from typing import Final
 from poterne.store.blobs.segments import BlobLimits, SegmentBlobs
 from poterne.store.errors import UnavailableError
 from poterne.store.sqlite.connection import DATABASE_NAME, connect, require_sound_sqlite, unavailable
+from poterne.store.sqlite.layout import BLOB_FOLDER, INSTANCE_LOCK, WRITERS_LOCK
 from poterne.store.sqlite.lock import FileLock
 from poterne.store.sqlite.migrate import migrate
 from poterne.store.sqlite.parts import DirectoryPart, EventsPart, MailboxesPart, MessagesPart, QueuePart
@@ -18,11 +19,6 @@ from poterne.store.sqlite.transaction import Limits, SqliteTransactions
 from poterne.store.sqlite.uid_cache import UidCache
 from poterne.store.sqlite.upkeep import UpkeepPart
 from poterne.store.writer import GroupWriter
-
-BLOB_FOLDER: Final = "messages"
-WRITERS_LOCK: Final = "writers.lock"
-INSTANCE_LOCK: Final = "instance.lock"
-"""Held shared by every open store; exclusively by a restore."""
 
 _DAY_S: Final = 86_400
 
@@ -53,7 +49,7 @@ class SqliteStore(DirectoryPart, MailboxesPart, MessagesPart, QueuePart, EventsP
         self._reader = Reader(functools.partial(open_one, busy_ms=250, read_only=True), transactions.own_serials)
         self._routes = Routes(self._reader)
         self._uids = UidCache(self._reader, limit_bytes=16 * 1024 * 1024)
-        self._start_upkeep(folder, open_one, clock, grace_s)
+        self._start_upkeep(open_one, FileLock(folder / WRITERS_LOCK), clock, grace_s, blobs.limits.segment_bytes)
 
     async def close(self) -> None:
         """Finish what was handed over and let go of all files. Safe to call twice."""
@@ -98,6 +94,7 @@ def open_store(
         blobs = blobs or SegmentBlobs(
             str(path / BLOB_FOLDER), limits=BlobLimits(segment_bytes=segment_bytes), clock=clock
         )
+        blobs.recover()
     except BaseException:
         instance.close()
         raise

@@ -61,6 +61,12 @@ def migrate(connection: apsw.Connection, now: int, migrations: list[Migration] |
     return len(missing)
 
 
+def require_known_history(connection: apsw.Connection, migrations: list[Migration] | None = None) -> None:
+    """Returns if this version can open the database, now or after migrating it; else raises UnavailableError."""
+    wanted = shipped() if migrations is None else migrations
+    _require_same_history(applied(connection), {migration.number: migration for migration in wanted})
+
+
 def applied(connection: apsw.Connection) -> dict[int, tuple[str, str]]:
     """Number → (name, checksum) of what this database has; empty for a new one."""
     if not connection.table_exists("main", "migration"):

@@ -1,0 +1,155 @@
+"""The integrity check: the database itself, its counters against its rows, and every blob against its checksum."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import apsw
+
+from poterne.store.blobs.backup import pinned
+from poterne.store.blobs.folder import SegmentFolder
+from poterne.store.blobs.verify import verify
+from poterne.store.interface import Finding
+from poterne.store.sqlite.connection import PlainRows
+from poterne.store.sqlite.purge import live_blobs
+from poterne.values.ids import BlobId
+
+_RESTORE: Final = "restore a backup; what came since is in the mail clients' copies"
+_REPORT: Final = "no mail is lost by it; please report it with the log of the last restart"
+_MOST_FINDINGS: Final = 1_000
+
+# Each query gives the account and what is wrong; an empty result is a sound store.
+_QUERIES: Final = (
+    (
+        False,
+        (
+            "SELECT m.account_id, 'mailbox ' || m.mailbox_id || ' has counters that differ from its messages' FROM mailbox m"
+            " LEFT JOIN (SELECT account_id, mailbox_id, count(*) AS messages, sum(flags & 1 = 0) AS unseen,"
+            " sum(flags & 8 != 0) AS deleted, sum(size) AS size, max(uid) AS uid, max(modseq) AS modseq"
+            " FROM message GROUP BY account_id, mailbox_id) r USING (account_id, mailbox_id)"
+            " WHERE m.messages != coalesce(r.messages, 0) OR m.unseen != coalesce(r.unseen, 0)"
+            " OR m.deleted != coalesce(r.deleted, 0) OR m.size_bytes != coalesce(r.size, 0)"
+            " OR m.uid_next <= coalesce(r.uid, 0) OR m.highest_modseq < coalesce(r.modseq, 0)"
+        ),
+    ),
+    (
+        False,
+        (
+            "SELECT account_id, 'used bytes or modseq of the account differ from its mailboxes' FROM account_counter c"
+            " JOIN (SELECT account_id, sum(size_bytes) AS size, max(highest_modseq) AS modseq FROM mailbox GROUP BY account_id)"
+            " m USING (account_id) WHERE c.used_bytes != m.size OR c.modseq < m.modseq"
+        ),
+    ),
+    (
+        True,
+        (
+            "SELECT account_id, 'message ' || uid || ' of mailbox ' || mailbox_id || ' has no content' FROM message"
+            " LEFT JOIN content c USING (content_id) WHERE c.content_id IS NULL"
+        ),
+    ),
+    (
+        False,
+        (
+            "SELECT m.account_id, 'message ' || uid || ' belongs to no mailbox' FROM message m"
+            " LEFT JOIN mailbox b USING (account_id, mailbox_id)"
+            " WHERE b.mailbox_id IS NULL AND m.account_id NOT IN (SELECT account_id FROM removed_account)"
+        ),
+    ),
+    (
+        False,
+        (
+            "SELECT c.content_id >> 36, 'content ' || c.content_id || ' has no message and is not waiting to be removed'"
+            " FROM content c LEFT JOIN (SELECT content_id FROM message UNION SELECT content_id FROM freed_content) m"
+            " USING (content_id)"
+            " WHERE m.content_id IS NULL AND c.content_id >> 36 NOT IN (SELECT account_id FROM removed_account)"
+        ),
+    ),
+    (
+        True,
+        (
+            "SELECT f.content_id >> 36, 'content ' || f.content_id || ' waits to be removed but has messages'"
+            " FROM freed_content f WHERE f.content_id IN (SELECT content_id FROM message)"
+        ),
+    ),
+    (
+        True,
+        (
+            "SELECT content_id >> 36, 'content ' || content_id || ' is shared by ' || found || ' messages, counted otherwise'"
+            " FROM (SELECT content_id, count(*) AS found FROM message GROUP BY content_id) LEFT JOIN shared_content s"
+            " USING (content_id) WHERE found != coalesce(s.messages, 1)"
+        ),
+    ),
+)
+
+
+def check(
+    connection: apsw.Connection, folder: SegmentFolder, progress: Callable[[int, int], None] | None = None
+) -> list[Finding]:
+    """Findings, at most _MOST_FINDINGS of each sort; [] is a sound store. Reads everything, in the calling thread.
+
+    Works while the store is used: all rows are of one snapshot, and compaction waits.
+    """
+    with pinned(folder), snapshot(connection) as rows:
+        findings = [
+            Finding(True, f"database: {text}", _RESTORE)
+            for (text,) in rows.all("PRAGMA integrity_check(100)")
+            if text != "ok"
+        ]
+        for fatal, sql in _QUERIES:
+            found = rows.all(f"{sql} LIMIT ?", (_MOST_FINDINGS,))
+            findings += [
+                Finding(fatal, f"account {account}: {what}", _RESTORE if fatal else _REPORT) for account, what in found
+            ]
+        findings += _blobs(rows, folder, progress)
+    return findings
+
+
+@contextlib.contextmanager
+def snapshot(connection: apsw.Connection) -> Iterator[PlainRows]:
+    """One state of the database for as long as it takes; the write-ahead log grows meanwhile."""
+    rows = PlainRows(connection)
+    rows.all("BEGIN")
+    try:
+        rows.all("SELECT 1 FROM meta LIMIT 1")
+        yield rows
+    finally:
+        if connection.in_transaction:
+            rows.all("ROLLBACK")
+
+
+def _blobs(rows: PlainRows, folder: SegmentFolder, progress: Callable[[int, int], None] | None) -> list[Finding]:
+    """What rows name must be there and sound; damage to what nobody names is told, but is not fatal."""
+    findings: list[Finding] = []
+    named = rows.all("SELECT segment FROM content UNION SELECT segment FROM queue_recipient")
+    missing = {int(segment) for (segment,) in named}
+    current, wanted = -1, dict[int, int]()
+    for checked in verify(folder, progress):
+        blob = checked.blob
+        if blob.segment != current:
+            findings += _missing(current, wanted)
+            current = blob.segment
+            wanted = live_blobs(rows, current)
+            missing.discard(current)
+        if checked.damage:
+            fatal = blob.offset in wanted
+            wanted.pop(blob.offset, None)
+            remedy = _RESTORE if fatal else "nothing names these bytes; compaction will remove them"
+            findings.append(Finding(fatal, f"{_place(blob)}: {checked.damage}", remedy))
+        elif wanted.get(blob.offset) == blob.size:
+            del wanted[blob.offset]
+    findings += _missing(current, wanted)
+    for segment in sorted(missing):
+        findings += _missing(segment, live_blobs(rows, segment))
+    return findings
+
+
+def _missing(segment: int, wanted: dict[int, int]) -> list[Finding]:
+    some = sorted(wanted.items())[:_MOST_FINDINGS]
+    return [
+        Finding(True, f"{_place(BlobId(segment, offset, size))}: a message is missing", _RESTORE)
+        for offset, size in some
+    ]
+
+
+def _place(blob: BlobId) -> str:
+    return f"segment {blob.segment} at {blob.offset}"
