@@ -21,7 +21,7 @@ _DIFFERS: Final = {
     FlagChange.REMOVE: "flags & ?1 != 0",
     FlagChange.REPLACE: "flags != ?1",
 }
-_COUNTED: Final = int(Flag.SEEN | Flag.DELETED)
+_HERE: Final = "account_id = ?2 AND mailbox_id = ?3 AND modseq <= ?4"
 
 
 def known_keywords(rows: Rows, account_id: AccountId) -> dict[str, int]:
@@ -57,67 +57,78 @@ def store_flags(
 ) -> tuple[ModSeq, list[Uid]]:
     """One UPDATE per range. Only rows that really change get the new modseq; if none does, there is no new one."""
     row = tx.one(
-        "SELECT c.modseq, m.highest_modseq FROM mailbox m JOIN account_counter c ON c.account_id = m.account_id"
-        " WHERE m.account_id = ? AND m.mailbox_id = ?",
+        "SELECT c.modseq, m.highest_modseq, m.messages, m.unseen, m.deleted FROM mailbox m"
+        " JOIN account_counter c ON c.account_id = m.account_id WHERE m.account_id = ? AND m.mailbox_id = ?",
         (account_id, mailbox_id),
     )
     if row is None:
         raise NotFoundError("no such mailbox")
-    modseq, highest = row[0] + 1, row[1]
+    modseq, highest, messages, unseen, deleted = row[0] + 1, *row[1:]
     limit = modseq if unchanged_since is None else unchanged_since
     refused: list[Uid] = []
-    changed = unseen = deleted = 0
+    changed = more_seen = more_deleted = 0
     for condition, args in uidset.conditions(uids):
         if unchanged_since is not None:
             where = f"{_MAILBOX} AND {condition} AND modseq > ? ORDER BY uid"
             found = tx.all(f"SELECT uid FROM message WHERE {where}", (account_id, mailbox_id, *args, unchanged_since))  # noqa: S608
             refused += [uid for (uid,) in found]
-        counts = _store(tx, (account_id, mailbox_id), (condition, args), change, flags, modseq, limit)
-        changed, unseen, deleted = changed + counts[0], unseen + counts[1], deleted + counts[2]
+        part = _Part(tx, f"{_HERE} AND {_numbered(condition)}", (flags, account_id, mailbox_id, limit, *args), change)
+        seen = part.gain(Flag.SEEN, messages - unseen, messages)
+        deletions = part.gain(Flag.DELETED, deleted, messages)
+        count = part.update(modseq)
+        # With one flag alone, the rows that changed are the ones that gained or lost it.
+        changed += count
+        more_seen += part.sign * count if seen is None else seen
+        more_deleted += part.sign * count if deletions is None else deletions
     if not changed:
         return ModSeq(highest), refused
     _log_ranges(tx, account_id, mailbox_id, uids, modseq)
     tx.run("UPDATE account_counter SET modseq = ? WHERE account_id = ?", (modseq, account_id))
     tx.run(
-        f"UPDATE mailbox SET highest_modseq = ?, unseen = unseen + ?, deleted = deleted + ? WHERE {_MAILBOX}",  # noqa: S608
-        (modseq, unseen, deleted, account_id, mailbox_id),
+        f"UPDATE mailbox SET highest_modseq = ?, unseen = unseen - ?, deleted = deleted + ? WHERE {_MAILBOX}",  # noqa: S608
+        (modseq, more_seen, more_deleted, account_id, mailbox_id),
     )
     tx.touch(account_id, mailbox_id, modseq)
     return ModSeq(modseq), refused
 
 
-def _store(
-    tx: Tx,
-    here: tuple[int, int],
-    part: uidset.Condition,
-    change: FlagChange,
-    flags: int,
-    modseq: int,
-    limit: int,
-) -> tuple[int, int, int]:
-    """How many rows changed, and by how much the counts of unseen and deleted messages did."""
-    condition, args = part
-    where = f"account_id = ?2 AND mailbox_id = ?3 AND modseq <= ?4 AND {_DIFFERS[change]} AND {_numbered(condition)}"
-    bound: tuple[Any, ...] = (flags, *here, limit, *args)
-    counted = flags & _COUNTED
-    unseen = deleted = 0
-    alone = change is not FlagChange.REPLACE and flags in {Flag.SEEN, Flag.DELETED}
-    if not alone and (counted or change is FlagChange.REPLACE):
-        new = _NEW[change]
-        unseen, deleted = tx.all(
-            f"SELECT coalesce(sum((({new}) & 1 = 0) - (flags & 1 = 0)), 0),"  # noqa: S608  # words of ours
-            f" coalesce(sum((({new}) & 8 != 0) - (flags & 8 != 0)), 0) FROM message WHERE {where}",
-            bound,
-        )[0]
-    # ?7 stands behind the one or two arguments of the condition.
-    changed = tx.count(
-        f"UPDATE message SET flags = {_NEW[change]}, modseq = ?{len(bound) + 1} WHERE {where}",  # noqa: S608
-        (*bound, modseq),
-    )
-    if alone:  # the rows that changed are exactly those that were counted the other way before
-        sign = 1 if change is FlagChange.ADD else -1
-        unseen, deleted = (-sign * changed, 0) if flags == Flag.SEEN else (0, sign * changed)
-    return changed, unseen, deleted
+class _Part:
+    """One range of a STORE. Arguments: ?1 flags, ?2 account, ?3 mailbox, ?4 highest modseq to touch, then the range."""
+
+    def __init__(self, tx: Tx, where: str, bound: tuple[Any, ...], change: FlagChange) -> None:
+        self._tx = tx
+        self._where = where
+        self._bound = bound
+        self._change = change
+        self._flags: int = bound[0]
+        self.sign = -1 if change is FlagChange.REMOVE else 1
+
+    def gain(self, flag: Flag, having: int, messages: int) -> int | None:
+        """How many more messages will have the flag; None where `update` will tell. `having` do in the whole mailbox."""
+        named = bool(self._flags & flag)
+        if self._change is not FlagChange.REPLACE:
+            if not named:
+                return 0
+            if self._flags == flag:
+                return None
+        sets = named and self._change is not FlagChange.REMOVE
+        if having == (messages if sets else 0):
+            return 0
+        found = self._tx.all(
+            f"SELECT count(*) FROM message WHERE {self._where} AND flags & {int(flag)} {'=' if sets else '!='} 0"  # noqa: S608
+            " AND ?1 = ?1",
+            self._bound,
+        )
+        count: int = found[0][0]
+        return count if sets else -count
+
+    def update(self, modseq: int) -> int:
+        """Change the flags; gives how many rows really changed."""
+        return self._tx.count(
+            f"UPDATE message SET flags = {_NEW[self._change]}, modseq = ?{len(self._bound) + 1}"  # noqa: S608
+            f" WHERE {self._where} AND {_DIFFERS[self._change]}",
+            (*self._bound, modseq),
+        )
 
 
 def _numbered(condition: str) -> str:
