@@ -1,0 +1,76 @@
+"""`poterne lab`."""
+
+import asyncio
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from poterne.admin.instance import InstanceError
+from poterne.admin.people import AdminError
+from poterne.cli.common import fail
+from poterne.config.load import ConfigError
+
+if TYPE_CHECKING:
+    from poterne.lab.world import World
+
+
+@click.command("lab")
+@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), default=Path("lab"), show_default=True,
+              help="Where the lab's instances are kept; a second run goes on with them.")  # fmt: skip
+@click.option("--port-offset", type=click.IntRange(1024, 45000), default=10_000, show_default=True,
+              help="Added to the usual ports.")  # fmt: skip
+@click.option("--fresh", is_flag=True, help="Begin anew: remove what an earlier run left.")
+def command(folder: Path, port_offset: int, fresh: bool) -> None:
+    """A whole mail world on this machine: our server, a neighbour, a name server. Loopback only, no root; Ctrl-C ends it."""
+    from poterne.lab.world import LabError, World
+    from poterne.store.errors import StoreError
+
+    began = time.monotonic()
+    folder = folder.resolve()
+    if fresh and (folder / "ours").is_dir():
+        shutil.rmtree(folder / "ours")
+        shutil.rmtree(folder / "neighbour", ignore_errors=True)
+        shutil.rmtree(folder / "maildir-alice", ignore_errors=True)
+    world = World(folder, port_offset, click.echo)
+    try:
+        world.prepare()
+        asyncio.run(_run(world, folder, began))
+    except (LabError, InstanceError, AdminError, StoreError) as error:
+        fail(str(error))
+    except ConfigError as error:
+        fail(f"{error}\nor begin anew with --fresh")
+
+
+async def _run(world: "World", folder: Path, began: float) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+
+    def ready() -> None:
+        _print(world, folder)
+        click.secho(
+            f"\nThe lab is ready after {time.monotonic() - began:.1f} s. Ctrl-C ends it.", fg="green", bold=True
+        )
+
+    await world.run(ready, stopped)
+    click.echo("The lab is closed; `poterne lab` goes on with the same mail, `poterne lab --fresh` begins anew.")
+
+
+def _print(world: "World", folder: Path) -> None:
+    from poterne.lab.lines import lines, thunderbird, write_mbsyncrc
+    from poterne.lab.world import PASSWORD
+
+    click.echo()
+    click.secho(f"{world.ours.domain}: {', '.join(world.ours.accounts)}, password {PASSWORD}", bold=True)
+    click.echo(f"  the neighbour {world.neighbour.domain}: {', '.join(world.neighbour.accounts)}, the same password")
+    click.echo(f"  logs: {folder}/ours/server.log, settings: {world.ours.settings}\n")
+    for what, line in lines(world, write_mbsyncrc(world, folder)):
+        click.secho(f"# {what}", fg="cyan")
+        click.echo(line)
+    click.echo()
+    click.echo(thunderbird(world))

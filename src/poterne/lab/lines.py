@@ -1,0 +1,71 @@
+"""Ready-to-paste lines: real tools against the lab."""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from poterne.lab.world import ADDRESS, PASSWORD, World
+
+
+def write_mbsyncrc(world: World, folder: Path) -> Path:
+    """A configuration that lets mbsync copy alice's mailbox both ways into a Maildir beside it."""
+    ours = world.ours
+    maildir = folder / "maildir-alice"
+    maildir.mkdir(exist_ok=True)
+    path = folder / "mbsyncrc"
+    path.write_text(
+        f"IMAPAccount lab\nHost localhost\nPort {ours.port('imaps')}\nUser {ours.accounts[0]}\nPass {PASSWORD}\n"
+        f"SSLType IMAPS\nCertificateFile {ours.ca}\n\n"
+        f"IMAPStore there\nAccount lab\n\n"
+        f"MaildirStore here\nPath {maildir}/\nInbox {maildir}/INBOX\nSubFolders Verbatim\n\n"
+        f"Channel all\nFar :there:\nNear :here:\nPatterns *\nCreate Both\nExpunge Both\nSyncState *\n"
+    )
+    path.chmod(0o600)
+    return path
+
+
+def lines(world: World, mbsyncrc: Path) -> Iterator[tuple[str, str]]:
+    """(what it shows, the command) for each tool."""
+    ours, neighbour = world.ours, world.neighbour
+    alice, bob, carol = ours.accounts[0], ours.accounts[1], neighbour.accounts[0]
+    ca = shlex.quote(str(ours.ca))
+    yield (
+        "a stranger's server brings mail (MX, STARTTLS)",
+        f"swaks --server {ADDRESS}:{ours.port('mx')} -tls --helo {neighbour.hostname} --from {carol} --to {alice}",
+    )
+    yield (
+        "… and is refused as a relay",
+        f"swaks --server {ADDRESS}:{ours.port('mx')} -tls --helo {neighbour.hostname} --from {carol} --to someone@elsewhere.test",
+    )
+    yield (
+        "a user submits (587, STARTTLS; 465 is --tlsc -p " + str(ours.port("submissions")) + ")",
+        f"swaks --server {ADDRESS}:{ours.port('submission')} -tls -au {alice} -ap {PASSWORD} --from {alice} --to {bob}",
+    )
+    yield (
+        "read it over IMAP",
+        f"curl -s --cacert {ca} --user {bob}:{PASSWORD} 'imaps://localhost:{ours.port('imaps')}/INBOX;MAILINDEX=1'",
+    )
+    yield (
+        "read it over POP3",
+        f"curl -s --cacert {ca} --user {bob}:{PASSWORD} pop3s://localhost:{ours.port('pop3s')}/1",
+    )
+    yield (
+        "speak IMAP by hand (then: a login " + alice + " " + PASSWORD + ")",
+        f"openssl s_client -quiet -crlf -CAfile {ca} -connect {ADDRESS}:{ours.port('imaps')}",
+    )
+    yield "copy the mailbox both ways, again and again", f"mbsync -c {shlex.quote(str(mbsyncrc))} -a"
+    yield (
+        "ask the lab's name server",
+        f"dig @{ADDRESS} -p {world.dns_port} {ours.domain} MX",
+    )
+
+
+def thunderbird(world: World) -> str:
+    """What to type into Thunderbird (or any other program)."""
+    ours = world.ours
+    return (
+        f"Thunderbird: account {ours.accounts[0]} (or {ours.accounts[1]}), password {PASSWORD}\n"
+        f"    incoming IMAP localhost port {ours.port('imaps')} SSL/TLS, or POP3 port {ours.port('pop3s')} SSL/TLS\n"
+        f"    outgoing SMTP localhost port {ours.port('submissions')} SSL/TLS, or port {ours.port('submission')} STARTTLS; normal password\n"
+        f"    trust the lab's CA first: Settings, Certificates, Authorities, Import: {ours.ca}"
+    )
