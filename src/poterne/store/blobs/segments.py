@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, final
+from weakref import WeakSet
 
 from poterne.store.blobs.append import SegmentWriter
 from poterne.store.blobs.files import REAL, Files
@@ -52,6 +53,7 @@ class SegmentBlobs:
         )
         self._reader: Final = SegmentReader(self.folder, max_open=self.limits.open_segments, pending=self._writer.peek)
         self._pool: Final = ThreadPoolExecutor(4, "large-message")
+        self._large: Final[WeakSet[LargeRecord]] = WeakSet()
         self.read = self._reader.read  # one call less on the way of every FETCH
 
     def writer(self) -> SegmentBlobWriter:
@@ -84,7 +86,9 @@ class SegmentBlobs:
         self._reader.forget(segment)
 
     def close(self) -> None:
-        """Finish large messages that are on their way to disk, sync, seal. Raises UnavailableError if blobs are lost."""
+        """Drop large messages that are not finished, sync, seal. Raises UnavailableError if blobs are lost by it."""
+        for large in list(self._large):
+            large.abort()
         self._pool.shutdown(wait=True)
         try:
             self._writer.close()
@@ -92,4 +96,6 @@ class SegmentBlobs:
             self._reader.close()
 
     def _open_large(self) -> LargeRecord:
-        return LargeRecord(self.folder, self._pool, self._clock)
+        large = LargeRecord(self.folder, self._pool, self._clock)
+        self._large.add(large)
+        return large

@@ -131,6 +131,10 @@ class LargeRecord:
         self._at = _DATA_AT
         self._synced = _DATA_AT
 
+    def __del__(self) -> None:
+        """Forgotten without `abort`: the lock is given back, so that recovery can take the file away."""
+        self._close()
+
     def feed(self, pieces: list[bytes]) -> None:
         with self._lock:
             if self._error is not None or self._ending is not None:
@@ -166,11 +170,13 @@ class LargeRecord:
             raise
 
     def abort(self) -> None:
+        """Nothing is left of it, unless `finish` was called."""
         with self._lock:
-            self._queue = []
-            self._held = 0
-            self._ending = _Ending(None)
-            self._start()
+            if self._ending is None:
+                self._queue = []
+                self._held = 0
+                self._ending = _Ending(None)
+                self._start()
 
     def _start(self) -> None:
         if not self._running:

@@ -1,0 +1,38 @@
+"""What the tests of the segments share."""
+
+import asyncio
+import random
+from pathlib import Path
+
+from poterne.store.blobs.files import REAL, Files
+from poterne.store.blobs.segments import BlobLimits, SegmentBlobs
+from poterne.store.blobs.verify import verify
+from poterne.values.ids import BlobId
+
+SMALL = BlobLimits(segment_bytes=60_000, spill_bytes=120_000, held_bytes=65_536, open_segments=3, retry_s=0)
+
+
+def blobs_at(path: Path, files: Files = REAL, limits: BlobLimits = SMALL) -> SegmentBlobs:
+    return SegmentBlobs(str(path), files=files, limits=limits, clock=lambda: 1_700_000_000)
+
+
+def mail(size: int, seed: int = 0) -> bytes:
+    """Bytes that do not compress and differ with the seed."""
+    return random.Random(f"{size} {seed}").randbytes(size)
+
+
+async def put(blobs: SegmentBlobs, data: bytes, piece: int = 7_000) -> BlobId:
+    writer = blobs.writer()
+    for at in range(0, len(data), piece):
+        writer.write(data[at : at + piece])
+        await writer.drain()
+    assert writer.size == len(data)
+    return await writer.finish()
+
+
+def put_now(blobs: SegmentBlobs, data: bytes) -> BlobId:
+    return asyncio.run(put(blobs, data, 50_000))
+
+
+def damage(blobs: SegmentBlobs) -> list[str]:
+    return [f"{found.blob}: {found.damage}" for found in verify(blobs.folder) if found.damage]
