@@ -63,9 +63,12 @@ def lines(world: World, mbsyncrc: Path) -> Iterator[tuple[str, str]]:
 def thunderbird(world: World) -> str:
     """What to type into Thunderbird (or any other program)."""
     ours = world.ours
+    imaps, pop3s, submissions, submission = (
+        ours.port(name) for name in ("imaps", "pop3s", "submissions", "submission")
+    )
     return (
         f"Thunderbird: account {ours.accounts[0]} (or {ours.accounts[1]}), password {PASSWORD}\n"
-        f"    incoming IMAP localhost port {ours.port('imaps')} SSL/TLS, or POP3 port {ours.port('pop3s')} SSL/TLS\n"
-        f"    outgoing SMTP localhost port {ours.port('submissions')} SSL/TLS, or port {ours.port('submission')} STARTTLS; normal password\n"
+        f"    incoming IMAP localhost port {imaps} SSL/TLS, or POP3 port {pop3s} SSL/TLS\n"
+        f"    outgoing SMTP localhost port {submissions} SSL/TLS, or port {submission} STARTTLS; normal password\n"
         f"    trust the lab's CA first: Settings, Certificates, Authorities, Import: {ours.ca}"
     )
