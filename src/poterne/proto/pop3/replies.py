@@ -1,9 +1,10 @@
 """What a POP3 session sends. A text is ours but may quote the peer: whatever is not printable is shown as "?"."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 
 class Code(StrEnum):
@@ -24,7 +25,7 @@ class Ok:
 
 @dataclass(frozen=True, slots=True)
 class Err:
-    """`close` ends the connection after it."""
+    """`close` ends the connection after it. When no answer is owed, it only closes (RFC 1939 §3: without a word)."""
 
     text: str
     code: Code | None = None
@@ -67,3 +68,30 @@ class BodyEnd:
 
 Sent: TypeAlias = Ok | Err | Challenge | Listing | BodyStart | BodyChunk | BodyEnd
 """What `Server.send` takes."""
+
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_MOST: Final = 120
+"""Characters of text, so that a line stays within the 512 octets of RFC 1939 §3 in UTF-8 too."""
+
+
+def line(reply: Ok | Err | BodyStart | Listing) -> bytes:
+    """The status line."""
+    text = _UNPRINTABLE.sub("?", reply.text[:_MOST])
+    head = "+OK"
+    if isinstance(reply, Err):
+        head = f"-ERR [{reply.code.value}]" if reply.code is not None else "-ERR"
+    return f"{head} {text}\r\n".encode(errors="replace") if text else f"{head}\r\n".encode()
+
+
+def stat(count: int, octets: int) -> Ok:
+    """The answer to STAT, RFC 1939 §5."""
+    return Ok(f"{count} {octets}")
+
+
+AUTH_FAILED: Final = Err("User name or password is wrong", Code.AUTH)
+AUTH_UNAVAILABLE: Final = Err("Cannot check passwords for now, try again later", Code.SYS_TEMP)
+AUTH_CANCELLED: Final = Err("Authentication cancelled")
+LOCAL_ERROR: Final = Err("Something failed here, try again later", Code.SYS_TEMP)
+NO_SUCH_MESSAGE: Final = Err("No such message")
+SHUTTING_DOWN: Final = Err("Shutting down, try again later", Code.SYS_TEMP, close=True)
+TOO_MANY_ERRORS: Final = Err("Too many errors", close=True)

@@ -6,14 +6,14 @@ is examined as if the message were in one piece; the CRLF after DATA's own line 
 
 - the first `CRLF.CRLF` ends the message, and nothing else does (RFC 5321 §4.1.1.4);
 - `CRLF.` elsewhere loses its dot, by one `replace` (§4.5.2);
-- a CR or LF that is not part of a CRLF is found by counting: `splitlines` counts CRLF, CR and LF as one line end each, so its
-  count differs from that of "\r" or of "\n" exactly when there is a bare one. That is faster than any search for it.
+- a CR or LF that is not part of a CRLF is found by counting (`dots.stray`).
 
 A message with a bare CR, bare LF or NUL is consumed up to its real end and refused there. Somebody else might take `LF.LF` or
 `CR.CR` for the end of a message, and what follows for commands: smuggling, CVE-2023-51764 and its kin. Refused whole, nothing
 can be smuggled through us in either direction.
 """
 
+from poterne.proto.dots import stray
 from poterne.proto.smtp.events import DataFault
 
 
@@ -58,14 +58,11 @@ class Content:
 
     def examine(self, text: bytes, start: int = 0) -> None:
         """Take account of `text[start:]`. A CRLF is never split between two calls; `text[:start]` is only ever a CRLF."""
-        lines = len(text.splitlines())
-        feeds, returns = text.count(b"\n"), text.count(b"\r")
-        if lines and text[-1] not in b"\r\n":
-            lines -= 1
-        if lines != feeds or lines != returns:
+        bare_lf, bare_cr = stray(text)
+        if bare_lf or bare_cr:
             self.withhold = True
-            self._bare_lf |= lines != returns
-            self._bare_cr |= lines != feeds
+            self._bare_lf |= bare_lf
+            self._bare_cr |= bare_cr
         if b"\0" in text:
             self._nul = self.withhold = True
         if not (self.eight_bit or text.isascii()):
