@@ -1,27 +1,31 @@
-"""Bytes of a message to what the store keeps of it, in one pass while they come.
+"""A message from the wire to stored content: its bytes pass once, into the blob and through the scanner.
 
-Each chunk goes to the blob writer and the scanner at once; at the end the texts that IMAP will send (ENVELOPE, BODYSTRUCTURE)
-are rendered, so that nobody parses the message again.
+Used by SMTP and APPEND alike. What the server puts before a message (Return-Path, Received, …) is simply fed first, so that
+it is part of what is stored and every offset counts it.
 """
 
-from typing import Final, NamedTuple, final
+from dataclasses import dataclass
+from typing import Final, final
 
 import msgspec
 
+from poterne.message.limits import DEFAULT, Limits
 from poterne.message.scan import Scanner
-from poterne.proto.imap.render import body_structure, envelope
+from poterne.proto.imap import render
 from poterne.store.interface import Blobs
 from poterne.values.mailbox import NewContent
 from poterne.values.mime import Scanned
 
-DRAIN_EVERY: Final = 1024 * 1024
-"""Octets after which the writer is waited for, so that a large message is on disk and not in memory."""
+_encode: Final = msgspec.msgpack.Encoder().encode
+SMALL_BYTES: Final = 64 * 1024
+"""Messages up to this size are kept until the end and scanned in one go, which copies them less often."""
+DRAIN_BYTES: Final = 256 * 1024
+"""How much may be fed between two calls of `drain`."""
 
-_encode = msgspec.msgpack.Encoder().encode
 
-
-class Ingested(NamedTuple):
-    """A message that was received whole."""
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """A message that is complete: what the store keeps of it, and what the scanner found."""
 
     content: NewContent
     scanned: Scanned
@@ -29,50 +33,72 @@ class Ingested(NamedTuple):
 
 @final
 class Ingest:
-    """One message. `first` are the trace fields that we put before it; they are part of the stored message.
+    """One message. `feed` its octets in any pieces, then `finish`; or `abort`.
 
-    `wanted`: lower-case names of root header fields that the caller wants to see in `Scanned.fields`.
+    `first` is put before the message. `wanted`: lower-case names of header fields to find in `scanned.fields`. Size limits are
+    the caller's: `size` says how much was fed, `first` included. Raises UnavailableError and nothing else.
     """
 
-    __slots__ = ("_scanner", "_undrained", "_writer")
+    __slots__ = ("_kept", "_scanner", "_undrained", "_writer", "size")
 
-    def __init__(self, blobs: Blobs, first: bytes = b"", wanted: frozenset[bytes] = frozenset()) -> None:
-        self._writer = blobs.writer()
-        self._scanner = Scanner(wanted_fields=wanted)
+    def __init__(
+        self, blobs: Blobs, *, first: bytes = b"", wanted: frozenset[bytes] = frozenset(), limits: Limits = DEFAULT
+    ) -> None:
+        self._writer: Final = blobs.writer()
+        self._scanner: Final = Scanner(limits, wanted)
+        self._kept: list[bytes] | None = []
         self._undrained = 0
+        self.size = 0
         if first:
             self.feed(first)
 
     def feed(self, chunk: bytes) -> None:
+        """The next octets. Then `drain`, if `must_drain`."""
         self._writer.write(chunk)
-        self._scanner.feed(chunk)
-        self._undrained += len(chunk)
+        size = len(chunk)
+        self.size += size
+        self._undrained += size
+        kept = self._kept
+        if kept is None:
+            self._scanner.feed(chunk)
+            return
+        kept.append(chunk)
+        if self.size > SMALL_BYTES:
+            self._kept = None
+            for piece in kept:
+                self._scanner.feed(piece)
 
     @property
     def must_drain(self) -> bool:
-        """Call `drain` before the next chunk."""
-        return self._undrained >= DRAIN_EVERY
+        """Enough was fed to wait for the disk."""
+        return self._undrained >= DRAIN_BYTES
 
     async def drain(self) -> None:
-        """Wait until memory is bounded again. Raises StoreError."""
+        """Wait until no more than the store's limit of it is in memory."""
         self._undrained = 0
         await self._writer.drain()
 
     async def finish(self) -> Ingested:
-        """The message's identity and structure. Raises StoreError."""
-        scanned = self._scanner.finish()
+        """The message is complete. Nothing is durable before an operation that names its content has returned."""
+        kept, self._kept = self._kept, None
+        if kept is None:
+            scanned = self._scanner.finish()
+        else:
+            scanned = self._scanner.scan_whole(kept[0] if len(kept) == 1 else b"".join(kept))
+        root = scanned.root
         blob = await self._writer.finish()
         content = NewContent(
             blob=blob,
-            envelope=envelope(scanned.envelope),
-            structure=body_structure(scanned.root),
-            parsed=_encode(scanned.root),
-            header_size=scanned.root.body_start,
+            envelope=render.envelope(scanned.envelope),
+            structure=render.body_structure(root),
+            parsed=_encode(root),
+            header_size=root.body_start,
             sent_at=scanned.sent_at,
             references=scanned.references,
         )
         return Ingested(content, scanned)
 
     def abort(self) -> None:
-        """Forget it; safe at any time."""
+        """Forget it. Safe at any time."""
+        self._kept = None
         self._writer.abort()

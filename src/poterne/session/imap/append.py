@@ -1,0 +1,149 @@
+"""APPEND and MULTIAPPEND (RFC 9051 §6.3.12, RFC 3502): from the wire to the blob in one pass, then one transaction."""
+
+from typing import Final
+
+from poterne.proto.imap import commands, responses
+from poterne.proto.imap.responses import Completed, Continue, no, ok
+from poterne.session.imap import errors
+from poterne.session.imap.appending import Appending
+from poterne.session.imap.client import Client
+from poterne.session.imap.store import flag_bits
+from poterne.session.imap.updates import finish, sync
+from poterne.session.ingest import Ingest
+from poterne.store.errors import NotFoundError, StoreError
+from poterne.store.interface import Delivery
+from poterne.values.mailbox import Mailbox
+
+MIN_RATE_BYTES_PER_S: Final = 1_000.0
+GRACE_S: Final = 60.0
+"""A message must come at this rate, measured after the grace: slow phones pass, connections that only hold memory do not."""
+_NUL: Final = no(b"A message cannot have NUL octets", responses.UNKNOWN_CTE)
+_FULL: Final = no(b"The account has no space left", responses.OVERQUOTA)
+_EMPTY: Final = no(b"A message cannot be empty")
+
+
+async def append_start(client: Client, command: commands.AppendStart) -> None:
+    """Refuse before the message is sent, where that is possible (RFC 9051 §6.3.12: TRYCREATE)."""
+    current = client.appending
+    refusal = current.failed if current is not None else None
+    mailbox = current.mailbox if current is not None else None
+    if refusal is None:
+        try:
+            mailbox = mailbox or await _destination(client, command.mailbox)
+            refusal = await _refusal(client, command, mailbox)
+        except StoreError as error:
+            refusal = errors.reply(error)
+    if refusal is not None or mailbox is None:
+        _end(client)
+        client.send(refusal or errors.TRYCREATE)
+        return
+    when = command.internal_date
+    offset = when.utcoffset() if when is not None else None
+    internal_at = int(client.service.clock()) if when is None else int(when.timestamp())
+    minutes = 0 if offset is None else int(offset.total_seconds()) // 60
+    ingest = Ingest(client.store.blobs)
+    if current is None:
+        client.appending = Appending(mailbox, ingest, command.flags, internal_at, minutes)
+        client.link.begin_bulk(MIN_RATE_BYTES_PER_S, GRACE_S)
+    else:
+        current.ingest, current.flags = ingest, command.flags
+        current.internal_at, current.internal_offset = internal_at, minutes
+    client.send(Continue())
+
+
+async def _destination(client: Client, name: str) -> Mailbox | None:
+    try:
+        mailbox = await client.store.mailbox(client.account.id, name)
+    except NotFoundError:
+        return None
+    return mailbox if mailbox.selectable else None
+
+
+async def _refusal(client: Client, command: commands.AppendStart, mailbox: Mailbox | None) -> Completed | None:
+    if mailbox is None:
+        return errors.TRYCREATE
+    if command.size == 0:
+        return _EMPTY
+    account = await client.store.account_by_id(client.account.id)
+    if account.quota_bytes and account.used_bytes + command.size > account.quota_bytes:
+        return _FULL  # the transaction decides again; this saves the transfer
+    return None
+
+
+async def append_data(client: Client, event: commands.AppendData) -> None:
+    appending = client.appending
+    if appending is None or appending.failed is not None:
+        return
+    if 0 in event.data:
+        appending.failed = _NUL
+        appending.abort()
+        return
+    try:
+        appending.ingest.feed(event.data)
+        if appending.ingest.must_drain:
+            await appending.ingest.drain()
+    except StoreError as error:
+        appending.failed = errors.reply(error)
+        appending.abort()
+
+
+async def append_end(client: Client, event: commands.AppendEnd) -> None:
+    appending = client.appending
+    if appending is None:
+        return
+    if appending.failed is None:
+        try:
+            await _complete(client, appending)
+        except StoreError as error:
+            appending.failed = errors.reply(error)
+            appending.abort()
+    if not event.last:
+        return
+    if appending.failed is not None:
+        client.send(appending.failed)
+        _end(client)
+        return
+    await _deliver(client, appending)
+
+
+async def _complete(client: Client, appending: Appending) -> None:
+    ingested = await appending.ingest.finish()
+    flags = await flag_bits(client, appending.flags, make=True)
+    appending.deliveries.append(
+        Delivery(
+            client.account.id,
+            appending.mailbox.id,
+            ingested.content,
+            flags,
+            appending.internal_at,
+            appending.internal_offset,
+        )
+    )
+
+
+async def _deliver(client: Client, appending: Appending) -> None:
+    deliveries = appending.deliveries
+    client.link.end_bulk()
+    client.appending = None
+    try:
+        appended = await client.store.deliver(deliveries, (), ())
+    except NotFoundError:
+        client.send(errors.TRYCREATE)
+        return
+    code = responses.code_appenduid(appended[0].uid_validity, [one.uid for one in appended])
+    if client.mailbox is not None and client.mailbox.id == appending.mailbox.id:
+        await sync(client, expunge=True)
+    await finish(client, ok(b"Appended", code))
+
+
+def _end(client: Client) -> None:
+    """The command is over without a message."""
+    if client.appending is not None:
+        client.appending.abort()
+        client.appending = None
+        client.link.end_bulk()
+
+
+def forget(client: Client) -> None:
+    """The connection ended, or the core refused the rest: drop what was received."""
+    _end(client)

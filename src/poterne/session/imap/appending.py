@@ -1,0 +1,28 @@
+"""A message on its way in by APPEND."""
+
+from dataclasses import dataclass, field
+
+from poterne.proto.imap.items import FlagSet
+from poterne.proto.imap.responses import Completed
+from poterne.session.ingest import Ingest
+from poterne.store.interface import Delivery
+from poterne.values.mailbox import Mailbox
+
+
+@dataclass(slots=True)
+class Appending:
+    """An APPEND command under way; with MULTIAPPEND several messages, delivered together at its end."""
+
+    mailbox: Mailbox
+    ingest: Ingest
+    flags: FlagSet
+    internal_at: int
+    internal_offset: int
+    deliveries: list[Delivery] = field(default_factory=list)
+    failed: Completed | None = None
+    """Why it will be refused; what still comes is dropped."""
+
+    def abort(self) -> None:
+        """Nothing of it is kept."""
+        self.ingest.abort()
+        self.deliveries.clear()

@@ -1,0 +1,175 @@
+"""What one IMAP connection remembers, and the services that all of them share."""
+
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+from poterne.config.settings import Imap
+from poterne.net.drive import flush_if_big
+from poterne.net.link import Link, LinkClosed
+from poterne.observe import Log
+from poterne.proto.imap.responses import Bye, Reply, Untagged
+from poterne.proto.imap.server import ServerCore
+from poterne.proto.sasl.mechanism import Exchange
+from poterne.session.authenticate import Authenticator
+from poterne.session.imap.appending import Appending
+from poterne.session.imap.flags import FlagTexts, flag_texts
+from poterne.session.notify import Notifier, Unsubscribe
+from poterne.session.pending import Snapshots, View
+from poterne.store.interface import Store
+from poterne.values.directory import Account
+from poterne.values.event import Event
+from poterne.values.ids import ModSeq
+from poterne.values.mailbox import Mailbox
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What every IMAP session of a process shares. `clock` gives Unix seconds."""
+
+    store: Store
+    authenticator: Authenticator
+    notifier: Notifier
+    snapshots: Snapshots
+    settings: Imap
+    clock: Callable[[], float]
+    log: Log
+
+
+@final
+class Client:
+    """One connection. Handlers read and change it; only one runs at a time."""
+
+    __slots__ = (
+        "_account",
+        "_flag_texts",
+        "appending",
+        "bad_commands",
+        "condstore",
+        "core",
+        "exchange",
+        "failures",
+        "heard",
+        "idling",
+        "link",
+        "mailbox",
+        "over",
+        "read_only",
+        "saved",
+        "service",
+        "store",
+        "unsubscribe",
+        "view",
+    )
+
+    def __init__(self, core: ServerCore, link: Link, service: Service) -> None:
+        self.core: Final = core
+        self.link: Final = link
+        self.service: Final = service
+        self.store: Final = service.store
+        self._account: Account | None = None
+        self._flag_texts: FlagTexts | None = None
+        self.mailbox: Mailbox | None = None
+        """The row of the selected mailbox as it was when it was selected."""
+        self.view: View | None = None
+        self.read_only = False
+        self.unsubscribe: Unsubscribe | None = None
+        self.heard = ModSeq(0)
+        """Up to where others say that the mailbox has changed; more than `view.modseq` means: ask the store."""
+        self.idling = False
+        self.condstore = False
+        self.saved: array[int] | None = None
+        """UIDs of the last search with SAVE, RFC 5182; None means empty."""
+        self.exchange: Exchange | None = None
+        self.appending: Appending | None = None
+        self.over = False
+        """BYE was said: the core is closed."""
+        self.bad_commands = 0
+        self.failures = 0
+        """Failed sign-ins."""
+
+    # Talking
+
+    def send(self, reply: Reply) -> None:
+        """Queue a reply; nothing more goes out after a BYE that was not asked for."""
+        if not self.over:
+            self.core.send(reply)
+
+    def part(self, text: bytes) -> None:
+        """Say BYE and close, whatever is under way."""
+        if not self.over:
+            self.core.send(Bye(text))
+            self.over = True
+
+    def send_all(self, lines: Sequence[bytes]) -> None:
+        """Untagged lines as one piece."""
+        if lines:
+            self.send(Untagged(b"".join(lines)))
+
+    async def flush_if_big(self) -> None:
+        """Between the parts of a long answer: keeps memory bounded and lets others have a turn."""
+        await flush_if_big(self.core, self.link)
+
+    def cut(self) -> LinkClosed:
+        """For `raise client.cut()`: a literal was announced that cannot be completed, so the connection cannot go on."""
+        self.link.abort("answer-broken")
+        return LinkClosed("answer-broken")
+
+    # Facts
+
+    @property
+    def account(self) -> Account:
+        """Who signed in. Only commands of the authenticated state ask."""
+        if self._account is None:
+            raise RuntimeError("not authenticated")
+        return self._account
+
+    @account.setter
+    def account(self, account: Account) -> None:
+        self._account = account
+        self._flag_texts = flag_texts(account.keywords)
+
+    @property
+    def rev2(self) -> bool:
+        """The client enabled IMAP4rev2."""
+        return self.core.rev2
+
+    @property
+    def authenticated(self) -> bool:
+        return self._account is not None
+
+    @property
+    def flag_texts(self) -> FlagTexts:
+        """Flags to their names, for the keywords known so far."""
+        if self._flag_texts is None:
+            raise RuntimeError("not authenticated")
+        return self._flag_texts
+
+    @property
+    def selected(self) -> tuple[Mailbox, View]:
+        """The selected mailbox. Only commands of the selected state ask."""
+        if self.mailbox is None or self.view is None:
+            raise RuntimeError("no mailbox selected")
+        return self.mailbox, self.view
+
+    def deselect(self) -> None:
+        """Forget the selected mailbox, if any."""
+        if self.unsubscribe is not None:
+            self.unsubscribe()
+        self.unsubscribe = None
+        self.mailbox = None
+        self.view = None
+        self.saved = None
+        self.heard = ModSeq(0)
+
+    def event(self, kind: str, **detail: str | int | bool | None) -> Event:
+        """An event about this client, for the operation that it describes."""
+        return Event(
+            at=int(self.service.clock()),
+            kind=kind,
+            trace_id=self.link.trace,
+            account_id=self.account.id,
+            peer=self.link.peer,
+            detail=detail,
+        )

@@ -1,0 +1,268 @@
+r"""FETCH (RFC 9051 §6.4.5, CHANGEDSINCE RFC 7162 §3.1.4.1).
+
+Theory of operation. Messages are answered in pages. What is in the rows or stored as text (flags, dates, sizes, envelope,
+structure) is rendered column by column for the whole page. Only items with octets of the message go message by message:
+ranges of the blob, read when it is their turn and handed on in pieces. After each piece the link decides how fast we go.
+
+\Seen is set for the whole command in one operation before anything is read; messages that it changed show their FLAGS.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, cast
+
+from poterne.proto.imap import commands, render
+from poterne.proto.imap import fetch as fetch_lines
+from poterne.proto.imap.items import Binary, BinarySize, BodySection, FetchAtt
+from poterne.proto.imap.responses import UNKNOWN_CTE, Untagged, bad, no, ok
+from poterne.proto.imap.sequence import IndexRanges
+from poterne.session.imap import binary, sections
+from poterne.session.imap.client import Client
+from poterne.session.imap.errors import UNAVAILABLE
+from poterne.session.imap.positions import EXPUNGED, NO_SUCH_NUMBER, names_gone, positions
+from poterne.session.imap.store import mark_seen
+from poterne.session.imap.updates import finish, learn_keywords, shown_flags
+from poterne.store.errors import StoreError
+from poterne.values.mailbox import ContentRow, Flag, MessageRow, UidRange
+
+ROWS_AT_ONCE: Final = 2000
+CONTENTS_AT_ONCE: Final = 500
+MESSAGES_AT_ONCE: Final = 100
+_IN_ROWS: Final = frozenset({FetchAtt.FLAGS, FetchAtt.INTERNALDATE, FetchAtt.SIZE, FetchAtt.MODSEQ})
+_STORED: Final = frozenset({FetchAtt.ENVELOPE, FetchAtt.BODYSTRUCTURE, FetchAtt.BODY})
+_UNKNOWN_CTE: Final = no(b"A transfer encoding is not known", UNKNOWN_CTE)
+_DAMAGED: Final = no(b"Some messages could not be read", UNAVAILABLE.code)
+
+Octets = BodySection | Binary | BinarySize
+
+
+async def fetch(client: Client, command: commands.Fetch) -> None:
+    spans = positions(client, command.messages, uid=command.uid)
+    if spans is None:
+        client.send(NO_SUCH_NUMBER)
+        return
+    if command.vanished:
+        client.send(bad(b"QRESYNC is not enabled"))
+        return
+    gone = not command.uid and names_gone(client, spans)
+    run = _Fetching(client, command)
+    if command.sets_seen and not client.read_only:
+        run.seen = await _set_seen(client, spans)
+    for first, last in spans:
+        for start in range(first, last, run.page):
+            await run.answer(start, min(start + run.page, last))
+            await client.flush_if_big()
+    completed = ok(b"Fetched")
+    if run.unknown_encoding:
+        completed = _UNKNOWN_CTE
+    elif run.damaged:
+        completed = _DAMAGED
+    elif gone or (run.missing and not command.uid):
+        completed = EXPUNGED
+    await finish(client, completed, expunge=command.uid, told=run.told)
+
+
+async def _set_seen(client: Client, spans: IndexRanges) -> frozenset[int]:
+    r"""Set \Seen where it is not; the UIDs of those messages."""
+    mailbox, view = client.selected
+    count = sum(last - first for first, last in spans)
+    if count <= ROWS_AT_ONCE:
+        rows = client.store.rows(mailbox.account_id, mailbox.id, view.ranges(spans))
+        unseen = [int(row.uid) for row in rows if not row.flags & Flag.SEEN]
+    else:
+        found = frozenset(await client.store.flagged(mailbox.account_id, mailbox.id, 0, Flag.SEEN))
+        unseen = [uid for first, last in spans for uid in view.uids[first:last] if uid in found]
+    if unseen:
+        await mark_seen(client, view.spans_of(unseen))
+    return frozenset(unseen)
+
+
+class _Fetching:
+    """One FETCH command: what it asks for, sorted, and what it has met."""
+
+    __slots__ = (
+        "_attributes",
+        "_changed_since",
+        "_client",
+        "_octets",
+        "_stored",
+        "_wants_parsed",
+        "_wants_rows",
+        "damaged",
+        "missing",
+        "page",
+        "seen",
+        "told",
+        "unknown_encoding",
+    )
+
+    def __init__(self, client: Client, command: commands.Fetch) -> None:
+        self._client = client
+        attributes = [item for item in command.items if isinstance(item, FetchAtt)]
+        self._octets: list[Octets] = [item for item in command.items if not isinstance(item, FetchAtt)]
+        self._changed_since = command.changed_since
+        if command.changed_since is not None or FetchAtt.MODSEQ in attributes:
+            client.condstore = True
+            if FetchAtt.MODSEQ not in attributes:
+                attributes.append(FetchAtt.MODSEQ)
+        self._attributes = attributes
+        self._stored = [item for item in attributes if item in _STORED]
+        self._wants_parsed = FetchAtt.BODY in attributes or sections.needs_parts(self._octets)
+        self._wants_rows = command.sets_seen or any(item in _IN_ROWS for item in attributes)
+        self.page = MESSAGES_AT_ONCE if self._octets else CONTENTS_AT_ONCE if self._stored else ROWS_AT_ONCE
+        self.seen: frozenset[int] = frozenset()
+        r"""Messages that this command set \Seen on."""
+        self.told: dict[int, int] = {}
+        """Messages whose newest flags this FETCH has shown."""
+        self.missing = False
+        self.damaged = False
+        self.unknown_encoding = False
+
+    async def answer(self, first: int, last: int) -> None:
+        """Positions [first, last)."""
+        client = self._client
+        mailbox, view = client.selected
+        wanted = [UidRange(view.uids[first], view.uids[last - 1])]
+        rows: Sequence[MessageRow] = ()
+        contents: Sequence[ContentRow] = ()
+        if self._wants_rows or not (self._stored or self._octets):
+            rows = client.store.rows(mailbox.account_id, mailbox.id, wanted)
+            if self._changed_since is not None:
+                rows = [row for row in rows if row.modseq > self._changed_since]
+        if self._stored or self._octets:
+            contents = client.store.contents(
+                mailbox.account_id,
+                mailbox.id,
+                wanted,
+                envelope=FetchAtt.ENVELOPE in self._stored,
+                structure=FetchAtt.BODYSTRUCTURE in self._stored,
+                parsed=self._wants_parsed,
+            )
+            if self._wants_rows:
+                rows, contents = _paired(rows, contents)
+            else:
+                rows = cast("Sequence[MessageRow]", contents)  # only their UID is asked for
+        if self._changed_since is None and len(rows) < last - first:
+            self.missing = True
+        if not rows:
+            return
+        if FetchAtt.FLAGS in self._attributes or self.seen:
+            await learn_keywords(client, max([row.flags for row in rows]))
+            known = view.modseq
+            self.told.update((row.uid, row.modseq) for row in rows if row.modseq > known)
+        numbers = view.numbers_of(rows, first, last)
+        if self._octets:
+            await self._with_octets(numbers, rows, contents)
+        else:
+            client.send(
+                fetch_lines.rows(
+                    self._attributes, numbers, rows, client.flag_texts, self._columns(self._attributes, rows, contents)
+                )
+            )
+
+    def _columns(
+        self, attributes: Sequence[FetchAtt], rows: Sequence[MessageRow], contents: Sequence[ContentRow]
+    ) -> dict[FetchAtt, Iterable[bytes]]:
+        columns: dict[FetchAtt, Iterable[bytes]] = {}
+        for item in self._stored:
+            match item:
+                case FetchAtt.ENVELOPE:
+                    columns[item] = [row.envelope for row in contents]
+                case FetchAtt.BODYSTRUCTURE:
+                    columns[item] = [row.structure for row in contents]
+                case _:
+                    columns[item] = [render.body(sections.decode_part(row.parsed)) for row in contents]
+        client = self._client
+        _, view = client.selected
+        if FetchAtt.FLAGS in attributes and view.recent and not client.rev2:
+            texts = client.flag_texts
+            columns[FetchAtt.FLAGS] = [texts[shown_flags(client, view, row)] for row in rows]
+        return columns
+
+    async def _with_octets(
+        self, numbers: Sequence[int], rows: Sequence[MessageRow], contents: Sequence[ContentRow]
+    ) -> None:
+        client = self._client
+        inner = fetch_lines.attributes(
+            self._attributes, rows, client.flag_texts, self._columns(self._attributes, rows, contents)
+        )
+        if self.seen and FetchAtt.FLAGS not in self._attributes:
+            self._add_flags(inner, rows)
+        for number, attributes, content in zip(numbers, inner, contents, strict=True):
+            await self._one(number, attributes, content)
+            await client.flush_if_big()
+
+    def _add_flags(self, inner: list[bytes], rows: Sequence[MessageRow]) -> None:
+        r"""FLAGS too, where \Seen was set by this command (RFC 9051 §6.4.5)."""
+        client = self._client
+        _, view = client.selected
+        for i, row in enumerate(rows):
+            if row.uid in self.seen:
+                flags = b"FLAGS " + client.flag_texts[shown_flags(client, view, row)]
+                inner[i] = inner[i] + b" " + flags if inner[i] else flags
+
+    async def _one(self, number: int, attributes: bytes, content: ContentRow) -> None:
+        """One message with octets. Everything short is read before the line begins, so that it begins only if it can end."""
+        client = self._client
+        blobs = client.store.blobs
+        try:
+            root = sections.decode_part(content.parsed) if self._wants_parsed else None
+            sources = [(item.label, sections.source(blobs, content, root, item)) for item in self._octets]
+        except StoreError as error:
+            self.damaged = True
+            client.service.log.error("imap.unreadable", trace=client.link.trace, uid=content.uid, error=str(error))
+            return
+        except sections.UnknownEncodingError:
+            self.unknown_encoding = True
+            return
+        client.send(fetch_lines.line_open(number, attributes))
+        first = not attributes
+        for label, source in sources:
+            await self._send_source(label, source, content, first=first)
+            first = False
+        client.send(fetch_lines.LINE_CLOSE)
+
+    async def _send_source(self, label: bytes, source: sections.Source, content: ContentRow, *, first: bool) -> None:
+        client = self._client
+        match source:
+            case bytes():
+                client.send(fetch_lines.section_open(label, len(source), first=first, binary=0 in source))
+                if source:
+                    client.send(Untagged(source))
+            case int():
+                client.send(Untagged(b"%b%b %d" % (b"" if first else b" ", label, source)))
+            case None:
+                client.send(Untagged(b"%b%b NIL" % (b"" if first else b" ", label)))
+            case sections.Range(start, end):
+                client.send(fetch_lines.section_open(label, end - start, first=first))
+                try:
+                    async for chunk in client.store.blobs.stream(content.blob, start, end):
+                        client.send(Untagged(chunk))
+                        await client.flush_if_big()
+                except StoreError as error:
+                    self._broken(content, error)
+            case sections.Decoded(part, offset, size):
+                client.send(fetch_lines.section_open(label, size, first=first, binary=True))
+                decoded = sections.decoded(client.store.blobs, content.blob, part)
+                try:
+                    for chunk in binary.window(decoded, offset, size):
+                        client.send(Untagged(chunk))
+                        await client.flush_if_big()
+                except StoreError as error:
+                    self._broken(content, error)
+
+    def _broken(self, content: ContentRow, error: StoreError) -> None:
+        """In the middle of a literal nothing can be said any more but the end."""
+        client = self._client
+        client.service.log.error("imap.unreadable", trace=client.link.trace, uid=content.uid, error=str(error))
+        raise client.cut() from error
+
+
+def _paired(
+    rows: Sequence[MessageRow], contents: Sequence[ContentRow]
+) -> tuple[Sequence[MessageRow], Sequence[ContentRow]]:
+    """Both for the same messages: one may be missing in either, expunged between the two reads, or unchanged since."""
+    if len(rows) == len(contents) and all(row.uid == content.uid for row, content in zip(rows, contents, strict=True)):
+        return rows, contents
+    by_uid = {content.uid: content for content in contents}
+    both = [row for row in rows if row.uid in by_uid]
+    return both, [by_uid[row.uid] for row in both]

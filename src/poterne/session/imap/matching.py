@@ -1,0 +1,295 @@
+"""Which messages match a search key (RFC 9051 §6.4.4).
+
+Theory of operation. A key is evaluated *within* a set of positions and gives a part of that set. The keys of an And are taken
+in the order of what they cost, each within what the ones before have left: positions and flags come from the view and the
+flag index, dates and sizes from rows, header fields that an envelope has from there, and only what remains is read from
+the message bytes. Everything that reads goes in pages and gives way to other connections every few milliseconds.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator
+from datetime import date
+from time import monotonic
+from typing import Final, assert_never, final
+
+from poterne.message.date import parse_date
+from poterne.proto.imap import search as keys
+from poterne.proto.imap.sequence import SequenceSet
+from poterne.session.imap import bits, envelope, texts
+from poterne.session.imap.bits import Bits
+from poterne.session.imap.client import Client
+from poterne.values.mailbox import ContentRow, MessageRow
+
+ROWS_AT_ONCE: Final = 2000
+CONTENTS_AT_ONCE: Final = 500
+TURN_S: Final = 0.004
+"""Others get a turn after so much work."""
+_EPOCH: Final = date(1970, 1, 1).toordinal()
+_ZONE: Final = re.compile(rb"([+-])([0-9]{2}):?([0-9]{2})(?![0-9])")
+
+_COST: Final[dict[type, int]] = {
+    keys.InSequence: 0,
+    keys.InUids: 0,
+    keys.Recent: 0,
+    keys.FlagIs: 1,
+    keys.KeywordIs: 1,
+    keys.SizeIs: 2,
+    keys.Age: 2,
+    keys.ModSeqAtLeast: 2,
+}
+
+
+def cost(key: keys.SearchKey) -> int:
+    """What a key costs by message: 0 nothing, 1 the flag index, 2 rows, 3 wide rows, 4 headers, 5 whole messages."""
+    match key:
+        case keys.And(parts):
+            return max((cost(part) for part in parts), default=0)
+        case keys.Or(left, right):
+            return max(cost(left), cost(right))
+        case keys.Not(inner):
+            return cost(inner)
+        case keys.DateKey(of):
+            return 2 if of is keys.DateOf.INTERNAL else 3
+        case keys.HeaderHolds(name):
+            return 3 if name in envelope.FIELDS else 4
+        case keys.BodyHolds() | keys.TextHolds():
+            return 5
+        case _:
+            return _COST[type(key)]
+
+
+@final
+class Matching:
+    """Evaluates the keys of one SEARCH."""
+
+    def __init__(self, client: Client, now: int) -> None:
+        self._client: Final = client
+        self._now: Final = now
+        self._mailbox, self._view = client.selected
+        self._count: Final = len(self._view)
+        self._turn_ends = monotonic() + TURN_S
+
+    async def matches(self, key: keys.SearchKey, within: Bits) -> Bits:
+        """The positions of `within` whose messages match."""
+        if not within:
+            return 0
+        match key:
+            case keys.And(parts):
+                for part in sorted(parts, key=cost):
+                    within = await self.matches(part, within)
+                    if not within:
+                        break
+                return within
+            case keys.Or(left, right):
+                if cost(right) < cost(left):
+                    left, right = right, left
+                found = await self.matches(left, within)
+                return found | await self.matches(right, within & ~found)
+            case keys.Not(inner):
+                return within & ~await self.matches(inner, within)
+            case keys.InSequence(messages):
+                return within & self._numbers(messages)
+            case keys.InUids(uids):
+                return within & self._of_uids(uids)
+            case keys.Recent():
+                return within & self._recent()
+            case keys.FlagIs(flag, is_set):
+                return await self._flag(int(flag), is_set, within)
+            case keys.KeywordIs(name, is_set):
+                bit = self._keyword(name)
+                if not bit:
+                    return 0 if is_set else within
+                return await self._flag(bit, is_set, within)
+            case keys.DateKey() | keys.Age() | keys.SizeIs() | keys.ModSeqAtLeast():
+                return await self._by_row(key, within)
+            case keys.HeaderHolds() | keys.BodyHolds() | keys.TextHolds():
+                return await self._by_text(key, within)
+            case _:
+                assert_never(key)
+
+    # What the view knows
+
+    def _numbers(self, messages: SequenceSet) -> Bits:
+        if messages.saved:
+            return self._saved()
+        # Numbers beyond the last message match nothing: clients search "1:*" in empty mailboxes.
+        count = self._count
+        found = [(low - 1, min(high, count)) for low, high in messages.ranges(count) if low <= count]
+        return bits.of_spans(found, count)
+
+    def _of_uids(self, uids: SequenceSet) -> Bits:
+        return self._saved() if uids.saved else bits.of_spans(uids.uids(self._view.uids), self._count)
+
+    def _saved(self) -> Bits:
+        saved = self._client.saved
+        return 0 if saved is None else bits.of_spans(self._view.spans_of(saved), self._count)
+
+    def _recent(self) -> Bits:
+        view = self._view
+        ranges = SequenceSet(tuple(view.recent))
+        return bits.of_spans(ranges.uids(view.uids), self._count) if view.recent and not self._client.rev2 else 0
+
+    # Flags
+
+    def _keyword(self, name: str) -> int:
+        folded = name.lower()
+        for i, keyword in enumerate(self._client.account.keywords):
+            if keyword.lower() == folded:
+                return 256 << i
+        return 0
+
+    async def _flag(self, bit: int, is_set: bool, within: Bits) -> Bits:
+        if within.bit_count() <= 64:
+            return await self._where(within, lambda row: bool(row.flags & bit) is is_set)
+        mailbox = self._mailbox
+        found = await self._client.store.flagged(
+            mailbox.account_id, mailbox.id, bit if is_set else 0, 0 if is_set else bit
+        )
+        return within & bits.of_spans(self._view.spans_of(found), self._count)
+
+    # Rows
+
+    async def _by_row(self, key: keys.DateKey | keys.Age | keys.SizeIs | keys.ModSeqAtLeast, within: Bits) -> Bits:
+        match key:
+            case keys.DateKey(of=keys.DateOf.INTERNAL, compare=compare, day=day):
+                fits = _day_test(compare, day)
+                return await self._where(within, lambda row: fits(_local_day(row)))
+            case keys.DateKey():
+                return await self._by_wide_date(key, within)
+            case keys.Age(seconds, younger):
+                limit = self._now - seconds
+                if younger:
+                    return await self._where(within, lambda row: row.internal_at >= limit)
+                return await self._where(within, lambda row: row.internal_at <= limit)
+            case keys.SizeIs(octets, larger):
+                if larger:
+                    return await self._where(within, lambda row: row.size > octets)
+                return await self._where(within, lambda row: row.size < octets)
+            case keys.ModSeqAtLeast(modseq):
+                return await self._where(within, lambda row: row.modseq >= modseq)
+            case _:
+                assert_never(key)
+
+    async def _by_wide_date(self, key: keys.DateKey, within: Bits) -> Bits:
+        fits = _day_test(key.compare, key.day)
+        if key.of is keys.DateOf.SAVED:
+            return await self._where_wide(within, lambda row: fits(row.saved_at // 86400 + _EPOCH))
+        dated: set[int] = set()
+
+        def sent_fits(row: ContentRow) -> bool:
+            day = _sent_day(row)
+            if day is None:
+                return False
+            dated.add(row.uid)
+            return fits(day)
+
+        found = await self._where_wide(within, sent_fits, wants_envelope=True)
+        # No readable Date field: the internal date stands in for it (RFC 5256 §2.2).
+        undated = within & ~found & ~bits.of_spans(self._view.spans_of(sorted(dated)), self._count)
+        return found | await self._where(undated, lambda row: fits(_local_day(row)))
+
+    async def _where(self, within: Bits, fits: Callable[[MessageRow], bool]) -> Bits:
+        found: list[int] = []
+        mailbox, view = self._mailbox, self._view
+        for page in _pages(within, ROWS_AT_ONCE):
+            rows = self._client.store.rows(mailbox.account_id, mailbox.id, view.ranges(bits.spans(page)))
+            if len(rows) == len(page):
+                found += [position for position, row in zip(page, rows, strict=True) if fits(row)]
+            else:
+                found += [i for row in rows if fits(row) and (i := view.index(row.uid)) is not None]
+            await self._give_way()
+        return bits.of_positions(found, self._count)
+
+    async def _where_wide(
+        self,
+        within: Bits,
+        fits: Callable[[ContentRow], bool],
+        *,
+        wants_envelope: bool = False,
+        wants_parsed: bool = False,
+    ) -> Bits:
+        found: list[int] = []
+        mailbox, view = self._mailbox, self._view
+        for page in _pages(within, CONTENTS_AT_ONCE):
+            rows = self._client.store.contents(
+                mailbox.account_id,
+                mailbox.id,
+                view.ranges(bits.spans(page)),
+                envelope=wants_envelope,
+                structure=False,
+                parsed=wants_parsed,
+            )
+            for row in rows:
+                if fits(row) and (i := view.index(row.uid)) is not None:
+                    found.append(i)
+                if monotonic() > self._turn_ends:
+                    await self._give_way()
+        return bits.of_positions(found, self._count)
+
+    # Texts
+
+    async def _by_text(self, key: keys.HeaderHolds | keys.BodyHolds | keys.TextHolds, within: Bits) -> Bits:
+        blobs = self._client.store.blobs
+        needle = texts.Needle(key.text)
+        match key:
+            case keys.HeaderHolds(name) if name in envelope.FIELDS:
+                return await self._where_wide(
+                    within, lambda row: texts.in_envelope(row, name, needle), wants_envelope=True
+                )
+            case keys.HeaderHolds(name):
+                return await self._where_wide(within, lambda row: texts.in_header(blobs, row, name, needle))
+            case keys.BodyHolds() | keys.TextHolds():
+                header = isinstance(key, keys.TextHolds)
+                if not needle.text:
+                    return within
+                return await self._where_wide(
+                    within, lambda row: texts.in_message(blobs, row, needle, header=header), wants_parsed=True
+                )
+            case _:
+                assert_never(key)
+
+    async def _give_way(self) -> None:
+        if monotonic() > self._turn_ends:
+            await asyncio.sleep(0)
+            self._turn_ends = monotonic() + TURN_S
+
+
+def _pages(within: Bits, size: int) -> Iterator[list[int]]:
+    found = bits.positions(within)
+    for start in range(0, len(found), size):
+        yield found[start : start + size]
+
+
+def _day_test(compare: keys.DateIs, day: date) -> Callable[[int], bool]:
+    wanted = day.toordinal()
+    match compare:
+        case keys.DateIs.BEFORE:
+            return wanted.__gt__
+        case keys.DateIs.ON:
+            return wanted.__eq__
+        case keys.DateIs.SINCE:
+            return wanted.__le__
+        case _:
+            assert_never(compare)
+
+
+def _local_day(row: MessageRow) -> int:
+    """INTERNALDATE's day in its own zone: "disregarding time and timezone"."""
+    return (row.internal_at + 60 * row.internal_offset) // 86400 + _EPOCH
+
+
+def _sent_day(row: ContentRow) -> int | None:
+    """The day that the Date field names, in its own zone."""
+    if row.sent_at is None:
+        return None
+    value = next(iter(envelope.texts(row.envelope, "date")), b"")
+    sent_at = parse_date(value)
+    if sent_at is None:
+        return row.sent_at // 86400 + _EPOCH
+    zone = _ZONE.findall(value)
+    if zone:
+        sign, hours, minutes = zone[-1]
+        offset = 3600 * int(hours) + 60 * int(minutes)
+        sent_at += -offset if sign == b"-" else offset
+    return sent_at // 86400 + _EPOCH

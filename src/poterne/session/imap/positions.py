@@ -1,0 +1,32 @@
+"""Which messages of the view a command means."""
+
+from typing import Final
+
+from poterne.proto.imap import responses
+from poterne.proto.imap.responses import bad, no
+from poterne.proto.imap.sequence import IndexRanges, SequenceSet
+from poterne.session.imap.client import Client
+
+NO_SUCH_NUMBER: Final = bad(b"No message has that number")
+"""RFC 9051 §9, seq-number: an error in the command."""
+READ_ONLY: Final = no(b"The mailbox is open read-only", responses.READ_ONLY)
+EXPUNGED: Final = no(b"Some of these messages do not exist any more", responses.EXPUNGEISSUED)
+"""RFC 5530 §3; told where a number stands for a message that is gone, but the client could not be told so (RFC 2180 §4.1.2)."""
+
+
+def positions(client: Client, messages: SequenceSet, *, uid: bool) -> IndexRanges | None:
+    """Index ranges in the view; None when a sequence number is beyond the last message."""
+    _, view = client.selected
+    if messages.saved:
+        return view.spans_of(client.saved) if client.saved is not None else []
+    return messages.uids(view.uids) if uid else messages.numbers(len(view))
+
+
+def names_gone(client: Client, spans: IndexRanges) -> bool:
+    """Is one of these messages gone already, without the client knowing?"""
+    _, view = client.selected
+    for uid in view.gone:
+        index = view.index(uid)
+        if index is not None and any(first <= index < last for first, last in spans):
+            return True
+    return False

@@ -1,0 +1,85 @@
+"""SEARCH: results in the form the client asked for (RFC 9051 §6.4.4, RFC 4731, RFC 5182)."""
+
+from array import array
+from collections.abc import Sequence
+
+from poterne.proto.imap import commands, responses
+from poterne.proto.imap.responses import ok
+from poterne.proto.imap.search import And, ModSeqAtLeast, Not, Or, SearchKey, SearchReturn
+from poterne.session.imap import bits
+from poterne.session.imap.client import Client
+from poterne.session.imap.matching import ROWS_AT_ONCE, Matching
+from poterne.session.imap.updates import finish
+
+
+async def search(client: Client, command: commands.Search) -> None:
+    """Messages that are gone match nothing, whether the client knows it or not."""
+    _, view = client.selected
+    returns = command.returns or frozenset()
+    if SearchReturn.SAVE in returns:
+        client.saved = None  # RFC 5182 §2.1: a failed search leaves an empty result
+    if _asks_modseq(command.key):
+        client.condstore = True
+    everything = (1 << len(view)) - 1
+    gone = bits.of_spans(view.spans_of(sorted(view.gone)), len(view))
+    uids = view.uids
+    found = bits.positions(await Matching(client, int(client.service.clock())).matches(command.key, everything & ~gone))
+    shown = [uids[i] for i in found] if command.uid else [i + 1 for i in found]
+    modseq = _highest_modseq(client, _subject(found, returns)) if found and _asks_modseq(command.key) else None
+    if command.returns is None and not client.rev2:
+        client.send(responses.search(shown, modseq))
+    else:
+        _esearch(client, command, shown, modseq)
+    if SearchReturn.SAVE in returns:
+        client.saved = array("I", [uids[i] for i in _subject(found, returns)])
+    await finish(client, ok(b"Searched"), expunge=command.uid)
+
+
+def _subject(found: list[int], returns: frozenset[SearchReturn]) -> list[int]:
+    """What SAVE keeps and MODSEQ is of: with MIN or MAX alone only those (RFC 5182 §2.1, RFC 7162 §3.1.10)."""
+    extremes = returns & {SearchReturn.MIN, SearchReturn.MAX}
+    if not found or not extremes or returns & {SearchReturn.ALL, SearchReturn.COUNT}:
+        return found
+    kept = {found[0]} if SearchReturn.MIN in extremes else set()
+    if SearchReturn.MAX in extremes:
+        kept.add(found[-1])
+    return sorted(kept)
+
+
+def _esearch(client: Client, command: commands.Search, shown: Sequence[int], modseq: int | None) -> None:
+    returns = frozenset({SearchReturn.ALL}) if command.returns is None else command.returns
+    if returns == {SearchReturn.SAVE}:
+        return  # RFC 5182 §2.1: nothing is shown
+    client.send(
+        responses.esearch(
+            command.tag,
+            uid=command.uid,
+            lowest=shown[0] if shown and SearchReturn.MIN in returns else None,
+            highest=shown[-1] if shown and SearchReturn.MAX in returns else None,
+            everything=shown if SearchReturn.ALL in returns else None,
+            count=len(shown) if SearchReturn.COUNT in returns else None,
+            modseq=modseq,
+        )
+    )
+
+
+def _asks_modseq(key: SearchKey) -> bool:
+    match key:
+        case And(keys):
+            return any(_asks_modseq(part) for part in keys)
+        case Or(left, right):
+            return _asks_modseq(left) or _asks_modseq(right)
+        case Not(inner):
+            return _asks_modseq(inner)
+        case _:
+            return isinstance(key, ModSeqAtLeast)
+
+
+def _highest_modseq(client: Client, found: list[int]) -> int | None:
+    mailbox, view = client.selected
+    highest = 0
+    for start in range(0, len(found), ROWS_AT_ONCE):
+        page = view.ranges(bits.spans(found[start : start + ROWS_AT_ONCE]))
+        rows = client.store.rows(mailbox.account_id, mailbox.id, page)
+        highest = max([highest, *(row.modseq for row in rows)])
+    return highest or None

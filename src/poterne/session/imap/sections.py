@@ -1,0 +1,136 @@
+"""Where the octets of a BODY[…] or BINARY[…] item are, and how they are read: ranges of the blob, never the whole message."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from poterne.message.header import select, select_not
+from poterne.message.section import SectionKind, find_part, resolve
+from poterne.proto.imap.items import Binary, BinarySize, BodySection, Partial, SectionText
+from poterne.session.imap import binary
+from poterne.store.interface import Blobs
+from poterne.values.ids import BlobId
+from poterne.values.mailbox import ContentRow
+from poterne.values.mime import Part
+
+READ_AT_ONCE: Final = 262_144
+"""Longer sections go out in pieces of this size."""
+MAX_HEADER_BYTES: Final = 1024 * 1024
+"""Of a header whose fields are selected."""
+
+decode_part: Final = msgspec.msgpack.Decoder(Part).decode
+
+_KINDS: Final = {
+    SectionText.ALL: SectionKind.BODY,
+    SectionText.HEADER: SectionKind.HEADER,
+    SectionText.FIELDS: SectionKind.HEADER,
+    SectionText.FIELDS_NOT: SectionKind.HEADER,
+    SectionText.TEXT: SectionKind.TEXT,
+    SectionText.MIME: SectionKind.MIME,
+}
+
+
+class UnknownEncodingError(Exception):
+    """A transfer encoding that BINARY cannot remove (RFC 3516 §4.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Octets [start, end) of the blob, still to be read."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """`size` octets of a part without its transfer encoding, from `offset`, still to be decoded."""
+
+    part: Part
+    offset: int
+    size: int
+
+
+Source = bytes | int | Range | Decoded | None
+"""Octets at hand, a number (BINARY.SIZE), octets to come, or None: there is no such part."""
+
+
+def needs_parts(items: Sequence[BodySection | Binary | BinarySize]) -> bool:
+    """Must the message's structure be known for these? Not for what lies at its header's end."""
+    return any(item.path or not isinstance(item, BodySection) for item in items)
+
+
+def source(blobs: Blobs, row: ContentRow, root: Part | None, item: BodySection | Binary | BinarySize) -> Source:
+    """What the item gives for this message. Raises UnavailableError, UnknownEncodingError."""
+    if isinstance(item, BodySection):
+        return _section(blobs, row, root, item)
+    return _binary(blobs, row, root, item)
+
+
+def _section(blobs: Blobs, row: ContentRow, root: Part | None, item: BodySection) -> Source:
+    where = _of_root(row, item.text) if root is None or not item.path else resolve(root, item.path, _KINDS[item.text])
+    if where is None:
+        return None
+    start, end = where
+    if item.text in {SectionText.FIELDS, SectionText.FIELDS_NOT}:
+        block = blobs.read(row.blob, start, min(end, start + MAX_HEADER_BYTES))
+        names = frozenset(item.fields)
+        chosen = select(block, names) if item.text is SectionText.FIELDS else select_not(block, names)
+        return chosen if item.partial is None else _cut(chosen, item.partial)
+    if item.partial is not None:
+        start = min(start + item.partial.offset, end)
+        end = min(start + item.partial.count, end)
+    return blobs.read(row.blob, start, end) if end - start <= READ_AT_ONCE else Range(start, end)
+
+
+def _cut(octets: bytes, partial: Partial) -> bytes:
+    return octets[partial.offset : partial.offset + partial.count]
+
+
+def _of_root(row: ContentRow, text: SectionText) -> tuple[int, int] | None:
+    match text:
+        case SectionText.ALL:
+            return 0, row.blob.size
+        case SectionText.TEXT:
+            return row.header_size, row.blob.size
+        case SectionText.MIME:
+            return None
+        case _:
+            return 0, row.header_size
+
+
+def _binary(blobs: Blobs, row: ContentRow, root: Part | None, item: Binary | BinarySize) -> Source:
+    if not item.path:  # the message itself has no transfer encoding to remove
+        size = row.blob.size
+        if isinstance(item, BinarySize):
+            return size
+        start, end = 0, size
+        if item.partial is not None:
+            start = min(item.partial.offset, size)
+            end = min(start + item.partial.count, size)
+        return blobs.read(row.blob, start, end) if end - start <= READ_AT_ONCE else Range(start, end)
+    part = None if root is None else find_part(root, item.path)
+    if part is None:
+        return None
+    if part.type == b"multipart" or binary.decoder(part.encoding) is None:
+        raise UnknownEncodingError
+    whole = sum(map(len, decoded(blobs, row.blob, part)))
+    if isinstance(item, BinarySize):
+        return whole
+    offset, size = (0, whole) if item.partial is None else (item.partial.offset, item.partial.count)
+    size = max(0, min(size, whole - offset))
+    if size <= READ_AT_ONCE:
+        return b"".join(binary.window(decoded(blobs, row.blob, part), offset, size))
+    return Decoded(part, offset, size)
+
+
+def decoded(blobs: Blobs, blob: BlobId, part: Part) -> Iterator[bytes]:
+    """The part's octets without transfer encoding, in pieces."""
+    decoder = binary.decoder(part.encoding)
+    if decoder is None:
+        return
+    for start in range(part.body_start, part.body_end, READ_AT_ONCE):
+        yield decoder.feed(blobs.read(blob, start, min(start + READ_AT_ONCE, part.body_end)))
+    yield decoder.finish()

@@ -1,0 +1,145 @@
+"""SELECT, EXAMINE, UNSELECT, CLOSE, CHECK, NOOP, EXPUNGE and IDLE: the life of a selected mailbox."""
+
+from functools import partial
+
+from poterne.net.link import Poke
+from poterne.proto.imap import commands, responses
+from poterne.proto.imap.responses import Condition, Continue, ok
+from poterne.session.imap.client import Client
+from poterne.session.imap.mailboxes import attributes
+from poterne.session.imap.positions import READ_ONLY, positions
+from poterne.session.imap.updates import claim, finish, sync
+from poterne.session.pending import View
+from poterne.store.errors import NotFoundError
+from poterne.values.ids import ModSeq
+from poterne.values.mailbox import Flag, Mailbox
+
+
+async def select(client: Client, command: commands.Select) -> None:
+    """RFC 9051 §6.3.2, RFC 3501 §6.3.1. A failed SELECT leaves no mailbox selected."""
+    if client.view is not None:
+        client.deselect()
+        client.core.selected(False)
+        client.send(responses.status_line(Condition.OK, b"The mailbox before is closed", responses.CLOSED))
+    if command.condstore:
+        client.condstore = True
+    mailbox = await client.store.mailbox(client.account.id, command.mailbox)
+    if not mailbox.selectable:
+        raise NotFoundError(command.mailbox)
+    # Before the snapshot is taken, so that nothing falls between the two.
+    client.unsubscribe = client.service.notifier.subscribe(mailbox.account_id, mailbox.id, partial(wake, client))
+    client.mailbox, client.view = await client.service.snapshots.open(mailbox)
+    client.read_only = command.read_only
+    mailbox, view = client.selected
+    client.account = await client.store.account_by_id(client.account.id)  # keywords may have been added
+    await _recent(client, mailbox, view)
+    await _describe(client, mailbox, view)
+    client.core.selected(True)
+    if command.read_only:
+        client.send(ok(b"Examined, read-only", responses.READ_ONLY))
+    else:
+        client.send(ok(b"Selected", responses.READ_WRITE))
+
+
+def wake(client: Client, modseq: ModSeq) -> None:
+    """The mailbox is at `modseq` now. Pokes the connection only where the client waits for it."""
+    client.heard = max(client.heard, modseq)
+    if client.idling and client.view is not None and modseq > client.view.modseq:
+        client.link.poke(Poke.CHANGED)
+
+
+async def _recent(client: Client, mailbox: Mailbox, view: View) -> None:
+    if client.rev2 or mailbox.recent_uid >= mailbox.uid_next:
+        return
+    first = mailbox.recent_uid
+    if not client.read_only:
+        first = await client.store.claim_recent(mailbox.account_id, mailbox.id)
+    view.claimed(first, view.uid_next - 1)
+
+
+async def _describe(client: Client, mailbox: Mailbox, view: View) -> None:
+    permanent = b"()" if client.read_only else client.flag_texts.permanent(more=True)
+    lines = [responses.flags(client.flag_texts.all()), responses.exists(len(view))]
+    if not client.rev2:
+        lines.append(responses.recent(view.count_recent()))
+        unseen = await first_unseen(client, mailbox, view)
+        if unseen:
+            lines.append(responses.status_line(Condition.OK, b"First unseen", responses.code_unseen(unseen)))
+    lines += [
+        responses.status_line(Condition.OK, b"Flags that can be kept", responses.code_permanentflags(permanent)),
+        responses.status_line(Condition.OK, b"UIDs valid", responses.code_uidvalidity(mailbox.uid_validity)),
+        responses.status_line(Condition.OK, b"Next UID", responses.code_uidnext(mailbox.uid_next)),
+        responses.status_line(Condition.OK, b"Highest", responses.code_highestmodseq(mailbox.highest_modseq)),
+    ]
+    if client.rev2:
+        lines.append(responses.list_mailbox(mailbox.name, attributes(mailbox), utf8=client.core.utf8))
+    client.send_all(lines)
+
+
+async def first_unseen(client: Client, mailbox: Mailbox, view: View) -> int:
+    r"""The number of the first message without \Seen, 0 if there is none. Remembered as long as nothing changes."""
+    if not mailbox.unseen:
+        return 0
+    snapshots = client.service.snapshots
+    uid = snapshots.first_unseen(mailbox)
+    if uid is None:
+        uids = await client.store.flagged(mailbox.account_id, mailbox.id, 0, Flag.SEEN)
+        uid = uids[0] if uids else 0
+        snapshots.remember_unseen(mailbox, uid)
+    index = view.index(uid)
+    return 0 if index is None else index + 1
+
+
+async def unselect(client: Client, _command: commands.Unselect) -> None:
+    """RFC 3691."""
+    client.deselect()
+    client.core.selected(False)
+    client.send(ok(b"Unselected"))
+
+
+async def close(client: Client, _command: commands.Close) -> None:
+    r"""RFC 9051 §6.4.1: removes what is \Deleted, silently; EXAMINE's CLOSE removes nothing."""
+    mailbox, _ = client.selected
+    read_only = client.read_only
+    client.deselect()
+    client.core.selected(False)
+    if not read_only:
+        await client.store.expunge(mailbox.account_id, mailbox.id, None)
+    client.send(ok(b"Closed"))
+
+
+async def expunge(client: Client, command: commands.Expunge) -> None:
+    """EXPUNGE and UID EXPUNGE (RFC 4315 §2.1)."""
+    mailbox, view = client.selected
+    if client.read_only:
+        client.send(READ_ONLY)
+        return
+    # What came after the last thing we told is not the client's to remove: the ranges end with the view.
+    everything = [(0, len(view))] if len(view) else []
+    spans = everything if command.uids is None else positions(client, command.uids, uid=True)
+    if spans:
+        view.remove(await client.store.expunge(mailbox.account_id, mailbox.id, view.ranges(spans)))
+        await sync(client, expunge=True)
+    await finish(client, ok(b"Expunged"))
+
+
+async def noop(client: Client, _command: commands.Noop | commands.Check) -> None:
+    """Also CHECK. Always asks the store: this is how polling clients hear of mail."""
+    await sync(client, expunge=True)
+    client.send(ok(b"Done"))
+
+
+async def idle(client: Client, _command: commands.Idle) -> None:
+    """RFC 2177. What happened until now is told first; from then on `wake` pokes the link."""
+    client.send(Continue())
+    client.idling = True
+    await sync(client, expunge=True)
+
+
+async def done(client: Client, _event: commands.Done) -> None:
+    client.idling = False
+    view, mailbox = client.view, client.mailbox
+    if view is not None and mailbox is not None and view.unclaimed and not client.rev2:
+        await claim(client, view, mailbox)
+        client.send(responses.recent(view.count_recent()))
+    await finish(client, ok(b"Idle ended"))

@@ -1,0 +1,129 @@
+"""One IMAP connection: which function answers which command, and how a connection begins and ends."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, final
+
+from poterne.net.link import Link, Poke
+from poterne.proto.imap import commands
+from poterne.proto.imap.responses import Greeting
+from poterne.proto.imap.server import ServerCore
+from poterne.session.imap import append, auth, copy, errors, fetch, mailboxes, search, select, store
+from poterne.session.imap.client import Client, Service
+from poterne.session.imap.updates import sync
+from poterne.store.errors import StoreError
+
+LAST_WORDS: Final = b"* BYE Internal error\r\n"
+"""For `net.drive`: what is said after a bug of ours."""
+REFUSAL: Final = b"* BYE Too many connections, try again later\r\n"
+"""For `net.listen`."""
+MAX_GUEST_BAD_COMMANDS: Final = 3
+"""Wrong commands before sign-in after which a connection ends: it is not a mail client."""
+
+_HANDLERS: Final[dict[type, Callable[[Client, Any], Awaitable[None]]]] = {
+    commands.AppendData: append.append_data,
+    commands.AppendEnd: append.append_end,
+    commands.AppendStart: append.append_start,
+    commands.Authenticate: auth.authenticate,
+    commands.Capability: auth.capability,
+    commands.Check: select.noop,
+    commands.Close: select.close,
+    commands.Copy: copy.copy,
+    commands.Create: mailboxes.create,
+    commands.Delete: mailboxes.delete,
+    commands.Done: select.done,
+    commands.Enable: auth.enable,
+    commands.Expunge: select.expunge,
+    commands.Fetch: fetch.fetch,
+    commands.Id: auth.id_,
+    commands.Idle: select.idle,
+    commands.List: mailboxes.list_,
+    commands.Login: auth.login,
+    commands.Logout: auth.logout,
+    commands.Lsub: mailboxes.lsub,
+    commands.Move: copy.move,
+    commands.Namespace: mailboxes.namespace,
+    commands.Noop: select.noop,
+    commands.Rename: mailboxes.rename,
+    commands.SaslCancelled: auth.sasl_cancelled,
+    commands.SaslResponse: auth.sasl_response,
+    commands.Search: search.search,
+    commands.Select: select.select,
+    commands.StartTls: auth.start_tls,
+    commands.Status: mailboxes.status,
+    commands.Store: store.store,
+    commands.Subscribe: mailboxes.subscribe,
+    commands.Unselect: select.unselect,
+    commands.Unsubscribe: mailboxes.unsubscribe,
+}
+
+
+@final
+class ImapSession:
+    """`net.drive.Session` for IMAP. `core` is a new `ServerCore` whose limits come from the same settings."""
+
+    __slots__ = ("_client",)
+
+    def __init__(self, core: ServerCore, link: Link, service: Service) -> None:
+        self._client: Final = Client(core, link, service)
+
+    async def opened(self) -> None:
+        client = self._client
+        client.link.set_deadline(client.service.settings.login_timeout_s, "login")
+        client.send(Greeting(b"Poterne ready", auth.capabilities(client)))
+
+    async def handle(self, event: commands.Event, /) -> None:
+        client = self._client
+        if isinstance(event, commands.Bad):
+            self._bad(event)
+            return
+        try:
+            await _HANDLERS[type(event)](client, event)
+        except StoreError as error:
+            client.service.log.warning(
+                "imap.store_error",
+                trace=client.link.trace,
+                command=type(event).__name__,
+                kind=type(error).__name__,
+                error=str(error),
+            )
+            if isinstance(event, commands.AppendStart | commands.AppendData | commands.AppendEnd):
+                append.forget(client)
+            client.send(errors.reply(error))
+
+    def _bad(self, event: commands.Bad) -> None:
+        client = self._client
+        client.idling = False
+        client.exchange = None
+        if event.in_append:
+            append.forget(client)
+        client.send(event.reply)
+        client.bad_commands += 1
+        limit = client.service.settings.max_bad_commands if client.authenticated else MAX_GUEST_BAD_COMMANDS
+        if client.bad_commands >= limit:
+            client.service.log.info(
+                "imap.bad_commands", trace=client.link.trace, peer=client.link.peer, code=event.code
+            )
+            client.part(b"Too many wrong commands")
+
+    async def poked(self, why: Poke, /) -> None:
+        client = self._client
+        if Poke.SHUTDOWN in why:
+            client.part(b"Server is going down; connect again")
+        elif Poke.DEADLINE in why:
+            client.part(b"Timeout")
+        elif Poke.CHANGED in why and client.idling and client.view is not None and client.heard > client.view.modseq:
+            try:
+                await sync(client, expunge=True)
+            except StoreError as error:
+                client.service.log.warning(
+                    "imap.store_error", trace=client.link.trace, command="Idle", error=str(error)
+                )
+
+    def secured(self) -> None:
+        """RFC 9051 §6.2.1: what was said in plaintext is forgotten; only counters of misbehaviour stay."""
+        self._client.exchange = None
+
+    async def closed(self) -> None:
+        client = self._client
+        append.forget(client)
+        client.deselect()

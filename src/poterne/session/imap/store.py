@@ -1,0 +1,169 @@
+r"""STORE, and the \Seen that FETCH sets.
+
+Theory of operation. The client knows the mailbox as of `view.modseq`. The change is first made under the condition that a
+message was not changed since; in nearly all cases none was, and one operation does it all. Messages that somebody else
+changed meanwhile are refused by that condition: what others did is then told, and they are changed without it. So a
+client never misses another one's change, not even with .SILENT, and hears its own only once.
+"""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+
+from poterne.proto.imap import commands, responses
+from poterne.proto.imap.items import FlagSet
+from poterne.proto.imap.responses import Completed, ok
+from poterne.proto.imap.sequence import IndexRanges
+from poterne.session.imap.client import Client
+from poterne.session.imap.positions import EXPUNGED, NO_SUCH_NUMBER, READ_ONLY, names_gone, positions
+from poterne.session.imap.updates import finish, learn_keywords, shown_flags, sync, tell_keywords
+from poterne.values.ids import ModSeq
+from poterne.values.mailbox import Flag, FlagChange, MessageRow, UidRange
+
+ROWS_AT_ONCE = 2000
+
+
+async def store(client: Client, command: commands.Store) -> None:
+    """RFC 9051 §6.4.6, UNCHANGEDSINCE RFC 7162 §3.1.3."""
+    if client.read_only:
+        client.send(READ_ONLY)
+        return
+    spans = positions(client, command.messages, uid=command.uid)
+    if spans is None:
+        client.send(NO_SUCH_NUMBER)
+        return
+    if command.unchanged_since is not None:
+        client.condstore = True
+    bits = await flag_bits(client, command.flags, make=command.change is not FlagChange.REMOVE)
+    gone = not command.uid and names_gone(client, spans)
+    modified = await change(client, spans, command.change, bits, unchanged_since=command.unchanged_since)
+    if spans and (client.condstore or not command.silent):
+        await _echo(client, command, spans, set(modified))
+    await finish(client, _completed(client, command, modified, gone=gone), expunge=command.uid)
+
+
+def _completed(client: Client, command: commands.Store, modified: Sequence[int], *, gone: bool) -> Completed:
+    if modified:
+        _, view = client.selected
+        numbers = modified if command.uid else [i + 1 for uid in modified if (i := view.index(uid)) is not None]
+        if numbers:
+            return ok(b"Some were changed meanwhile and are as they were", responses.code_modified(numbers))
+    return EXPUNGED if gone else ok(b"Stored")
+
+
+async def flag_bits(client: Client, flags: FlagSet, *, make: bool) -> int:
+    """The bits of these flags. Keywords that the account does not have are made, or passed over if `make` is False."""
+    if not flags.keywords:
+        return flags.system
+    known = {name.lower(): 256 << i for i, name in enumerate(client.account.keywords)}
+    bits = flags.system
+    missing: list[str] = []
+    for name in flags.keywords:
+        bit = known.get(name.lower())
+        if bit is None:
+            missing.append(name)
+        else:
+            bits |= bit
+    if missing and make:
+        made = await client.store.keyword_bits(client.account.id, missing)
+        for bit in made.values():
+            bits |= bit
+        client.account = await client.store.account_by_id(client.account.id)
+        if client.view is not None:
+            tell_keywords(client)
+    return bits
+
+
+async def change(
+    client: Client, spans: IndexRanges, how: FlagChange, bits: int, *, unchanged_since: int | None = None
+) -> list[int]:
+    """Change flags, and tell what others changed meanwhile. Gives the UIDs that `unchanged_since` refused."""
+    mailbox, view = client.selected
+    if not spans:
+        return []
+    ranges = view.ranges(spans)
+    condition = view.modseq if unchanged_since is None else ModSeq(unchanged_since)
+    args = (mailbox.account_id, mailbox.id)
+    modseq, refused = await client.store.store_flags(*args, ranges, how, bits, condition)
+    if not refused and unchanged_since is None:
+        await _caught_up(client, modseq, ranges)
+        return []
+    # Others changed these. Their flags are told as they are; what of ours is in there is told again, to be safe.
+    await sync(client, expunge=False)
+    if unchanged_since is not None:
+        return list(refused)
+    again = view.ranges(view.spans_of(refused))
+    if again:
+        await client.store.store_flags(*args, again, how, bits)
+        await sync(client, expunge=False)
+    return []
+
+
+async def _caught_up(client: Client, modseq: ModSeq, ranges: Sequence[UidRange]) -> None:
+    """Move the view past our own change. If others changed something before it, that is told first."""
+    mailbox, view = client.selected
+    if modseq <= view.modseq:
+        return
+    if modseq == view.modseq + 1:
+        # One step: ours, or another one's if we changed nothing. What others changed would have been refused, so one of our
+        # messages with this modseq proves that it is ours.
+        probe = client.store.rows(mailbox.account_id, mailbox.id, [UidRange(ranges[0].first, ranges[0].first)])
+        if probe and probe[0].modseq == modseq:
+            view.modseq = modseq
+            return
+    await sync(client, expunge=False, told=_ours(view.uids, ranges, modseq))
+
+
+def _ours(uids: array[int], ranges: Sequence[UidRange], modseq: int) -> dict[int, int]:
+    """What need not be told: these messages, as of our own change."""
+    told: dict[int, int] = {}
+    for part in ranges:
+        known = uids[bisect_left(uids, part.first) : bisect_right(uids, part.last or part.first)]
+        told.update(dict.fromkeys(known, modseq))
+    return told
+
+
+async def _echo(client: Client, command: commands.Store, spans: IndexRanges, modified: set[int]) -> None:
+    """The new flags of each message (RFC 9051 §6.4.6); with .SILENT and CONDSTORE its new modseq (RFC 7162 §3.1.3)."""
+    mailbox, view = client.selected
+    for first, last in spans:
+        for start in range(first, last, ROWS_AT_ONCE):
+            stop = min(start + ROWS_AT_ONCE, last)
+            wanted = [UidRange(view.uids[start], view.uids[stop - 1])]
+            rows = client.store.rows(mailbox.account_id, mailbox.id, wanted)
+            if not rows:
+                continue
+            await learn_keywords(client, max([row.flags for row in rows]))
+            numbers = view.numbers_of(rows, start, stop)
+            client.send_all(_lines(client, command, numbers, rows, modified))
+            await client.flush_if_big()
+
+
+def _lines(
+    client: Client, command: commands.Store, numbers: Sequence[int], rows: Sequence[MessageRow], modified: set[int]
+) -> list[bytes]:
+    if modified:
+        kept = [(number, row) for number, row in zip(numbers, rows, strict=True) if row.uid not in modified]
+        numbers, rows = [number for number, _ in kept], [row for _, row in kept]
+    _, view = client.selected
+    texts = client.flag_texts
+    if command.silent:
+        shown = [b""] * len(rows)
+    elif view.recent and not client.rev2:
+        shown = [b"FLAGS " + texts[shown_flags(client, view, row)] for row in rows]
+    else:
+        shown = [b"FLAGS " + texts[row.flags] for row in rows]
+    if client.condstore:
+        gap = b"" if command.silent else b" "
+        shown = [b"%b%bMODSEQ (%d)" % (text, gap, row.modseq) for text, row in zip(shown, rows, strict=True)]
+    if command.uid:
+        return [
+            b"* %d FETCH (UID %d %b)\r\n" % (number, row.uid, text)
+            for number, row, text in zip(numbers, rows, shown, strict=True)
+        ]
+    return [b"* %d FETCH (%b)\r\n" % pair for pair in zip(numbers, shown, strict=True)]
+
+
+async def mark_seen(client: Client, spans: IndexRanges) -> None:
+    r"""Set \Seen on these messages, in one operation, for a FETCH that reads them."""
+    await change(client, spans, FlagChange.ADD, int(Flag.SEEN))

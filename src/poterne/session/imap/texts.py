@@ -1,0 +1,112 @@
+"""Does a message hold a text? Headers and bodies, decoded only where the undecoded octets cannot settle it."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from poterne.message.decode import MAX_TEXT_BYTES, fold, part_text, searchable_header
+from poterne.message.header import index
+from poterne.session.imap import envelope
+from poterne.store.interface import Blobs
+from poterne.values.mailbox import ContentRow
+from poterne.values.mime import Part
+
+MAX_HEADER_BYTES: Final = 256 * 1024
+"""Of one header block that is searched."""
+_IDENTITY: Final = frozenset({b"7bit", b"8bit", b"binary"})
+_decode_part: Final = msgspec.msgpack.Decoder(Part).decode
+
+
+class Needle:
+    """A string to look for, folded; and what its octets look like in undecoded ASCII text."""
+
+    __slots__ = ("octets", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text: Final = fold(text)
+        self.octets: Final = self.text.encode("utf-8", "surrogatepass")
+
+    def may_be_in(self, octets: bytes) -> bool:
+        """False only if the string cannot be in the decoded text of these octets."""
+        if not octets.isascii() or b"=?" in octets:
+            return True
+        return self.octets in octets.lower()
+
+    def is_in_header(self, value: bytes) -> bool:
+        return self.text in searchable_header(value)
+
+
+def in_envelope(row: ContentRow, name: str, needle: Needle) -> bool:
+    """Does the envelope's field hold it? An empty string asks whether the message has the field."""
+    stored = row.envelope
+    # Quoting may hide `"` and `\`, composition "name <mailbox@host>": those are looked at in the parsed form.
+    if needle.octets and not any(octet in needle.octets for octet in b'"\\<>@ ') and not needle.may_be_in(stored):
+        return False
+    found = envelope.texts(stored, name)
+    if not needle.text:
+        return bool(found)
+    return any(needle.is_in_header(value) for value in found)
+
+
+def header_block(blobs: Blobs, row: ContentRow) -> bytes:
+    return blobs.read(row.blob, 0, min(row.header_size, MAX_HEADER_BYTES))
+
+
+def in_header(blobs: Blobs, row: ContentRow, name: str, needle: Needle) -> bool:
+    """Does one of the header fields of this name hold it?"""
+    block = header_block(blobs, row)
+    wanted = name.encode("ascii", "replace")
+    if wanted not in block.lower():
+        return False
+    found = index(block).values(wanted)
+    if not needle.text:
+        return bool(found)
+    return any(needle.is_in_header(value) for value in found)
+
+
+def in_whole_header(block: bytes, needle: Needle) -> bool:
+    """TEXT looks at every field, names included (RFC 9051 §6.4.4)."""
+    if not needle.may_be_in(block) and b"\r\n " not in block and b"\r\n\t" not in block:
+        return False
+    found = index(block)
+    return any(
+        needle.text in searchable_header(block[field.name_start : field.value_start] + b" " + found.unfolded(field))
+        for field in found.fields
+    )
+
+
+def in_message(blobs: Blobs, row: ContentRow, needle: Needle, *, header: bool) -> bool:
+    """Is it in the body; with `header`, in the header or the body? Text parts are decoded, others passed over."""
+    if header and in_whole_header(header_block(blobs, row), needle):
+        return True
+    root = _decode_part(row.parsed)
+    for part, is_root in _parts(root):
+        if part.type == b"text":
+            if _in_text(blobs, row, part, needle):
+                return True
+        elif part.message is not None and not is_root:
+            inner = part.message
+            end = min(inner.body_start, inner.header_start + MAX_HEADER_BYTES)
+            if in_whole_header(blobs.read(row.blob, inner.header_start, end), needle):
+                return True
+    return False
+
+
+def _in_text(blobs: Blobs, row: ContentRow, part: Part, needle: Needle) -> bool:
+    body = blobs.read(row.blob, part.body_start, min(part.body_end, part.body_start + 4 * MAX_TEXT_BYTES))
+    # Nearly all mail: ASCII, not encoded. A charset that gives ASCII octets another meaning has its own escape octets.
+    if part.encoding in _IDENTITY and body.isascii() and b"\x1b" not in body and b"~{" not in body and b"+" not in body:
+        return needle.octets in body.lower()
+    return needle.text in fold(part_text(body, part))
+
+
+def _parts(root: Part) -> Iterator[tuple[Part, bool]]:
+    """Every part, embedded ones included, without recursion."""
+    stack = [root]
+    while stack:
+        part = stack.pop()
+        yield part, False
+        stack.extend(reversed(part.children))
+        if part.message is not None:
+            stack.append(part.message)

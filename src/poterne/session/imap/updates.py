@@ -1,0 +1,102 @@
+"""Tells a client what changed in its mailbox, as far as it may be told now."""
+
+from collections.abc import Mapping
+
+from poterne.proto.imap import responses
+from poterne.proto.imap.fetch import RECENT
+from poterne.proto.imap.responses import Completed
+from poterne.session.imap.client import Client
+from poterne.session.pending import NOTHING_TOLD, Update, View
+from poterne.store.errors import NotFoundError, StoreError
+from poterne.values.ids import ModSeq
+from poterne.values.mailbox import Mailbox, MessageRow
+
+
+async def finish(
+    client: Client, completed: Completed, *, expunge: bool = True, told: Mapping[int, int] = NOTHING_TOLD
+) -> None:
+    """End a command: tell what is known to have changed, then the tagged response.
+
+    `expunge` False for FETCH, STORE and SEARCH by sequence number (RFC 9051 §7.5.1).
+    """
+    if client.view is not None and (client.heard > client.view.modseq or (expunge and client.view.gone)):
+        await sync(client, expunge=expunge, told=told)
+    client.send(completed)
+
+
+async def sync(client: Client, *, expunge: bool, told: Mapping[int, int] = NOTHING_TOLD) -> None:
+    """Ask the store what changed and tell it. A mailbox that was deleted meanwhile ends the connection (RFC 2180 §3.4)."""
+    view, mailbox = client.view, client.mailbox
+    if view is None or mailbox is None:
+        return
+    try:
+        changes = await client.store.changes(mailbox.account_id, mailbox.id, view.modseq)
+    except NotFoundError:
+        client.part(b"The selected mailbox was deleted")
+        return
+    client.heard = ModSeq(0)
+    update = view.merge(changes, expunge=expunge, told=told)
+    if update:
+        client.service.snapshots.share(mailbox.account_id, mailbox.id, view)
+        await tell(client, view, mailbox, update)
+
+
+async def tell(client: Client, view: View, mailbox: Mailbox, update: Update) -> None:
+    """EXPUNGE, EXISTS with RECENT, FETCH FLAGS, in the order that keeps numbers right."""
+    if update.expunged:
+        client.send(responses.expunges(update.expunged))
+    if update.exists is not None:
+        client.send(responses.exists(update.exists))
+        if not client.rev2:
+            if not client.idling:
+                await claim(client, view, mailbox)
+            client.send(responses.recent(view.count_recent()))
+    if update.flags:
+        await learn_keywords(client, max(row.flags for _, row in update.flags))
+        client.send_all([flags_line(client, number, row) for number, row in update.flags])
+
+
+async def claim(client: Client, view: View, mailbox: Mailbox) -> None:
+    r"""New messages become \Recent here unless another session was faster. While idling this waits for the next command."""
+    view.unclaimed = False
+    if client.read_only:
+        return
+    try:
+        first = await client.store.claim_recent(mailbox.account_id, mailbox.id)
+    except StoreError:
+        return  # nobody is told that they are recent; nothing is lost
+    view.claimed(first, view.uid_next - 1)
+
+
+async def learn_keywords(client: Client, highest_flags: int) -> None:
+    """Other sessions make keywords too. When one turns up that we have no name for, learn it and tell the client."""
+    if highest_flags < client.flag_texts.limit:
+        return
+    client.account = await client.store.account_by_id(client.account.id)
+    tell_keywords(client)
+
+
+def tell_keywords(client: Client) -> None:
+    """FLAGS and PERMANENTFLAGS again, because there are more."""
+    texts = client.flag_texts
+    client.send(responses.flags(texts.all()))
+    if not client.read_only:
+        code = responses.code_permanentflags(texts.permanent(more=True))
+        client.send(responses.status_line(responses.Condition.OK, b"Flags that can be kept", code))
+
+
+def shown_flags(client: Client, view: View, row: MessageRow) -> int:
+    r"""The row's flags, with \Recent for who still knows it (RFC 9051 has none)."""
+    if view.recent and not client.rev2 and view.is_recent(row.uid):
+        return row.flags | RECENT
+    return row.flags
+
+
+def flags_line(client: Client, number: int, row: MessageRow) -> bytes:
+    """One FETCH FLAGS that the client did not ask for."""
+    _, view = client.selected
+    text = client.flag_texts[shown_flags(client, view, row)]
+    # RFC 9051 §7.5.2 advises UID in such responses once the client speaks IMAP4rev2; RFC 7162 §3.2.4 MODSEQ.
+    uid = b"UID %d " % row.uid if client.rev2 else b""
+    modseq = b" MODSEQ (%d)" % row.modseq if client.condstore else b""
+    return b"* %d FETCH (%bFLAGS %b%b)\r\n" % (number, uid, text, modseq)
