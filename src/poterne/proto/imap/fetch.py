@@ -69,21 +69,18 @@ def _day(days: int) -> bytes:
     return b"%02d-%b-%04d" % (day.day, month.encode(), day.year)
 
 
+@lru_cache(maxsize=256)
+def _zone(offset: int) -> bytes:
+    return b"%b%02d%02d" % (b"-" if offset < 0 else b"+", abs(offset) // 60, abs(offset) % 60)
+
+
+_MINUTES: Final = [b"%02d:%02d" % (minute // 60, minute % 60) for minute in range(1440)]
+
+
 def date_time(at: int, offset: int) -> bytes:
     """`"17-Jul-1996 02:44:25 -0700"` for Unix seconds and a zone in minutes east."""
     days, second = divmod(at + offset * 60, 86_400)
-    minute, second = divmod(second, 60)
-    sign = b"+" if offset >= 0 else b"-"
-    zone = abs(offset)
-    return b'"%b %02d:%02d:%02d %b%02d%02d"' % (
-        _day(days),
-        minute // 60,
-        minute % 60,
-        second,
-        sign,
-        zone // 60,
-        zone % 60,
-    )
+    return b'"%b %b:%02d %b"' % (_day(days), _MINUTES[second // 60], second % 60, _zone(offset))
 
 
 _GET: Final = {
@@ -113,7 +110,7 @@ def rows(
     """
     template, values = _columns(items, messages, flags, columns or {})
     template = b"* %d FETCH (" + template + b")\r\n"
-    return Untagged(b"".join([template % row for row in zip(numbers, *values, strict=True)]))
+    return Untagged(b"".join(map(template.__mod__, zip(numbers, *values, strict=True))))
 
 
 def attributes(
@@ -126,7 +123,7 @@ def attributes(
     if not items:
         return [b""] * len(messages)
     template, values = _columns(items, messages, flags, columns or {})
-    return [template % row for row in zip(*values, strict=True)]
+    return list(map(template.__mod__, zip(*values, strict=True)))
 
 
 def _columns(

@@ -125,11 +125,12 @@ class Discard:
                 return False
             _check_ending(buffer, 0, newline)
             announced = _ANNOUNCED.search(buffer, max(0, newline - 1 - _TAIL), newline - 1)
+            # Taken out before the buffer changes: a match of a bytearray looks at what is there now.
+            self.octets = int(announced[1]) if announced is not None and announced[2] else -1
             self._spend(newline + 1)
             del buffer[: newline + 1]
-            if announced is None or not announced[2]:
+            if self.octets < 0:
                 return True
-            self.octets = int(announced[1])
 
     def _spend(self, count: int) -> None:
         self.limit -= count

@@ -142,6 +142,8 @@ class _Keys:
         cursor.at += len(word)
         if (constant := _CONSTANT.get(word)) is not None:
             return constant
+        if word not in _ARGUMENTED:
+            raise syntax(b"Unknown search key")
         cursor.space()
         if word == b"NOT":
             return Not(self.one(depth + 1))
@@ -156,10 +158,7 @@ class _Keys:
             return HeaderHolds(word.decode().lower(), self.text())
         if (of_and_compare := _DATES.get(word)) is not None:
             return DateKey(*of_and_compare, day(self.cursor))
-        reader = _READERS.get(word)
-        if reader is None:
-            raise syntax(b"Unknown search key")
-        return reader(self)
+        return _READERS[word](self)
 
     def text(self) -> str:
         return decoded(self.cursor.astring(), self.charset)
@@ -199,6 +198,7 @@ _READERS: Final[dict[bytes, Callable[[_Keys], SearchKey]]] = {
     b"UID": lambda keys: InUids(keys.cursor.sequence_set()),
     b"MODSEQ": _Keys.mod_seq,
 }
+_ARGUMENTED: Final = frozenset({b"NOT", b"OR"}) | _HEADERS | _DATES.keys() | _READERS.keys()
 
 
 def day(cursor: Cursor) -> date:

@@ -4,7 +4,6 @@ Always returns; whatever octets a message put into its header, the text can be p
 literal by `strings.string`. A structure that a budget cut short is shown as something the grammar has.
 """
 
-from collections.abc import Callable
 from typing import Final
 
 from poterne.proto.imap.strings import nstring, plain, string
@@ -17,6 +16,7 @@ _NO_ENVELOPE: Final = Envelope()
 _EMPTY_TEXT: Final = b'("text" "plain" NIL NIL NIL "7bit" 0 0)'
 """For a multipart without a single part, which the grammar does not know."""
 _EMPTY_TEXT_EXTENDED: Final = b'("text" "plain" NIL NIL NIL "7bit" 0 0 NIL NIL NIL NIL)'
+_ENCODINGS: Final = {name: b'"%b"' % name for name in (b"7bit", b"8bit", b"binary", b"base64", b"quoted-printable")}
 
 
 def envelope(value: Envelope) -> bytes:
@@ -105,13 +105,11 @@ def _message(part: Part, inner: Part, extended: bool, depth: int) -> bytes:
 
 def _fields(part: Part) -> bytes:
     """`body-fields`."""
-    return b"%b %b %b %b %d" % (
-        _params(part.params),
-        nstring(part.content_id),
-        nstring(part.description),
-        string(part.encoding),
-        part.body_end - part.body_start,
-    )
+    params, size = _params(part.params), part.body_end - part.body_start
+    encoding = _ENCODINGS.get(part.encoding) or string(part.encoding)
+    if part.content_id is None and part.description is None:
+        return b"%b NIL NIL %b %d" % (params, encoding, size)
+    return b"%b %b %b %b %d" % (params, nstring(part.content_id), nstring(part.description), encoding, size)
 
 
 def _extension(part: Part, first: bytes) -> bytes:
@@ -130,7 +128,10 @@ def _disposition(value: Disposition | None) -> bytes:
     return b"NIL" if value is None else b"(%b %b)" % (string(value.kind), _params(value.params))
 
 
-def _params(params: tuple[tuple[bytes, bytes], ...], string: Callable[[bytes], bytes] = string) -> bytes:
+def _params(params: tuple[tuple[bytes, bytes], ...]) -> bytes:
     if not params:
         return b"NIL"
-    return b"(%b)" % b" ".join([string(text) for pair in params for text in pair])
+    texts = [text for pair in params for text in pair]
+    if plain(b"".join(texts)):
+        return b'("%b")' % b'" "'.join(texts)
+    return b"(%b)" % b" ".join(map(string, texts))

@@ -46,7 +46,7 @@ from poterne.proto.imap.responses import (
 from poterne.proto.imap.table import COMMANDS, Entry, State
 
 _HEAD: Final = re.compile(rb"([!#$&',-\[\]^-z|}~]{1,200}) ((?:UID )?[A-Za-z0-9.\-]+)(?=[ \r])", re.IGNORECASE).match
-_TAG: Final = re.compile(rb"([!#$&',-\[\]^-z|}~]{1,200}) ").match
+_TAG: Final = re.compile(rb"([!#$&',-\[\]^-z|}~]{1,200})[ \r]").match
 
 
 class _Phase(Enum):
@@ -375,7 +375,7 @@ class ServerCore:
             except LiteralMissing:
                 pass
         if frame.literals >= limits.literals or frame.literal_bytes + frame.literal_size > self._literal_limit():
-            raise CommandError("literal-too-big", no(b"Literal is too large", TOOBIG))
+            raise CommandError("literal-too-big", bad(b"Literal is too large", TOOBIG))
         if not frame.non_synchronizing:
             self._put(b"+ Ready for more\r\n")
         frame.accept_literal()
