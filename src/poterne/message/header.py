@@ -126,12 +126,40 @@ def index(data: bytes | memoryview) -> HeaderIndex:
         block, text = data, data.removesuffix(_CRLF)
     else:
         block, text = data[:end], data[: max(0, end - 4)]
-    fields = _fields(text, facts) if text else []
-    facts.extend(_bare_octets(block))
+    fields = _regular_fields(text + _CRLF) if text else []
+    if fields is None:
+        fields = _fields(text, facts)
+        facts.extend(_bare_octets(block))
+    if fields and fields[-1].end > end:  # the block ends without CRLF
+        fields[-1] = fields[-1]._replace(end=end)
     by_name: dict[bytes, list[Field]] = {}
     for one in fields:
         by_name.setdefault(one.name, []).append(one)
     return HeaderIndex(block, tuple(fields), end, tuple(facts[:MAX_FACTS]), by_name)
+
+
+_REGULAR: Final = re.compile(rb"([!-9;-~]++):[^\r\n\x00]*+(?:\r\n[ \t][^\r\n\x00]*+)*\r\n")
+
+
+def _regular_fields(text: bytes) -> list[Field] | None:
+    """The fields when nothing about them is malformed, fast; None when there may be something to report."""
+    if b" \r\n" in text or b"\t\r\n" in text:  # perhaps a blank fold
+        return None
+    fields: list[Field] = []
+    at, size = 0, len(text)
+    while at < size:
+        match = _REGULAR.match(text, at)
+        if match is None or (match.end() - at > MAX_LINE_BYTES and _has_long_line(match[0])):
+            return None
+        name = match[1]
+        end = match.end()
+        fields.append(Field(name.lower(), at, at + len(name) + 1, end))
+        at = end
+    return fields
+
+
+def _has_long_line(lines: bytes) -> bool:
+    return any(len(line) > MAX_LINE_BYTES for line in lines.split(_CRLF))
 
 
 def _fields(text: bytes, facts: list[Fact]) -> list[Field]:
@@ -200,19 +228,19 @@ def select(block: bytes, names: frozenset[bytes]) -> bytes:
 
     `block` is one header with its empty line, as `section.resolve` gives it. When it has none, the result has none.
     """
-    if not names:
+    lines = _unclosed(block)
+    if not names or not lines:
         return _closing(block)
-    head = _CRLF + _unclosed(block)
-    found = _selector(names).findall(head)
+    found = _selector(names).findall(_CRLF + lines)
     return (b"".join(found) + _CRLF)[2:] + _closing(block) if found else _closing(block)
 
 
 def select_not(block: bytes, names: frozenset[bytes]) -> bytes:
     """HEADER.FIELDS.NOT: the block without the fields of these lower-case names; lines that are no field stay."""
-    if not names:
+    lines = _unclosed(block)
+    if not names or not lines:
         return block
-    head = _CRLF + _unclosed(block)
-    rest = _selector(names).sub(b"", head)
+    rest = _selector(names).sub(b"", _CRLF + lines)
     return (rest + _CRLF)[2:] + _closing(block) if rest else _closing(block)
 
 
