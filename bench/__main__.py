@@ -12,7 +12,7 @@ from bench import accounting, report
 from bench.runner import Outcome, Plan, run, say, scratch_folder, started
 from bench.scenarios import SCENARIOS
 from bench.scenarios.base import Sample, Scale, Scenario
-from bench.sut import PASSWORD, Unavailable
+from bench.sut import PASSWORD, UnavailableError
 from bench.suts import SUBJECT, SUTS
 
 _DEFAULT_SUTS = "poterne,postfix-dovecot-maildir,postfix-dovecot-mdbox"
@@ -21,21 +21,29 @@ _QUICK_CONNECTIONS, _FULL_CONNECTIONS = 500, 2_000
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Load generator and comparison of mail servers.")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="Load generator and comparison of mail servers."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     running = commands.add_parser("run", help="play scenarios to servers in turns")
     running.add_argument("--scenario", default="all", help="names or groups, with commas; all is the default")
     running.add_argument("--sut", default=_DEFAULT_SUTS, help=f"servers, with commas; the default is {_DEFAULT_SUTS}")
     running.add_argument("--rounds", type=int, default=3)
     running.add_argument("--quick", action="store_true", help="smaller counts: a look, not a measurement")
-    running.add_argument("--messages", type=int, help=f"size of the large mailbox ({_FULL_MESSAGES}, quick {_QUICK_MESSAGES})")
+    running.add_argument(
+        "--messages", type=int, help=f"size of the large mailbox ({_FULL_MESSAGES}, quick {_QUICK_MESSAGES})"
+    )
     running.add_argument("--mean-bytes", type=int, default=41_000, help="mean size of a message in it")
-    running.add_argument("--connections", type=int, help=f"idle connections ({_FULL_CONNECTIONS}, quick {_QUICK_CONNECTIONS})")
+    running.add_argument(
+        "--connections", type=int, help=f"idle connections ({_FULL_CONNECTIONS}, quick {_QUICK_CONNECTIONS})"
+    )
     running.add_argument("--limit", type=float, default=300.0, help="seconds that one measurement may take")
     running.add_argument("--json", type=Path, help="write everything that was measured to this file")
     running.add_argument("--scratch", type=Path, help="folder for the servers' data; /var/tmp is the default")
     running.add_argument("--keep", action="store_true", help="keep the scratch folder with configurations and logs")
-    running.add_argument("--profile", metavar="COMMAND", help="run this beside each measurement for each {pid}; {name} names it")
+    running.add_argument(
+        "--profile", metavar="COMMAND", help="run this beside each measurement for each {pid}; {name} names it"
+    )
     commands.add_parser("list", help="scenarios and servers")
     holding = commands.add_parser("hold", help="start one server and keep it until Ctrl-C, for a profiler or by hand")
     holding.add_argument("--sut", default=SUBJECT)
@@ -129,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _hold(options)
             case _:
                 return _list()
-    except Unavailable as error:
+    except UnavailableError as error:
         say(f"cannot run: {error}")
         return 2
     except KeyboardInterrupt:

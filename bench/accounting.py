@@ -52,8 +52,8 @@ def _read_stat(pid: int) -> ProcessStat | None:
 
 
 def _all_stats() -> Iterator[ProcessStat]:
-    for entry in os.listdir(_PROC):
-        if entry.isdigit() and (stat := _read_stat(int(entry))) is not None:
+    for entry in _PROC.iterdir():
+        if entry.name.isdigit() and (stat := _read_stat(int(entry.name))) is not None:
             yield stat
 
 

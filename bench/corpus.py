@@ -10,12 +10,14 @@ import random
 from collections.abc import Iterator
 from email.utils import formatdate
 
-_WORDS = (
-    "invoice meeting server report please attached regards thursday budget review contract delivery order customer school "
-    "council minutes agenda question answer update version printer network holiday schedule request approval signature "
-    "payment project draft comment deadline transport library teacher parents election garden repair quote supplier"
-).split()
-_ACCENTED = "réunion élève mairie numéro décembre façade naïf œuvre Straße größer ¡mañana! 東京 привет žluťoučký".split()
+_TEXT = """
+    invoice meeting server report please attached regards thursday budget review contract delivery order customer school
+    council minutes agenda question answer update version printer network holiday schedule request approval signature
+    payment project draft comment deadline transport library teacher parents election garden repair quote supplier
+"""
+_ACCENTED_TEXT = "réunion élève mairie numéro décembre façade naïf œuvre Straße größer ¡mañana! 東京 привет žluťoučký"
+_WORDS = _TEXT.split()
+_ACCENTED = _ACCENTED_TEXT.split()
 _PEOPLE = ("Alice Martin", "Bob Stone", "Chloé Lefèvre", "Dieter Groß", "Eve Novák", "Farid Haddad", "Zoë Quinn")
 _FIRST_DATE = 1_700_000_000
 BODY_NEEDLE = "quetzalcoatlus"  # what SEARCH BODY looks for: in one message of 500
@@ -54,7 +56,8 @@ class _Writer:
         self._random = random.Random(seed)
         encoded = base64.b64encode(self._random.randbytes(_POOL_BYTES))
         self._pool = b"\r\n".join(
-            encoded[at : at + _ENCODED_LINE] for at in range(0, len(encoded) // _ENCODED_LINE * _ENCODED_LINE, _ENCODED_LINE)
+            encoded[at : at + _ENCODED_LINE]
+            for at in range(0, len(encoded) // _ENCODED_LINE * _ENCODED_LINE, _ENCODED_LINE)
         )
         self._pool_lines = len(encoded) // _ENCODED_LINE
         words = [*_WORDS, *_WORDS, *_WORDS, *_ACCENTED]

@@ -28,7 +28,15 @@ class Goal:
 
 
 _READING = ("fetch-flags", "fetch-envelope", "fetch-bodystructure", "fetch-header", "fetch-body")
-_CHANGING = ("store-all", "store-all-silent", "store-one", "append-4k-1", "append-4k-16", "append-64k-1", "append-64k-16")
+_CHANGING = (
+    "store-all",
+    "store-all-silent",
+    "store-one",
+    "append-4k-1",
+    "append-4k-16",
+    "append-64k-1",
+    "append-64k-16",
+)
 _MOVING = ("copy-1000", "move-1000", "pop3-1000")
 
 GOALS: tuple[Goal, ...] = (

@@ -4,8 +4,8 @@ import re
 import ssl
 from collections.abc import Iterator
 
-from bench.sut import PASSWORD
-from bench.wire import Refused, Skimmed, Stop, Wire, connect, line_stop
+from bench.sut import DOMAIN, PASSWORD
+from bench.wire import RefusedError, Skimmed, Stop, Wire, connect, line_stop
 
 _STATUS_MESSAGES = re.compile(rb"MESSAGES (\d+)")
 _EXISTS = re.compile(rb"^\* (\d+) EXISTS\r\n", re.MULTILINE)
@@ -33,7 +33,7 @@ def _continuation_stop(buffer: bytearray, start: int) -> int:
 
 
 class ImapClient:
-    """One IMAP connection inside TLS, logged in."""
+    """One IMAP connection, logged in."""
 
     __slots__ = ("_tags", "literal_plus", "wire")
 
@@ -43,20 +43,21 @@ class ImapClient:
         self._tags = _tag_names()
 
     @classmethod
-    async def open(cls, port: int, context: ssl.SSLContext, user: str) -> "ImapClient":
-        """Connect inside TLS and log in."""
+    async def open(cls, port: int, context: ssl.SSLContext | None, user: str) -> "ImapClient":
+        """Connect, inside TLS if a context is given, and log in."""
         client = cls(await connect(port, context))
-        greeting = await client.wire.keep(line_stop)
-        if not greeting.startswith(b"* OK"):
-            raise Refused(greeting.decode("ascii", "replace"))
-        answer = await client.ask(f"LOGIN {user} {PASSWORD}".encode("ascii"))
-        if b"CAPABILITY" not in answer:
-            answer = await client.ask(b"CAPABILITY")
-        client.literal_plus = b"LITERAL+" in answer.upper()
+        with client.wire.closed_on_error():
+            greeting = await client.wire.keep(line_stop)
+            if not greeting.startswith(b"* OK"):
+                raise RefusedError(greeting.decode("ascii", "replace"))
+            answer = await client.ask(f"LOGIN {user}@{DOMAIN} {PASSWORD}".encode("ascii"))
+            if b"CAPABILITY" not in answer:
+                answer = await client.ask(b"CAPABILITY")
+            client.literal_plus = b"LITERAL+" in answer.upper()
         return client
 
     async def ask(self, command: bytes) -> bytes:
-        """The whole answer to one command. Raises `Refused` unless it is OK."""
+        """The whole answer to one command. Raises `RefusedError` unless it is OK."""
         tag = next(self._tags)
         self.wire.write(tag + b" " + command + b"\r\n")
         answer = await self.wire.keep(tagged_stop(tag))
@@ -101,7 +102,7 @@ class ImapClient:
         answer = await self.ask(b"SELECT " + mailbox)
         found = _EXISTS.search(answer)
         if found is None:
-            raise Refused(answer.decode("ascii", "replace"))
+            raise RefusedError(answer.decode("ascii", "replace"))
         return int(found.group(1))
 
     async def count(self, mailbox: bytes = b"INBOX") -> int:
@@ -109,7 +110,7 @@ class ImapClient:
         answer = await self.ask(b"STATUS " + mailbox + b" (MESSAGES)")
         found = _STATUS_MESSAGES.search(answer)
         if found is None:
-            raise Refused(answer.decode("ascii", "replace"))
+            raise RefusedError(answer.decode("ascii", "replace"))
         return int(found.group(1))
 
     async def idle(self) -> None:
@@ -137,4 +138,4 @@ def _tag_names() -> Iterator[bytes]:
 def _check(tag: bytes, answer: bytes, command: bytes) -> None:
     last = answer[answer.rfind(tag + b" ") :]
     if not last.startswith(tag + b" OK"):
-        raise Refused(f"{command[:60]!r} got {last[:200]!r}")
+        raise RefusedError(f"{command[:60]!r} got {last[:200]!r}")

@@ -2,8 +2,8 @@
 
 import ssl
 
-from bench.sut import PASSWORD
-from bench.wire import Refused, Skimmed, Wire, connect, line_stop
+from bench.sut import DOMAIN, PASSWORD
+from bench.wire import RefusedError, Skimmed, Wire, connect, line_stop
 
 
 def body_stop(buffer: bytearray, start: int) -> int:
@@ -13,7 +13,7 @@ def body_stop(buffer: bytearray, start: int) -> int:
 
 
 class Pop3Client:
-    """One POP3 connection inside TLS, logged in."""
+    """One POP3 connection logged in."""
 
     __slots__ = ("_wire",)
 
@@ -21,15 +21,16 @@ class Pop3Client:
         self._wire = wire
 
     @classmethod
-    async def open(cls, port: int, context: ssl.SSLContext, user: str) -> "Pop3Client":
+    async def open(cls, port: int, context: ssl.SSLContext | None, user: str) -> "Pop3Client":
         client = cls(await connect(port, context))
-        _check(await client._wire.keep(line_stop))
-        await client.ask(f"USER {user}".encode("ascii"))
-        await client.ask(f"PASS {PASSWORD}".encode("ascii"))
+        with client._wire.closed_on_error():
+            _check(await client._wire.keep(line_stop))
+            await client.ask(f"USER {user}@{DOMAIN}".encode("ascii"))
+            await client.ask(f"PASS {PASSWORD}".encode("ascii"))
         return client
 
     async def ask(self, command: bytes) -> bytes:
-        """The one-line answer. Raises `Refused` unless it is +OK."""
+        """The one-line answer. Raises `RefusedError` unless it is +OK."""
         self._wire.write(command + b"\r\n")
         answer = await self._wire.keep(line_stop)
         _check(answer)
@@ -49,7 +50,10 @@ class Pop3Client:
         await self.ask(b"QUIT")
         self._wire.close()
 
+    def close(self) -> None:
+        self._wire.close()
+
 
 def _check(answer: bytes) -> None:
     if not answer.startswith(b"+OK"):
-        raise Refused(answer.decode("ascii", "replace"))
+        raise RefusedError(answer.decode("ascii", "replace"))

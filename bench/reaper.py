@@ -63,7 +63,7 @@ def _end(commands: list[int]) -> None:
         _reap()
 
 
-class _Stopped(Exception):  # noqa: N818 - an event, not an error
+class _Stopped(BaseException):
     pass
 
 
@@ -81,7 +81,7 @@ def main(arguments: list[str]) -> int:
         _become_subreaper(int(parent))
         with Path(log_name).open("ab") as log:
             for command in json.loads(encoded):
-                process = subprocess.Popen(  # noqa: S603
+                process = subprocess.Popen(
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
                 )
                 started.append(process.pid)

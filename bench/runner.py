@@ -20,9 +20,11 @@ from bench.certificate import client_context
 from bench.scenarios import ACCOUNTS
 from bench.scenarios.base import Group, Sample, Scale, Scenario, Stage
 from bench.sut import Factory, SystemUnderTest
-from bench.wire import Disconnected, Refused
+from bench.wire import DisconnectedError, RefusedError
 
 _T = TypeVar("_T")
+_PREPARE_LIMIT_S = 600.0
+_SCRATCH = "/var/tmp"  # on a disk everywhere, where /tmp may be memory
 Results = dict[str, dict[str, list[Sample]]]
 """Scenario → server → samples in the order of the rounds."""
 
@@ -52,7 +54,7 @@ def say(text: str) -> None:
 @contextlib.contextmanager
 def scratch_folder(parent: Path | None, *, keep: bool) -> Iterator[Path]:
     """A new folder on a real disk that other users can enter; removed at the end."""
-    made = Path(tempfile.mkdtemp(prefix="poterne-bench-", dir=parent or "/var/tmp"))  # noqa: S108 - /tmp may be memory
+    made = Path(tempfile.mkdtemp(prefix="poterne-bench-", dir=parent or _SCRATCH))
     made.chmod(0o755)
     try:
         yield made
@@ -69,7 +71,9 @@ def started(sut: SystemUnderTest, folder: Path, scale: Scale) -> Iterator[Stage]
     folder.mkdir(parents=True)
     try:
         endpoints = sut.start(folder, ACCOUNTS)
-        yield Stage(name=sut.name, endpoints=endpoints, root=sut.root, scale=scale, tls=client_context())
+        context = client_context()
+        tls = context if endpoints.tls else None
+        yield Stage(sut.name, endpoints, root=sut.root, scale=scale, tls=tls, starttls=context)
     finally:
         sut.stop()
 
@@ -89,7 +93,7 @@ def _profiled(plan: Plan, stage: Stage, scenario: Scenario) -> Iterator[None]:
     if plan.profile is not None:
         for process in accounting.descendants(stage.root):
             command = plan.profile.format(pid=process.pid, name=f"{scenario.name}-{stage.name}")
-            running.append(subprocess.Popen(shlex.split(command)))  # noqa: S603 - the command is the caller's own
+            running.append(subprocess.Popen(shlex.split(command)))
     try:
         yield
     finally:
@@ -103,7 +107,7 @@ def _attempt(outcome: Outcome, what: str, work: Callable[[], _T]) -> _T | None:
     """The result, or None and a line in the failures. A failing server must not end the run of the others."""
     try:
         return work()
-    except (Refused, Disconnected, OSError, TimeoutError, ExceptionGroup) as error:
+    except (RefusedError, DisconnectedError, OSError, TimeoutError, ExceptionGroup) as error:
         reason = repr(error.exceptions[0]) if isinstance(error, ExceptionGroup) else repr(error)
         outcome.failures.append(f"{what}: {reason}")
         say(f"  {what} failed: {reason}")
@@ -123,19 +127,27 @@ def _measure(plan: Plan, stage: Stage, scenario: Scenario, number: int, outcome:
         say(f"  {stage.name}, round {number + 1}: {sample.get('cpu_ms', sample.get('p50_ms', 0.0)):.3f} ms")
 
 
+def _prepared(group: Group, stage: Stage, outcome: Outcome) -> bool:
+    prepare = group.prepare
+    if prepare is None:
+        return True
+
+    def work() -> bool:
+        _in_loop(prepare(stage), _PREPARE_LIMIT_S)
+        return True
+
+    return _attempt(outcome, f"preparing {group.name} on {stage.name}", work) is not None
+
+
 def _run_group(plan: Plan, group: Group, scenarios: Sequence[Scenario], folder: Path, outcome: Outcome) -> None:
     with contextlib.ExitStack() as stack:
         stages: list[Stage] = []
-        for factory in plan.factories:
+        for place, factory in enumerate(plan.factories):
             sut = factory()
-            say(f"[{group.name}] start {sut.name}")
-            stage = stack.enter_context(started(sut, folder / group.name / sut.name, plan.scale))
-            if group.prepare is not None:
-                prepare = group.prepare(stage)
-                ready = _attempt(outcome, f"preparing {group.name} on {sut.name}", lambda: [_in_loop(prepare, 600)])  # noqa: B023
-                if ready is None:
-                    continue
-            stages.append(stage)
+            say(f"[{group.name}] start {sut.name} in {group.name}/{place}")  # short: a Unix socket's path has 107 bytes
+            stage = stack.enter_context(started(sut, folder / group.name / str(place), plan.scale))
+            if _prepared(group, stage, outcome):
+                stages.append(stage)
         for scenario in scenarios:
             say(f"[{group.name}] {scenario.name}")
             for number in range(plan.rounds):
@@ -144,7 +156,7 @@ def _run_group(plan: Plan, group: Group, scenarios: Sequence[Scenario], folder: 
 
 
 def run(plan: Plan, report: Callable[[Scenario, dict[str, list[Sample]]], None]) -> Outcome:
-    """Everything in the plan; `report` is called for each scenario when its group is done. Raises `Unavailable`."""
+    """Everything in the plan; `report` is called for each scenario when its group is done. Raises `UnavailableError`."""
     outcome = Outcome()
     with scratch_folder(plan.scratch, keep=plan.keep) as folder:
         for group, members in groupby(plan.scenarios, key=lambda scenario: scenario.group):

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Sequence
 
 from bench.sut import DOMAIN
-from bench.wire import Refused, Stop, Wire, connect, line_stop
+from bench.wire import RefusedError, Stop, Wire, connect, line_stop
 
 _LAST_LINE = re.compile(rb"^\d{3} [^\r\n]*\r\n", re.MULTILINE)
 _SENDER = b"MAIL FROM:<sender@example.net>\r\n"
@@ -15,9 +15,7 @@ def replies_stop(count: int) -> Stop:
     """The end of the `count`-th reply; the lines `250-…` of one reply do not count."""
 
     def stop(buffer: bytearray, _start: int) -> int:
-        found = 0
-        for match in _LAST_LINE.finditer(buffer):
-            found += 1
+        for found, match in enumerate(_LAST_LINE.finditer(buffer), 1):
             if found == count:
                 return match.end()
         return -1
@@ -51,12 +49,13 @@ class SmtpClient:
         """Connect, greet, and continue inside TLS if a context is given."""
         wire = await connect(port)
         client = cls(wire)
-        _expect(220, await wire.keep(_ONE_REPLY))
-        await client._ask(b"EHLO client.example.net\r\n", 250)
-        if starttls is not None:
-            await client._ask(b"STARTTLS\r\n", 220)
-            await wire.start_tls(starttls)
+        with wire.closed_on_error():
+            _expect(220, await wire.keep(_ONE_REPLY))
             await client._ask(b"EHLO client.example.net\r\n", 250)
+            if starttls is not None:
+                await client._ask(b"STARTTLS\r\n", 220)
+                await wire.start_tls(starttls)
+                await client._ask(b"EHLO client.example.net\r\n", 250)
         return client
 
     async def _ask(self, command: bytes, code: int) -> None:
@@ -68,7 +67,7 @@ class SmtpClient:
         self._wire.write(opening)
         answer = await self._wire.keep(replies_stop(recipients + 2))
         if codes(answer)[-1] != 354 or answer.count(b"250 ") < recipients + 1:
-            raise Refused(answer.decode("ascii", "replace"))
+            raise RefusedError(answer.decode("ascii", "replace"))
         self._wire.write(message)
         _expect(250, await self._wire.keep(_ONE_REPLY))
 
@@ -91,4 +90,4 @@ def data(message: bytes) -> bytes:
 
 def _expect(code: int, answer: bytes) -> None:
     if codes(answer) != [code]:
-        raise Refused(answer.decode("ascii", "replace"))
+        raise RefusedError(answer.decode("ascii", "replace"))

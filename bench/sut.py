@@ -13,22 +13,23 @@ from typing import Protocol
 
 HOST = "127.0.0.1"
 DOMAIN = "bench.test"
-PASSWORD = "correct-horse-battery-staple-7"  # noqa: S105 - of throw-away accounts on loopback
+PASSWORD = "correct-horse-battery-staple-7"
 _START_LIMIT_S = 30.0
 _STOP_LIMIT_S = 15.0
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """This server cannot run here; the text says what is missing and how to get it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Loopback ports: SMTP without TLS but with STARTTLS offered, IMAP and POP3 inside TLS."""
+    """Loopback ports: SMTP without TLS but with STARTTLS offered, IMAP and POP3 inside TLS unless `tls` says no."""
 
     smtp: int
     imaps: int
     pop3s: int
+    tls: bool = True
 
 
 class SystemUnderTest(Protocol):
@@ -43,7 +44,7 @@ class SystemUnderTest(Protocol):
         ...
 
     def start(self, folder: Path, accounts: Sequence[str]) -> Endpoints:
-        """Listen on loopback with these accounts (at `DOMAIN`, with `PASSWORD`). Raises `Unavailable`."""
+        """Listen on loopback with these accounts (at `DOMAIN`, with `PASSWORD`). Raises `UnavailableError`."""
         ...
 
     def stop(self) -> None:
@@ -75,7 +76,7 @@ class Tree:
         self._log = folder / "console.log"
         environment = dict(os.environ, PYTHONPATH=str(Path(__file__).resolve().parent.parent))
         arguments = [str(self._log), str(os.getpid()), json.dumps([list(command) for command in commands])]
-        self._process = subprocess.Popen(  # noqa: S603
+        self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.reaper", *arguments], stdin=subprocess.DEVNULL, cwd=folder, env=environment
         )
 
@@ -83,14 +84,14 @@ class Tree:
     def root(self) -> int:
         return self._process.pid
 
-    def wait_for(self, ports: Sequence[int]) -> None:
-        """Return when all ports accept connections. Raises `Unavailable` if the server ends or takes too long."""
+    def wait_for(self, smtp: int, others: Sequence[int]) -> None:
+        """Return when SMTP greets and the other ports accept. Raises `UnavailableError` if the server ends or is slow."""
         deadline = time.monotonic() + _START_LIMIT_S
-        for port in ports:
-            while not _accepts(port):
+        for port in (smtp, *others):
+            while not _answers(port, b"220" if port == smtp else b""):
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     self.stop()
-                    raise Unavailable(f"does not listen on port {port}; it said:\n{self._console()}")
+                    raise UnavailableError(f"does not listen on port {port}; it said:\n{self._console()}")
                 time.sleep(0.02)
 
     def stop(self) -> None:
@@ -106,7 +107,12 @@ class Tree:
         return self._log.read_text(encoding="utf-8", errors="replace")[-2000:] if self._log.exists() else ""
 
 
-def _accepts(port: int) -> bool:
+def _answers(port: int, greeting: bytes) -> bool:
+    """Whether a connection is accepted and, if a greeting is expected, greeted."""
     with socket.socket() as probe:
-        probe.settimeout(1.0)
-        return probe.connect_ex((HOST, port)) == 0
+        probe.settimeout(2.0)
+        try:
+            probe.connect((HOST, port))
+            return not greeting or probe.recv(200).startswith(greeting)
+        except OSError:
+            return False

@@ -6,13 +6,17 @@ from pathlib import Path
 
 from bench.certificate import make_certificate
 from bench.peers import dovecot, postfix
-from bench.sut import DOMAIN, Endpoints, Tree, Unavailable, free_ports
+from bench.sut import DOMAIN, Endpoints, Tree, UnavailableError, free_ports
 
 _INSTALL = "apt-get install --no-install-recommends postfix dovecot-imapd dovecot-pop3d dovecot-lmtpd openssl"
 
 
 class PostfixDovecot:
-    """`storage` is maildir, mdbox or sdbox; `model` is tuned, default (Debian's process model) or hibernate."""
+    """`storage` is maildir, mdbox or sdbox.
+
+    `model` is tuned, default (Debian's process model), or plain (IMAP and POP3 without TLS:
+    not a fair peer of a server that always encrypts, but what shows how much of a figure is TLS).
+    """
 
     def __init__(self, storage: str, model: str = "tuned") -> None:
         self._storage = storage
@@ -48,15 +52,15 @@ class PostfixDovecot:
                     lmtp_socket=socket_path,
                     storage=self._storage,
                     default_model=self._model == "default",
-                    hibernate_s=3 if self._model == "hibernate" else 0,
+                    tls=self._model != "plain",
                 ),
                 accounts,
             ),
             postfix.write_postfix(postfix.PostfixPlan(folder / "postfix", certificate, smtp, socket_path), accounts),
         ]
         self._tree = Tree(commands, folder)
-        self._tree.wait_for((smtp, imaps, pop3s))
-        return Endpoints(smtp=smtp, imaps=imaps, pop3s=pop3s)
+        self._tree.wait_for(smtp, (imaps, pop3s))
+        return Endpoints(smtp=smtp, imaps=imaps, pop3s=pop3s, tls=self._model != "plain")
 
     def stop(self) -> None:
         if self._tree is not None:
@@ -66,6 +70,8 @@ class PostfixDovecot:
 def _check_available() -> None:
     missing = [str(binary) for binary in (postfix.BINARY, dovecot.BINARY) if not binary.exists()]
     if missing:
-        raise Unavailable(f"{', '.join(missing)} not installed; on Debian: {_INSTALL}")
+        raise UnavailableError(f"{', '.join(missing)} not installed; on Debian: {_INSTALL}")
     if os.geteuid() != 0:
-        raise Unavailable("Postfix and Dovecot change users at start, so this comparison needs root (a container will do)")
+        raise UnavailableError(
+            "Postfix and Dovecot change users at start, so this comparison needs root (a container will do)"
+        )

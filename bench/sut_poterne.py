@@ -1,9 +1,24 @@
-"""Poterne as a system under test: set up in an empty folder, served on loopback."""
+"""Poterne as a system under test: an instance in an empty folder, served on loopback as its users would serve it.
 
+Started by root it runs as an account without privileges, as it must. The accounts are made through the same operations as
+the command line's, but in one process: a hundred accounts are a hundred password hashes, so all share one verifier.
+"""
+
+import grp
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.sut import Endpoints, Tree, Unavailable
+from bench.sut import DOMAIN, Endpoints, Tree, UnavailableError, free_ports
+
+_USER, _GROUP = "nobody", "nogroup"
+_RUN = "from poterne.cli.main import main; main()"
+_SETUP_LIMIT_S = 60.0
 
 
 class Poterne:
@@ -22,8 +37,47 @@ class Poterne:
         return self._tree.root
 
     def start(self, folder: Path, accounts: Sequence[str]) -> Endpoints:
-        raise Unavailable("the command line has no serve yet")
+        smtp, imaps, pop3s = free_ports(3)
+        instance = folder / "instance"
+        instance.mkdir()
+        wrapper = _unprivileged(instance)
+        wanted = json.dumps(
+            {
+                "folder": str(instance),
+                "domain": DOMAIN,
+                "accounts": list(accounts),
+                "ports": {"mx": smtp, "imap": imaps, "pop3": pop3s},
+            }
+        )
+        command = [*wrapper, sys.executable, "-m", "bench.provision_poterne"]
+        done = subprocess.run(
+            command, input=wanted, capture_output=True, text=True, timeout=_SETUP_LIMIT_S, check=False, cwd=_REPOSITORY
+        )
+        if done.returncode != 0:
+            raise UnavailableError(f"poterne could not be set up:\n{done.stderr[-2000:]}")
+        settings = done.stdout.strip()
+        self._tree = Tree([[*wrapper, sys.executable, "-c", _RUN, "-c", settings, "serve"]], folder)
+        self._tree.wait_for(smtp, (imaps, pop3s))
+        return Endpoints(smtp=smtp, imaps=imaps, pop3s=pop3s)
 
     def stop(self) -> None:
         if self._tree is not None:
             self._tree.stop()
+
+
+_REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def _unprivileged(folder: Path) -> list[str]:
+    """What to put before a command so that it runs as the unprivileged owner of `folder`; nothing if we are not root.
+
+    An interpreter that lives below a closed home folder stays readable through one capability; it opens nothing for writing.
+    """
+    if os.geteuid() != 0:
+        return []
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise UnavailableError("setpriv is missing; on Debian: apt-get install util-linux")
+    os.chown(folder, pwd.getpwnam(_USER).pw_uid, grp.getgrnam(_GROUP).gr_gid)
+    account = [f"--reuid={_USER}", f"--regid={_GROUP}", "--clear-groups"]
+    return [setpriv, *account, "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", "--"]

@@ -5,7 +5,9 @@ from bench.sut_peers import PostfixDovecot
 from bench.sut_poterne import Poterne
 
 _PEERS = [
-    PostfixDovecot(storage, model) for storage in ("maildir", "mdbox", "sdbox") for model in ("tuned", "default", "hibernate")
+    PostfixDovecot(storage, model)
+    for storage in ("maildir", "mdbox", "sdbox")
+    for model in ("tuned", "default", "plain")
 ]
 
 

@@ -7,7 +7,8 @@ them away while they arrive and gives how many there were and how often a patter
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -27,11 +28,11 @@ Stop = Callable[[bytearray, int], int]
 _OVERLAP = 512  # longer than any terminator, and than the last line of any answer
 
 
-class Disconnected(Exception):
+class DisconnectedError(Exception):
     """The server closed the connection while an answer was awaited."""
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The server answered, but not what the scenario needs; the text holds the answer."""
 
 
@@ -74,10 +75,10 @@ class Wire(asyncio.Protocol):
             self._search(self._stop)
 
     @override
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - a lost connection is an error whatever the cause
         self._closed = True
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(Disconnected(bytes(self._buffer[-200:]).decode("ascii", "replace")))
+            self._waiter.set_exception(DisconnectedError(bytes(self._buffer[-200:]).decode("ascii", "replace")))
 
     # waiting
     def _search(self, stop: Stop) -> None:
@@ -103,7 +104,7 @@ class Wire(asyncio.Protocol):
 
     async def _wait(self, stop: Stop) -> int:
         if self._closed:
-            raise Disconnected("the connection is closed")
+            raise DisconnectedError("the connection is closed")
         assert self._waiter is None, "two waiters on one connection"
         self._waiter = asyncio.get_running_loop().create_future()
         self._stop = stop
@@ -147,6 +148,15 @@ class Wire(asyncio.Protocol):
         upgraded = await loop.start_tls(self._transport, self, context)
         assert upgraded is not None
         self._transport = upgraded
+
+    @contextmanager
+    def closed_on_error(self) -> Iterator[None]:
+        """Close if what happens inside fails."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close without waiting."""

@@ -37,7 +37,7 @@ default_login_user = dovenull
 default_vsz_limit = 2G
 default_process_limit = 4000
 default_client_limit = 8000
-ssl = required
+ssl = {ssl}
 ssl_cert = <{certificate}
 ssl_key = <{key}
 ssl_min_protocol = TLSv1.2
@@ -53,7 +53,6 @@ first_valid_uid = 1
 first_valid_gid = 1
 mail_max_userip_connections = 5000
 maildir_very_dirty_syncs = yes
-imap_hibernate_timeout = {hibernate_s}
 passdb {{
   driver = passwd-file
   args = scheme=PLAIN username_format=%Ln {accounts}
@@ -84,7 +83,7 @@ service imap-login {{
   }}
   inet_listener imaps {{
     port = {imaps}
-    ssl = yes
+    ssl = {implicit_tls}
   }}
 {login_model}}}
 service pop3-login {{
@@ -93,16 +92,11 @@ service pop3-login {{
   }}
   inet_listener pop3s {{
     port = {pop3s}
-    ssl = yes
+    ssl = {implicit_tls}
   }}
 {login_model}}}
 service imap {{
 {imap_model}}}
-service imap-hibernate {{
-  unix_listener imap-hibernate {{
-    mode = 0666
-  }}
-}}
 service pop3 {{
 {imap_model}}}
 """
@@ -122,7 +116,7 @@ class DovecotPlan:
     lmtp_socket: Path
     storage: str  # a key of MAIL_LOCATION
     default_model: bool = False
-    hibernate_s: int = 0
+    tls: bool = True
 
 
 def write_dovecot(plan: DovecotPlan, accounts: Sequence[str]) -> list[str]:
@@ -154,7 +148,8 @@ def write_dovecot(plan: DovecotPlan, accounts: Sequence[str]) -> list[str]:
             lmtp=plan.lmtp_socket,
             imaps=plan.imaps,
             pop3s=plan.pop3s,
-            hibernate_s=plan.hibernate_s,
+            ssl="required" if plan.tls else "no",
+            implicit_tls="yes" if plan.tls else "no",
             login_model=_TUNED_LOGIN if tuned else "",
             imap_model=_TUNED_IMAP if tuned else "",
             lmtp_model=_TUNED_LMTP if tuned else "",

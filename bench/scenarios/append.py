@@ -3,7 +3,7 @@
 from bench.corpus import plain_message
 from bench.imap import ImapClient
 from bench.scenarios.base import Group, Sample, Scenario, Stage, Watch, accounts, in_parallel, memory_mib
-from bench.wire import Refused
+from bench.wire import RefusedError
 
 USERS = accounts("app", 16)
 _LOGIN_CLIENTS = 8
@@ -29,7 +29,7 @@ def _append(name: str, size_bytes: int, clients: int, full: int, quick: int) -> 
         memory = memory_mib(stage)
         for client, existed in zip(opened, before, strict=True):
             if await client.select() != existed + share:
-                raise Refused("APPEND lost messages")
+                raise RefusedError("APPEND lost messages")
             await client.logout()
         return watch.sample(share * clients) | {"pss_mib": memory}
 

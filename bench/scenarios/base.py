@@ -11,7 +11,7 @@ import asyncio
 import ssl
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -43,14 +43,15 @@ class Stage:
     endpoints: Endpoints
     root: int
     scale: Scale
-    tls: ssl.SSLContext
+    tls: ssl.SSLContext | None  # of IMAP and POP3
+    starttls: ssl.SSLContext  # of SMTP
     round: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
     name: str
-    prepare: Callable[[Stage], Awaitable[None]] | None = None
+    prepare: Callable[[Stage], Coroutine[object, object, None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Scenario:
     name: str
     group: Group
     summary: str
-    measure: Callable[[Stage], Awaitable[Sample]]
+    measure: Callable[[Stage], Coroutine[object, object, Sample]]
 
 
 @dataclass(slots=True)

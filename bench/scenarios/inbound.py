@@ -32,14 +32,16 @@ class Flood:
 async def wait_until_visible(viewers: Sequence[tuple[ImapClient, int]]) -> None:
     """Return when each mailbox has its number of messages. Asks one mailbox at a time, so that asking costs nearly nothing."""
     for viewer, expected in viewers:
-        while await viewer.count() < expected:
+        while await viewer.count() < expected:  # noqa: ASYNC110 - the event is in another process
             await asyncio.sleep(_POLL_S)
 
 
 async def _flood(stage: Stage, flood: Flood) -> Sample:
     total = stage.scale.pick(flood.full, flood.quick)
     messages = [smtp.data(plain_message(flood.size_bytes, number)) for number in range(_DIFFERENT_MESSAGES)]
-    targets = [[RECIPIENTS[(at + step) % len(RECIPIENTS)] for step in range(flood.recipients)] for at in range(len(RECIPIENTS))]
+    targets = [
+        [RECIPIENTS[(at + step) % len(RECIPIENTS)] for step in range(flood.recipients)] for at in range(len(RECIPIENTS))
+    ]
     openings = [smtp.envelope(target) for target in targets]
     viewers = [await ImapClient.open(stage.endpoints.imaps, stage.tls, name) for name in RECIPIENTS]
     expected = {name: await viewer.count() for name, viewer in zip(RECIPIENTS, viewers, strict=True)}
@@ -57,7 +59,7 @@ async def _flood(stage: Stage, flood: Flood) -> Sample:
                     break
                 if connection is None:
                     connection = await smtp.SmtpClient.open(
-                        stage.endpoints.smtp, starttls=stage.tls if flood.starttls else None
+                        stage.endpoints.smtp, starttls=stage.starttls if flood.starttls else None
                     )
                 opening = openings[number % len(openings)]
                 await watch.timed(connection.send(opening, flood.recipients, messages[number % len(messages)]))

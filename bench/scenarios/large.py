@@ -6,7 +6,7 @@ from bench.corpus import plain_message
 from bench.imap import ImapClient
 from bench.scenarios.base import Group, PssSampler, Sample, Scenario, Stage, Watch
 from bench.scenarios.inbound import wait_until_visible
-from bench.wire import Refused
+from bench.wire import RefusedError
 
 SENT_TO, READ_FROM = "large0", "large1"
 _SIZE_BYTES = 50 * 1024 * 1024
@@ -57,7 +57,7 @@ async def _out(stage: Stage) -> Sample:
     finally:
         extra_mib = sampler.stop()
     if seen.size_bytes < _SIZE_BYTES:
-        raise Refused(f"{seen.size_bytes} bytes")
+        raise RefusedError(f"{seen.size_bytes} bytes")
     figures = {"extra_mib": extra_mib, "extra_rss_mib": peak.extra_kib() / 1024} | watch.sample(1)
     await client.logout()
     return figures

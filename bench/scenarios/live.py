@@ -20,7 +20,7 @@ from bench.scenarios.base import (
     percentiles_ms,
 )
 from bench.scenarios.mailbox import fill
-from bench.wire import Refused
+from bench.wire import RefusedError
 
 CLIENTS = 64
 USERS = accounts("mix", CLIENTS)
@@ -52,6 +52,8 @@ def _number(choice: random.Random) -> int:
     return choice.randint(1, _MESSAGES)
 
 
+_SENT = plain_message(4096)
+
 # The mixed load: how often each operation comes, out of 100. What a desktop client and two phones do in a day.
 MIX: tuple[tuple[int, Operation], ...] = (
     (15, lambda client, _: client.ask(b"NOOP")),
@@ -66,7 +68,6 @@ MIX: tuple[tuple[int, Operation], ...] = (
     (3, lambda client, choice: client.ask(b"COPY %d Kept" % _number(choice))),
     (2, lambda client, _: client.append(b"Kept", _SENT)),
 )
-_SENT = plain_message(4096)
 
 
 async def _mixed(stage: Stage) -> Sample:
@@ -169,7 +170,7 @@ async def _idle_connections(stage: Stage) -> Sample:
             await in_parallel(_OPENING_AT_ONCE, work)
         await asyncio.sleep(_SETTLE_S)
         if len(opened) != wanted:
-            raise Refused(f"{len(opened)} connections instead of {wanted}")
+            raise RefusedError(f"{len(opened)} connections instead of {wanted}")
         after_kib = accounting.tree_pss_kib(stage.root)
         observed_s = stage.scale.pick(10, 4)
         used_s = accounting.tree_cpu_s(stage.root)
@@ -193,5 +194,7 @@ IDLE_GROUP = Group("idle")
 SCENARIOS = (
     Scenario("mixed-64", MIX_GROUP, "mixed IMAP load, 64 clients; CPU per operation", _mixed),
     Scenario("idle-notice", NOTICE_GROUP, "from SMTP 250 to the untagged EXISTS in IDLE, 8 mailboxes", _notices),
-    Scenario("idle-connections", IDLE_GROUP, "connections in IDLE: memory each, CPU while nothing happens", _idle_connections),
+    Scenario(
+        "idle-connections", IDLE_GROUP, "connections in IDLE: memory each, CPU while nothing happens", _idle_connections
+    ),
 )

@@ -5,12 +5,12 @@ Every command is run once before it is measured, so that caches of both sides ar
 
 import random
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 
 from bench.corpus import BODY_NEEDLE, SUBJECT_NEEDLE, mixed_corpus
 from bench.imap import ImapClient
 from bench.scenarios.base import Group, Sample, Scenario, Stage, Watch, memory_mib, repeat
-from bench.wire import Refused
+from bench.wire import RefusedError
 
 USER = "big"
 _FILL_BATCH = 32
@@ -44,7 +44,7 @@ async def _opened(stage: Stage) -> ImapClient:
     client = await ImapClient.open(stage.endpoints.imaps, stage.tls, USER)
     found = await client.select()
     if found != stage.scale.mailbox_messages:
-        raise Refused(f"{found} messages instead of {stage.scale.mailbox_messages}")
+        raise RefusedError(f"{found} messages instead of {stage.scale.mailbox_messages}")
     return client
 
 
@@ -64,7 +64,7 @@ def _whole(name: str, items: bytes, what: str, at_least_bytes: int) -> Scenario:
         async def fetch() -> None:
             seen = await client.skim(b"FETCH 1:* (" + items + b")")
             if seen.matches != count or seen.size_bytes < count * at_least_bytes:
-                raise Refused(f"{seen.matches} answers, {seen.size_bytes} bytes")
+                raise RefusedError(f"{seen.matches} answers, {seen.size_bytes} bytes")
 
         await fetch()
         watch = Watch(stage.root)
@@ -87,7 +87,7 @@ def _store_all(name: str, silent: bool) -> Scenario:
             signs.reverse()
             seen = await client.skim(b"STORE 1:* " + sign + b"FLAGS" + suffix + b" (\\Flagged)")
             if seen.matches < expected:
-                raise Refused(f"{seen.matches} answers")
+                raise RefusedError(f"{seen.matches} answers")
 
         await store()
         await store()
@@ -119,7 +119,7 @@ def _search(name: str, key: bytes, needle: str, every: int, offset: int) -> Scen
             answer = await client.ask(b"SEARCH " + key + b" " + needle.encode("ascii"))
             found = _NUMBERS.search(answer)
             if found is None or len(found.group(1).split()) != expected:
-                raise Refused(answer[:200].decode("ascii", "replace"))
+                raise RefusedError(answer[:200].decode("ascii", "replace"))
 
         if not stage.scale.quick:
             await search()
@@ -145,7 +145,7 @@ async def _copy(stage: Stage) -> Sample:
     watch = Watch(stage.root)
     done = await repeat(watch, lambda: client.ask(b"COPY 1:%d %b" % (copied, target)), at_least=3, at_most=10, for_s=3)
     if await client.count(target) != done * copied:
-        raise Refused("COPY lost messages")
+        raise RefusedError("COPY lost messages")
     await client.ask(b"DELETE " + target)
     return await _measured(stage, client, watch, done)
 
@@ -161,7 +161,7 @@ async def _move(stage: Stage) -> Sample:
         with watch.running():
             await watch.timed(client.ask(b"MOVE 1:%d %b" % (moved, target)))
         if await client.select(target) != moved:
-            raise Refused("MOVE lost messages")
+            raise RefusedError("MOVE lost messages")
         with watch.running():
             await watch.timed(client.ask(b"MOVE 1:%d INBOX" % moved))
         await client.select()
@@ -169,7 +169,7 @@ async def _move(stage: Stage) -> Sample:
     return await _measured(stage, client, watch, pairs * 2)
 
 
-def _plain(name: str, summary: str, measure: Callable[[Stage], Awaitable[Sample]]) -> Scenario:
+def _plain(name: str, summary: str, measure: Callable[[Stage], Coroutine[object, object, Sample]]) -> Scenario:
     return Scenario(name, GROUP, summary, measure)
 
 

@@ -4,7 +4,7 @@ from bench.imap import ImapClient
 from bench.pop3 import Pop3Client
 from bench.scenarios.base import Group, Sample, Scenario, Stage, Watch, memory_mib
 from bench.scenarios.mailbox import fill
-from bench.wire import Refused
+from bench.wire import RefusedError
 
 USER = "pop"
 _MESSAGES = 1000
@@ -19,7 +19,7 @@ async def _prepare(stage: Stage) -> None:
 async def _retrieve_all(stage: Stage) -> None:
     client = await Pop3Client.open(stage.endpoints.pop3s, stage.tls, USER)
     if await client.count() != _MESSAGES:
-        raise Refused("messages are missing")
+        raise RefusedError("messages are missing")
     for number in range(1, _MESSAGES + 1):
         await client.retrieve(number)
     await client.quit()
@@ -36,7 +36,5 @@ async def _measure(stage: Stage) -> Sample:
 
 
 SCENARIOS = (
-    Scenario(
-        "pop3-1000", Group("pop3", _prepare), f"login, STAT, {_MESSAGES} RETR, QUIT; CPU for all of it", _measure
-    ),
+    Scenario("pop3-1000", Group("pop3", _prepare), f"login, STAT, {_MESSAGES} RETR, QUIT; CPU for all of it", _measure),
 )
