@@ -10,6 +10,10 @@ from poterne.net.link import Link
 from poterne.net.notice import Observe
 from poterne.observe import Log
 from poterne.proto.core import Core
+from poterne.proto.imap import commands as imap
+from poterne.proto.imap.limits import Limits as ImapLimits
+from poterne.proto.imap.responses import Reply as ImapReply
+from poterne.proto.imap.server import ServerCore as ImapServer
 from poterne.proto.pop3 import commands as pop3
 from poterne.proto.pop3.replies import Sent as Pop3Sent
 from poterne.proto.pop3.server import Server as Pop3Server
@@ -19,7 +23,10 @@ from poterne.proto.smtp.replies import Sent as SmtpSent
 from poterne.proto.smtp.server import Server as SmtpServer
 from poterne.proto.smtp.settings import Offer
 from poterne.session.authenticate import Authenticator
+from poterne.session.imap.client import Service as ImapService
+from poterne.session.imap.session import LAST_WORDS, ImapSession
 from poterne.session.notify import Notifier
+from poterne.session.pending import Snapshots
 from poterne.session.pop3.session import Pop3Session
 from poterne.session.pop3.session import Services as Pop3Services
 from poterne.session.smtp.services import Service, Services
@@ -40,6 +47,7 @@ class Parts:
     store: Store
     authenticator: Authenticator
     notifier: Notifier
+    snapshots: Snapshots
     metrics: Metrics
     log: Log
     observe: Observe
@@ -53,6 +61,8 @@ def serving(listener: Listener, parts: Parts) -> Serve:
     match listener.service:
         case "mx" | "submission":
             return _smtp(listener, parts)
+        case "imap":
+            return _imap(listener, parts)
         case "pop3":
             return _pop3(listener, parts)
         case _:
@@ -89,6 +99,28 @@ def _smtp(listener: Listener, parts: Parts) -> Serve:
         server = SmtpServer(offer, tls=implicit)
         core: Core[smtp.Event, SmtpSent] = server
         return drive(core, SmtpSession(server, link, services), link, last_words=last_words, observe=parts.observe)
+
+    return serve
+
+
+def _imap(listener: Listener, parts: Parts) -> Serve:
+    settings = parts.settings.imap
+    implicit = listener.tls == "implicit"
+    limits = ImapLimits(append_bytes=settings.max_append_bytes)
+    service = ImapService(
+        store=parts.store,
+        authenticator=parts.authenticator,
+        notifier=parts.notifier,
+        snapshots=parts.snapshots,
+        settings=settings,
+        clock=parts.clock,
+        log=parts.log,
+    )
+
+    def serve(link: Link) -> Coroutine[object, object, None]:
+        server = ImapServer(limits, tls=implicit)
+        core: Core[imap.Event, ImapReply] = server
+        return drive(core, ImapSession(server, link, service), link, last_words=LAST_WORDS, observe=parts.observe)
 
     return serve
 

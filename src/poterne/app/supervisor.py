@@ -38,6 +38,8 @@ START_S: Final = 60.0
 STABLE_S: Final = 30.0
 """A child that ran this long is replaced at once when it dies."""
 MAX_PAUSE_S: Final = 30.0
+MAX_FIRST_FAILURES: Final = 2
+"""Before the server was ever ready, a child may fail so often; then it is no accident, and the server ends with its message."""
 
 EXIT_OK, EXIT_CONFIG, EXIT_START = 0, 78, 70
 """sysexits.h: EX_CONFIG for settings, EX_SOFTWARE for a child that can't start."""
@@ -86,6 +88,7 @@ class Supervisor:
         self._slots: dict[int, _Slot] = {}
         self._stopping: float | None = None
         self._exit = EXIT_OK
+        self._ever_ready = False
         self._signals: set[int] = set()
 
     def run(self) -> int:
@@ -311,6 +314,7 @@ class Supervisor:
                 if number != STEWARD and slot.wanted and not slot.processes and slot.restart_at is None:
                     self._start(number)
         if all(any(p.ready for p in s.processes) for s in self._slots.values() if s.wanted):
+            self._ever_ready = True
             self._log.info("server.ready", workers=len(self._slots) - 1, listeners=len(self._sockets))
             service_manager.notify("READY=1")
 
@@ -347,6 +351,10 @@ class Supervisor:
             # The very first child could not open the store: its message is on the screen; workers would fail alike.
             self._exit = EXIT_START
             self._stopping = time.monotonic()
+            return
+        if not was_ready and not self._ever_ready and slot.failures >= MAX_FIRST_FAILURES:
+            self._exit = EXIT_START
+            self._stop()
             return
         ran = time.monotonic() - process.started
         slot.failures = 0 if ran >= STABLE_S else slot.failures + 1

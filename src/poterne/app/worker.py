@@ -21,6 +21,7 @@ from poterne.net.tls import CertificateError, Certificates
 from poterne.observe import TraceIds, logger
 from poterne.session.authenticate import Authenticator, Failure
 from poterne.session.notify import Subscriptions
+from poterne.session.pending import Snapshots
 from poterne.values.ids import TraceId
 from poterne.values.mailbox import MailboxChanged
 
@@ -75,6 +76,7 @@ class _Worker:
             store=self._store,
             authenticator=self._authenticator,
             notifier=self._subscriptions,
+            snapshots=Snapshots(self._store),
             metrics=self._metrics,
             log=self._log,
             observe=self._observe,

@@ -114,7 +114,7 @@ async def _caught_up(client: Client, modseq: ModSeq, ranges: Sequence[UidRange])
     await sync(client, expunge=False, told=_ours(view.uids, ranges, modseq))
 
 
-def _ours(uids: array[int], ranges: Sequence[UidRange], modseq: int) -> dict[int, int]:
+def _ours(uids: "array[int]", ranges: Sequence[UidRange], modseq: int) -> dict[int, int]:
     """What need not be told: these messages, as of our own change."""
     told: dict[int, int] = {}
     for part in ranges:
