@@ -15,7 +15,6 @@ Only one task reads and writes a link (`net.drive`). `poke`, `abort` and `close`
 """
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,8 +22,8 @@ from enum import Flag, auto
 from math import inf
 from typing import TYPE_CHECKING, Final, cast, final
 
+from poterne.net.deadlines import CLOCK_STEP_S, Deadlines, SenderRate
 from poterne.net.notice import NO_TRACE
-from poterne.net.rate import SenderRate
 from poterne.net.tls import foreign_alpn
 from poterne.net.tlswire import InjectionError, NotTlsError, TlsError, TlsFacts, TlsWire, tls_error
 from poterne.values.ids import TraceId
@@ -39,14 +38,14 @@ else:  # typing.override exists from Python 3.12
 
 READ_HIGH: Final = 128 * 1024
 """Received and not yet taken bytes at which reading stops; at most one more chunk of the transport comes on top."""
+CHUNK_COST_BYTES: Final = 64
+"""What a chunk costs beside its bytes; counted, so that a peer that sends single bytes meets the same limit."""
 WRITE_HIGH: Final = 64 * 1024
 """Written and not yet sent bytes at which `write` waits; it goes on at a quarter of that."""
 WRITE_TIMEOUT_S: Final = 180.0
 """A peer must take WRITE_HIGH * 3/4 bytes in this time, else it is gone. RFC 5321 §4.5.3.2 asks for 3 minutes a block."""
 CLOSE_TIMEOUT_S: Final = 5.0
 """How long a closing link waits for unsent bytes and the peer's close_notify before it is aborted."""
-CLOCK_STEP_S: Final = 0.002
-"""A loop may fire a timer this much early (uvloop counts milliseconds); what is due within it is due."""
 LINGER_BYTES: Final = 1024 * 1024
 """How much a closing link reads and drops, so that our last reply is not lost to a reset."""
 
@@ -91,31 +90,24 @@ class Link(asyncio.Protocol):
     __slots__ = (
         "_buffered",
         "_chunks",
-        "_close_by",
         "_closing",
-        "_deadline_at",
-        "_deadline_why",
         "_drained",
         "_eof",
         "_gone",
         "_handshake",
-        "_handshake_by",
         "_implicit_tls",
         "_loop",
         "_lost",
-        "_patience_at",
-        "_patience_s",
-        "_patience_why",
         "_poke",
-        "_rate",
         "_read_paused",
         "_server_side",
         "_timer",
+        "_timer_at",
+        "_times",
         "_tls",
         "_transport",
         "_waiter",
         "_wire",
-        "_write_by",
         "_write_paused",
         "bytes_in",
         "bytes_out",
@@ -167,27 +159,20 @@ class Link(asyncio.Protocol):
         self._wire: TlsWire | None = None
         self._implicit_tls = implicit_tls
         self._handshake: asyncio.Future[Exception | None] | None = None
-        self._handshake_by = inf
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self._gone: asyncio.Future[None] | None = None
         self._poke: Poke | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._patience_s = inf
-        self._patience_why = ""
-        self._patience_at = inf
-        self._deadline_at = inf
-        self._deadline_why = ""
-        self._write_by = inf
-        self._close_by = inf
-        self._rate: SenderRate | None = None
+        self._timer_at = inf  # uvloop's handles do not always know it
+        self._times = Deadlines()
 
     # Facts
 
     @property
     def connected(self) -> bool:
-        """The transport is there (for implicit TLS: the handshake is done) and the connection is not lost or closing."""
-        return self._transport is not None and not self._lost and not self._closing
+        """The transport is there, no handshake is going on, and the connection is not lost or closing."""
+        return self._transport is not None and self._handshake is None and not self._lost and not self._closing
 
     @property
     def tls(self) -> TlsFacts | None:
@@ -210,15 +195,15 @@ class Link(asyncio.Protocol):
             if self._eof or self._lost or self._closing:
                 return b""
             waiter = self._waiter = self._loop.create_future()
-            rate = self._rate
+            rate = self._times.rate
             if rate is not None:
                 rate.wait_begins(self._loop.time())
-                self._arm()
+                self._arm(rate.due)
             try:
                 await waiter
             finally:
                 self._waiter = None
-                if rate is not None and rate.wait_ends(self._loop.time() + CLOCK_STEP_S, self.bytes_in):
+                if rate is not None and rate.wait_ends(self._loop.time(), self.bytes_in):
                     self._expire("too-slow")
 
     def _take(self) -> bytes:
@@ -227,11 +212,14 @@ class Link(asyncio.Protocol):
         chunks.clear()
         self._buffered = 0
         if self._read_paused:
-            self._read_paused = False
-            transport = self._transport
-            if transport is not None and not transport.is_closing():  # uvloop raises on a closing transport
-                transport.resume_reading()
+            self._resume_reading()
         return data
+
+    def _resume_reading(self) -> None:
+        transport = self._transport
+        self._read_paused = False
+        if transport is not None and not transport.is_closing():  # uvloop raises on a closing transport
+            transport.resume_reading()
 
     def poke(self, why: Poke) -> None:
         """Make the current or the next `read` return `why` (together with what else is waiting)."""
@@ -257,34 +245,38 @@ class Link(asyncio.Protocol):
             # One TLS record and one system call for a burst of small replies; joining is cheaper than either.
             data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
             self.bytes_out += len(data)
-            if self._tls is None:
+            if self._wire is None:
                 transport.write(data)
             elif data:
-                self._send_tls(transport, data)
+                self._send_tls(self._wire, transport, data)
         if self._write_paused:
             await self._drain()
 
-    def _send_tls(self, transport: asyncio.Transport, data: bytes) -> None:
-        wire = self._wire
-        if wire is not None:
-            try:
-                transport.write(wire.send(data))
-            except ssl.SSLError:
-                self.abort("tls-broken")
-                raise LinkClosed(self._lost) from None
+    def _send_tls(self, wire: TlsWire, transport: asyncio.Transport, data: bytes) -> None:
+        try:
+            transport.write(wire.send(data))
+        except ssl.SSLError:
+            self.abort("tls-broken")
+            raise LinkClosed(self._lost) from None
 
     async def _drain(self) -> None:
-        self._write_by = self._loop.time() + self.write_timeout_s
-        self._arm()
+        times = self._times
+        times.write_by = self._loop.time() + self.write_timeout_s
+        self._arm(times.write_by)
         try:
             while self._write_paused and not self._lost:
                 drained = self._drained = self._loop.create_future()
                 await drained
         finally:
             self._drained = None
-            self._write_by = inf
+            times.write_by = inf
         if self._lost:
             raise LinkClosed(self._lost)
+
+    def _wake_writer(self) -> None:
+        drained = self._drained
+        if drained is not None and not drained.done():
+            drained.set_result(None)
 
     # Time
 
@@ -293,80 +285,71 @@ class Link(asyncio.Protocol):
 
         Bytes that complete no event buy no time. Our own work does not count. None: no limit.
         """
-        self._patience_s = inf if timeout_s is None else timeout_s
-        self._patience_why = reason
+        self._times.patience_s = inf if timeout_s is None else timeout_s
+        self._times.patience_why = reason
+        self._forgive()
         self.restart_patience()
 
     def restart_patience(self) -> None:
         """The peer did something useful and it is its turn again. `net.drive` calls this."""
-        if self._patience_s != inf:
-            self._patience_at = self._loop.time() + self._patience_s
-            self._arm()
-        else:
-            self._patience_at = inf
+        times = self._times
+        times.patience_at = self._loop.time() + times.patience_s
+        self._arm(times.patience_at)
 
     def set_deadline(self, timeout_s: float | None, reason: str) -> None:
         """Poke DEADLINE after `timeout_s`, whatever happens until then (for example: authenticated by then). None: never."""
-        self._deadline_at = inf if timeout_s is None else self._loop.time() + timeout_s
-        self._deadline_why = reason
-        self._arm()
+        self._times.deadline_at = inf if timeout_s is None else self._loop.time() + timeout_s
+        self._times.deadline_why = reason
+        self._forgive()
+        self._arm(self._times.deadline_at)
+
+    def _forgive(self) -> None:
+        """A deadline that passed, and that the session has not heard of, is moot when it sets a new one."""
+        if self._poke is not None and Poke.DEADLINE in self._poke:
+            self.expired = ""
+            self._poke = (self._poke & ~Poke.DEADLINE) or None
 
     def begin_bulk(self, min_rate_bytes_per_s: float, grace_s: float) -> None:
         """Until `end_bulk`, poke DEADLINE (`expired` = "too-slow") when the peer sends less than the rate.
 
-        Looked at over periods in which we waited `grace_s` for the peer; time in which we did not read is not held
-        against it.
+        Looked at over periods in which we waited `grace_s` for the peer; our own work is not held against it.
         """
-        self._rate = SenderRate(min_rate_bytes_per_s, grace_s, self.bytes_in)
+        self._times.rate = SenderRate(min_rate_bytes_per_s, grace_s, self.bytes_in)
 
     def end_bulk(self) -> None:
         """The phase is over."""
-        self._rate = None
+        self._times.rate = None
 
     def _expire(self, reason: str) -> None:
         self.expired = reason
         self.poke(Poke.DEADLINE)
 
-    def _due(self) -> float:
-        """When the timer has something to look at."""
-        due = min(self._patience_at, self._deadline_at, self._write_by, self._close_by, self._handshake_by)
-        return due if self._rate is None else min(due, self._rate.due)
-
-    def _arm(self) -> None:
-        due = self._due()
-        if due == inf or self._lost:
-            return
-        timer = self._timer
-        if timer is not None:
-            if timer.when() <= due:
-                return  # it looks earlier than needed, and then sleeps again
-            timer.cancel()
+    def _arm(self, due: float) -> None:
+        """Make sure that the timer looks no later than `due`."""
+        if self._timer_at <= due or due == inf or self._lost:
+            return  # it looks earlier than needed, and then sleeps again
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = due
         self._timer = self._loop.call_at(due, self._look)
 
     def _look(self) -> None:
         """The timer fired: something may be due, or only was when the timer was set."""
         self._timer = None
+        self._timer_at = inf
+        times = self._times
         now = self._loop.time() + CLOCK_STEP_S
-        if now >= self._close_by:
-            self.abort("closed")
-            return
-        if now >= self._handshake_by:
+        fatal = times.fatal(now)
+        if fatal:
             self._shaken(TlsError("timeout"))
-            self.abort("tls-failed")
+            self.abort(fatal)
             return
-        if now >= self._write_by:
-            self.abort("write-timeout")
-            return
-        if now >= self._deadline_at:
-            self._deadline_at = inf
-            self._expire(self._deadline_why)
-        if now >= self._patience_at:
-            self._patience_at = inf  # restart_patience sets it anew
-            if self._waiter is not None:  # else it is our turn, and the peer is not to blame
-                self._expire(self._patience_why)
-        if self._rate is not None and now >= self._rate.due:
+        expired = times.expired(now, waiting=self._waiter is not None)
+        if expired:
+            self._expire(expired)
+        if times.rate is not None and now >= times.rate.due:
             self._wake()  # `read` counts the time and judges
-        self._arm()
+        self._arm(times.due)
 
     # TLS
 
@@ -387,9 +370,7 @@ class Link(asyncio.Protocol):
         # No await between this look and the new wire: from here on every byte goes through TLS.
         self._refuse_plaintext()
         self._begin_tls()
-        self._read_paused = False
-        if not transport.is_closing():
-            transport.resume_reading()
+        self._resume_reading()
         await self.secured()
 
     def _begin_tls(self) -> None:
@@ -397,12 +378,17 @@ class Link(asyncio.Protocol):
         if setup is None:
             raise RuntimeError("TLS was started on a link that has no set-up for it")
         self._handshake = self._loop.create_future()
-        self._handshake_by = self._loop.time() + setup.handshake_timeout_s
-        self._arm()
-        self._wire = TlsWire(setup.context, server_name=setup.server_name)
-        if not self._server_side:
-            self._wire.start_client()
-            self._send_wire(self._wire.output())
+        self._times.handshake_by = self._loop.time() + setup.handshake_timeout_s
+        self._arm(self._times.handshake_by)
+        wire = self._wire = TlsWire(setup.context, server_name=setup.server_name)
+        if self._server_side:
+            return
+        try:
+            wire.start_client()
+        except (ValueError, OSError) as error:  # a server name that cannot be one
+            self._wire_broke(error)
+        else:
+            self._send_wire(wire.output())
 
     async def secured(self) -> None:
         """Returns when the handshake in progress is done. Raises InjectionError or TlsError; the link is closed then."""
@@ -416,7 +402,7 @@ class Link(asyncio.Protocol):
             raise
         finally:
             self._handshake = None
-            self._handshake_by = inf
+            self._times.handshake_by = inf
         if failure is not None:
             raise failure
 
@@ -469,20 +455,19 @@ class Link(asyncio.Protocol):
         `linger`: the peer may still be sending; read and drop that for a moment, so that the kernel's reset does not
         destroy our last reply on its way.
         """
-        transport = self._transport
         if self._closing or self._lost:
             return
+        transport = self._transport
         self._closing = True
         self._chunks.clear()
         self._buffered = 0
-        self._patience_at = self._deadline_at = self._write_by = self._handshake_by = inf
-        self._rate = None
+        close_by = self._loop.time() + CLOSE_TIMEOUT_S
+        self._times.closing(close_by)
         self._wake()
         if transport is None:
             self._lost = "closed"
             return
-        self._close_by = self._loop.time() + CLOSE_TIMEOUT_S
-        self._arm()
+        self._arm(close_by)
         self._shaken(TlsError("closed"))
         wire = self._wire
         if wire is not None:
@@ -494,8 +479,7 @@ class Link(asyncio.Protocol):
         try:
             transport.write_eof()
             if self._read_paused:
-                self._read_paused = False
-                transport.resume_reading()
+                self._resume_reading()
         except (OSError, RuntimeError):
             self.abort("lost")
 
@@ -521,22 +505,17 @@ class Link(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            self._timer_at = inf
         self._shaken(TlsError("closed"))
-        self._rate = None
         self._chunks.clear()
         self._buffered = 0
         self._wake()
-        drained = self._drained
-        if drained is not None and not drained.done():
-            drained.set_result(None)
+        self._wake_writer()
 
     # asyncio.Protocol
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        sock = transport.get_extra_info("socket")
-        if sock is not None and sock.family in {socket.AF_INET, socket.AF_INET6}:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         peer = transport.get_extra_info("peername")
         if isinstance(peer, tuple):
             self.peer, self.peer_port = str(peer[0]), int(peer[1])
@@ -559,26 +538,37 @@ class Link(asyncio.Protocol):
             return
         if self._wire is None:
             self._chunks.append(data)
+            size += CHUNK_COST_BYTES
         else:
             size = self._decrypt(self._wire, data)
         self._buffered += size
-        if self._buffered >= READ_HIGH and not self._read_paused and self._transport is not None:
-            self._read_paused = True
-            self._transport.pause_reading()
+        if self._buffered >= READ_HIGH:
+            self._pause_reading()
         self._wake()
 
+    def _pause_reading(self) -> None:
+        if not self._read_paused and self._transport is not None:
+            self._read_paused = True
+            self._transport.pause_reading()
+
     def _decrypt(self, wire: TlsWire, data: bytes) -> int:
+        """Take ciphertext; returns how much more is buffered."""
+        before = len(self._chunks)
         try:
             size = wire.receive(data, self._chunks)
         except (OSError, ssl.CertificateError, NotTlsError) as error:
             self._wire_broke(error)
             return 0
-        self._send_wire(wire.output())
+        answer = wire.output()
+        if answer:
+            self._send_wire(answer)
+            if self._write_paused:  # a peer that asks for key updates and does not read the answers
+                self._pause_reading()
         if self._tls is None and wire.established:
             self._established(wire)
         if wire.ended:
             self._eof = True
-        return 0 if self._lost else size
+        return 0 if self._lost else size + CHUNK_COST_BYTES * (len(self._chunks) - before)
 
     @override
     def eof_received(self) -> bool:
@@ -587,7 +577,7 @@ class Link(asyncio.Protocol):
         self._wake()
         if self._tls is None:
             self._shaken(TlsError("closed"))
-        return not self._closing and self._handshake is None
+        return not self._closing and (self._wire is None or self._tls is not None)
 
     @override
     def pause_writing(self) -> None:
@@ -596,9 +586,9 @@ class Link(asyncio.Protocol):
     @override
     def resume_writing(self) -> None:
         self._write_paused = False
-        drained = self._drained
-        if drained is not None and not drained.done():
-            drained.set_result(None)
+        if self._read_paused and self._buffered < READ_HIGH:
+            self._resume_reading()
+        self._wake_writer()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:

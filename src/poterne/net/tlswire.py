@@ -121,7 +121,7 @@ class TlsWire:
     def send(self, data: bytes) -> bytes:
         """The ciphertext for `data`, which is not empty, and whatever else was waiting. Only when established."""
         tls = self._tls
-        if tls is None:
+        if tls is None or not self.established:
             raise RuntimeError("TLS is not established")
         if len(data) <= PIECE_BYTES:
             tls.write(data)

@@ -1,7 +1,7 @@
 """Run by test_memory: serves the toy protocol over TLS and answers on stdin/stdout how much memory it holds.
 
-    python memory_probe.py uvloop|asyncio FOLDER      prints the port; each line on stdin is answered with RSS bytes and
-                                                      the number of connections; end of file ends it
+python memory_probe.py uvloop|asyncio FOLDER      prints the port; each line on stdin is answered with RSS bytes and
+                                                  the number of connections; end of file ends it
 """
 
 import asyncio
@@ -23,7 +23,12 @@ def rss_bytes() -> int:
 async def main(folder: Path) -> None:
     certificates = Certificates([make_certificate(folder, "mail.example.org")], ["imap"])
     world = World()
-    world.on_open = lambda link: (link.set_patience(1800, "idle"), world.links.clear(), world.lines.clear(), world.notices.clear())
+    world.on_open = lambda link: (
+        link.set_patience(1800, "idle"),
+        world.links.clear(),
+        world.lines.clear(),
+        world.notices.clear(),
+    )
     async with toy_server(
         world, certificates=certificates, implicit_tls=True, limits=Limits(10000, 10000), handshake_timeout_s=60
     ) as (listener, port):

@@ -1,8 +1,9 @@
 """A line protocol just large enough to exercise the edge, and a server that speaks it on loopback."""
 
 import asyncio
-import datetime
+import datetime as dt
 import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -112,7 +113,7 @@ class World:
 
     async def until(self, condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
         async with asyncio.timeout(timeout_s):
-            while not condition():
+            while not condition():  # noqa: ASYNC110  # a test watches from outside
                 await asyncio.sleep(0.005)
 
 
@@ -191,11 +192,12 @@ async def toy_server(
     setup = None
     if certificates is not None:
         setup = TlsSetup(lambda: certificates.context("imap"), "imap", handshake_timeout_s)
+    gate = Gate(limits or Limits())
     listener = Listener(
         "toy",
         [sock],
         serve,
-        gate=Gate(limits or Limits()),
+        gate=gate,
         observe=world.notices.append,
         tls=setup,
         implicit_tls=implicit_tls,
@@ -207,6 +209,10 @@ async def toy_server(
         yield listener, port
     finally:
         await listener.drain(0.2)
+    bugs = [notice.error for notice in world.notices if notice.kind is Kind.BUG]
+    assert bool(bugs) == any(text == b"BUG" for text, _ in world.lines), bugs
+    assert listener.connections == 0
+    assert gate.inside == 0
 
 
 class Raw:
@@ -257,20 +263,25 @@ class Raw:
     def close(self) -> None:
         self.sock.close()
 
+    def reset(self) -> None:
+        """Close with RST."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
 
 def make_certificate(folder: Path, name: str) -> CertificateFiles:
     """A self-signed certificate in `folder`/name.pem; the file names do not change when it is made again."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=2))
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=2))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
