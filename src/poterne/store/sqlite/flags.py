@@ -57,8 +57,8 @@ def store_flags(
 ) -> tuple[ModSeq, list[Uid]]:
     """One UPDATE per range. Only rows that really change get the new modseq; if none does, there is no new one."""
     row = tx.one(
-        "SELECT c.modseq, m.highest_modseq, m.messages, m.unseen, m.deleted FROM mailbox m"
-        " JOIN account_counter c ON c.account_id = m.account_id WHERE m.account_id = ? AND m.mailbox_id = ?",
+        "SELECT (SELECT modseq FROM account_counter WHERE account_id = ?1), highest_modseq, messages, unseen, deleted"
+        " FROM mailbox WHERE account_id = ?1 AND mailbox_id = ?2",
         (account_id, mailbox_id),
     )
     if row is None:
