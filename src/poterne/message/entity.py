@@ -3,7 +3,8 @@
 import hashlib
 import re
 from collections.abc import Iterable
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from poterne.message import params as parametered
 from poterne.message.address import parse_addresses
@@ -43,6 +44,7 @@ MESSAGE_FIELDS: Final = MIME_FIELDS | {
 
 _TOKEN: Final = re.compile(rb"[!#-'*+.0-9A-Z^_`a-z{|}~-]+")
 _MSG_ID: Final = re.compile(rb"<([^<>]++)>")
+_USUAL_ENCODINGS: Final = frozenset({b"7bit", b"8bit", b"base64", b"quoted-printable"})
 _WHITESPACE: Final = b" \t\r\n"
 
 
@@ -96,27 +98,53 @@ def media_type(value: bytes) -> tuple[bytes, bytes] | None:
     return kind, subtype
 
 
+class ContentType(NamedTuple):
+    type: bytes
+    subtype: bytes
+    params: Params
+    complete: bool
+    """False when the field had more parameters than the limit."""
+
+
+def content_type(value: bytes, max_params: int) -> ContentType | None:
+    """A Content-Type field's unfolded value, None when it has no readable type (RFC 2045 §5.1, §5.2).
+
+    Most mail has one of a few hundred short values: those are remembered.
+    """
+    return _short_content_type(value, max_params) if len(value) <= _SHORT else _content_type(value, max_params)
+
+
+_SHORT: Final = 64
+
+
+def _content_type(value: bytes, max_params: int) -> ContentType | None:
+    media, params, complete = parametered.parse(value, max_params)
+    parsed = media_type(media)
+    return None if parsed is None else ContentType(parsed[0], parsed[1], params, complete)
+
+
+_short_content_type = lru_cache(maxsize=512)(_content_type)
+
+
 def transfer_encoding(value: bytes | None) -> bytes:
     """Content-Transfer-Encoding in lower case without comments; b"7bit" when absent or empty (RFC 2045 §6.1)."""
     if not value:
         return b"7bit"
+    if value in _USUAL_ENCODINGS:
+        return value
     if b"(" in value:
         value = parametered.without_comments(value)
     return value.strip(_WHITESPACE).lower() or b"7bit"
 
 
-def disposition(value: bytes | None, max_params: int) -> tuple[Disposition | None, bool]:
-    """Content-Disposition, None when absent or without a kind; and whether all parameters were kept."""
-    if not value:
-        return None, True
+def disposition(value: bytes, max_params: int) -> tuple[Disposition | None, bool]:
+    """Content-Disposition, None when it has no kind; and whether all parameters were kept."""
     kind, params, complete = parametered.parse(value, max_params)
     return (Disposition(kind, params) if kind else None), complete
 
 
-def languages(value: bytes | None) -> tuple[bytes, ...]:
+def languages(value: bytes) -> tuple[bytes, ...]:
     """The tags of Content-Language, RFC 3282 §2. At most 32."""
-    if not value:
-        return ()
     if b"(" in value:
         value = parametered.without_comments(value)
     return tuple(tag for tag in (tag.strip(_WHITESPACE) for tag in value.split(b",", 32)[:32]) if tag)

@@ -347,13 +347,15 @@ class Scanner:
     def _media_type(self, value: bytes | None) -> tuple[bytes, bytes, entity.Params]:
         if value is None:
             return self._default
-        media, params, complete = parametered.parse(value, self._limits.params)
+        found = entity.content_type(value, self._limits.params)
+        if found is None:
+            return _TEXT_PLAIN
+        kind, subtype, params, complete = found
         if not complete:
             self._truncated = True
-        parsed = entity.media_type(media)
-        if parsed is None or (parsed[0] == b"multipart" and not self._boundary(params)):
+        if kind == b"multipart" and not self._boundary(params):
             return _TEXT_PLAIN
-        return parsed[0], parsed[1], params
+        return kind, subtype, params
 
     def _boundary(self, params: entity.Params) -> bytes | None:
         """A boundary that can be looked for."""
@@ -444,9 +446,12 @@ class Scanner:
 
     def _part(self, closed: _Open, end: int) -> Part:
         get = closed.fields.get
-        disposition, complete = entity.disposition(get(b"content-disposition"), self._limits.params)
-        if not complete:
-            self._truncated = True
+        disposition = None
+        if value := get(b"content-disposition"):
+            disposition, complete = entity.disposition(value, self._limits.params)
+            if not complete:
+                self._truncated = True
+        languages = get(b"content-language")
         lines = self._lines(closed, end)
         children = tuple(closed.children)
         if closed.type == b"multipart":
@@ -467,7 +472,7 @@ class Scanner:
             entity.transfer_encoding(get(b"content-transfer-encoding")),
             get(b"content-md5"),
             disposition,
-            entity.languages(get(b"content-language")),
+            entity.languages(languages) if languages else (),
             get(b"content-location"),
             children,
             closed.message,
