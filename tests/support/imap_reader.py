@@ -34,14 +34,14 @@ class Reader:
     def value(self) -> Value:
         first = self.peek()
         if first == b"(":
-            return self.list()
+            return self.parenthesised()
         if first == b'"':
             return self.quoted()
         if first in {b"{", b"~"}:
             return self.literal()
         return self.atom()
 
-    def list(self) -> list[Value]:
+    def parenthesised(self) -> list[Value]:
         """`(a b c)`; also the bodies of a multipart and addresses, which have no spaces between."""
         self.expect(b"(")
         found: list[Value] = []

@@ -28,11 +28,16 @@ SMALL = Limits(
 )
 
 
+def _braced(members: str) -> str:
+    """Members of a frozenset in a fixed order."""
+    return "{" + ", ".join(sorted(members.split(", "))) + "}"
+
+
 def show(event: object) -> bytes:
     """The event on one line of ASCII, tag and reply left out, enum members by name."""
     text = repr(event)
     text = re.sub(r"tag=b'[^']*'(, )?", "", text)
-    text = re.sub(r"frozenset\(\{([^}]*)\}\)", lambda found: "{%s}" % ", ".join(sorted(found[1].split(", "))), text)
+    text = re.sub(r"frozenset\(\{([^}]*)\}\)", lambda found: _braced(found[1]), text)
     text = re.sub(r"<\w+\.(\w+): [^>]*>", r"\1", text)
     text = re.sub(r", reply=Completed\(.*\)(, in_append=(\w+))?\)$", r", in_append=\2)", text)
     return text.encode("ascii", "backslashreplace")

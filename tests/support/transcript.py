@@ -30,7 +30,7 @@ def unescape(text: str) -> bytes:
         if found[1]:
             return chr(int(found[1], 16))
         if found[2]:
-            return (chr(int(found[2][2:], 16)) if len(found[2]) > 1 else found[2]) * int(found[3])
+            return (unescape(found[2]).decode("latin-1")) * int(found[3])
         return _SINGLE[found[4]]
 
     return _ESCAPE.sub(one, text).encode("latin-1")
