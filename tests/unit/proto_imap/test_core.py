@@ -12,8 +12,8 @@ from tests.support.imap_toy import SMALL, Toy
 from tests.support.transcript import Runner
 
 
-def known(limits: Limits | None = None) -> ServerCore:
-    core = ServerCore(limits, tls=True)
+def known() -> ServerCore:
+    core = ServerCore(tls=True)
     core.authenticated()
     return core
 
@@ -151,6 +151,20 @@ def test_passwords_are_in_no_repr() -> None:
     assert isinstance(event, commands.Bad)
     assert "hunter2" not in repr(event)
     assert said(core) == b"a NO [AUTHENTICATIONFAILED] wrong\r\n+ YWdhaW4=\r\nb NO no\r\n"
+
+
+def test_exchange_of_several_challenges() -> None:
+    core = ServerCore(tls=True)
+    assert isinstance(fed(core, b"a AUTHENTICATE SCRAM-SHA-256\r\n"), commands.Authenticate)
+    for octets in (b"", b"\xff\0"):
+        core.send(Challenge(octets))
+        event = fed(core, b"\r\n" if not octets else b"/wA=\r\n")
+        assert isinstance(event, commands.SaslResponse)
+        assert event.data.reveal() == octets
+    core.authenticated()
+    core.send(OK)
+    assert core.state is State.AUTHENTICATED
+    assert said(core) == b"+ \r\n+ /wA=\r\na OK done\r\n"
 
 
 def test_message_comes_in_pieces_as_received() -> None:

@@ -98,13 +98,12 @@ class Frame:
 
 @dataclass(slots=True)
 class Discard:
-    """What is left of a refused command, to be read and dropped: `octets`, then (`line`) up to the end of the line.
+    """What is left of a refused command, to be read and dropped: `octets`, then up to the end of the line.
 
     If that line announces a literal that comes unasked, so on with it. LineError when it is more than `limit` octets.
     """
 
     octets: int
-    line: bool
     limit: int
 
     def drop(self, buffer: bytearray) -> bool:
@@ -116,8 +115,6 @@ class Discard:
             self.octets -= taken
             if self.octets:
                 return False
-            if not self.line:
-                return True
             # Bounded, so that a line in one piece meets the same errors in the same order as one in many.
             newline = buffer.find(b"\n", 0, self.limit + 1 + _TAIL)
             if newline < 0:

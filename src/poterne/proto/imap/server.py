@@ -47,6 +47,7 @@ from poterne.proto.imap.table import COMMANDS, Entry, State
 
 _HEAD: Final = re.compile(rb"([!#$&',-\[\]^-z|}~]{1,200}) ((?:UID )?[A-Za-z0-9.\-]+)(?=[ \r])", re.IGNORECASE).match
 _TAG: Final = re.compile(rb"([!#$&',-\[\]^-z|}~]{1,200})[ \r]").match
+_DEFAULT_LIMITS: Final = Limits()
 
 
 class _Phase(Enum):
@@ -69,14 +70,38 @@ class _Phase(Enum):
     CLOSED = auto()
 
 
-_SESSION_ACTS: Final = frozenset({_Phase.BUSY, _Phase.IDLE_ASKED, _Phase.APPEND_ASKED})
+# Tuples, not sets: an Enum's hash is computed in Python each time, its identity is not.
+_SESSION_ACTS: Final = (_Phase.BUSY, _Phase.IDLE_ASKED, _Phase.APPEND_ASKED)
+_CLIENT_ACTS: Final = (_Phase.COMMAND, _Phase.SASL, _Phase.IDLING)
+_APPENDING: Final = (_Phase.APPEND_ASKED, _Phase.MESSAGE, _Phase.MESSAGE_END, _Phase.NEXT_MESSAGE)
 
 
 class ServerCore:
     """`proto.core.Core` of an IMAP server. `tls` says whether the link is encrypted from the start (port 993)."""
 
-    def __init__(self, limits: Limits | None = None, *, tls: bool = False) -> None:
-        self.limits: Final = limits or Limits()
+    __slots__ = (
+        "_announced",
+        "_buffer",
+        "_capabilities",
+        "_command",
+        "_discard",
+        "_entry",
+        "_eof",
+        "_frame",
+        "_injected",
+        "_message_index",
+        "_message_left",
+        "_out",
+        "_pending",
+        "_phase",
+        "_tag",
+        "limits",
+        "state",
+        "tls",
+    )
+
+    def __init__(self, limits: Limits = _DEFAULT_LIMITS, *, tls: bool = False) -> None:
+        self.limits: Final = limits
         self.tls = tls
         self.state = State.NOT_AUTHENTICATED
         self._buffer = bytearray()
@@ -119,7 +144,7 @@ class ServerCore:
 
     def selected(self, is_selected: bool) -> None:
         """A mailbox is selected from now on, or none is. To be called before the Completed."""
-        if self.state not in {State.AUTHENTICATED, State.SELECTED}:
+        if self.state not in (State.AUTHENTICATED, State.SELECTED):
             raise RuntimeError("not authenticated")
         self.state = State.SELECTED if is_selected else State.AUTHENTICATED
 
@@ -161,7 +186,12 @@ class ServerCore:
                 self._fail("pipeline-overflow", b"Too many commands sent ahead")
             return Signal.NEED_DATA
         try:
-            event = None if self._dropping() else self._STEPS[self._phase](self)
+            if self._discard is not None and self._dropping(self._discard):
+                event = None
+            elif phase is _Phase.COMMAND:
+                event = self._read_command()
+            else:
+                event = self._STEPS[phase](self)
         except LineError as error:
             self._fail(error.code, error.text)
         except CommandError as error:
@@ -206,12 +236,12 @@ class ServerCore:
         self._pending += len(data)
 
     def _check_open(self) -> None:
-        if self._phase in {_Phase.CLOSED, _Phase.TLS}:
+        if self._phase is _Phase.CLOSED or self._phase is _Phase.TLS:
             raise RuntimeError("nothing can be said now")
 
     def _complete(self, reply: Completed) -> None:
         phase = self._phase
-        if phase in {_Phase.COMMAND, _Phase.SASL, _Phase.IDLING}:
+        if phase in _CLIENT_ACTS:
             raise RuntimeError("no command to complete")
         command = self._command
         is_ok = reply.condition is Condition.OK
@@ -222,7 +252,7 @@ class ServerCore:
             return
         label = b"*" if self._tag is None else self._tag
         self._put(condition_line(label, reply.condition.value, reply.text, reply.code))
-        if phase in {_Phase.APPEND_ASKED, _Phase.MESSAGE, _Phase.MESSAGE_END, _Phase.NEXT_MESSAGE}:
+        if phase in _APPENDING:
             self._drop_message(phase)
         self._command = None
         self._entry = None
@@ -263,11 +293,9 @@ class ServerCore:
 
     # What is read and dropped
 
-    def _dropping(self) -> bool:
+    def _dropping(self, discard: Discard) -> bool:
         """Drop what belongs to a refused command. True while more of it is to come."""
-        if self._discard is None:
-            return False
-        if not self._discard.drop(self._buffer):
+        if not discard.drop(self._buffer):
             return True
         self._discard = None
         return False
@@ -276,11 +304,11 @@ class ServerCore:
         limits = self.limits
         return limits.guest_discard_bytes if self.state is State.NOT_AUTHENTICATED else limits.discard_bytes
 
-    def _drop_literal(self, size: int, limit: int, *, line: bool = True) -> None:
+    def _drop_literal(self, size: int, limit: int) -> None:
         """Drop `size` octets that come unasked, then the rest of their line. Too many: better to part."""
         if size > limit:
             self._fail("literal-too-big", b"Literal is too large", TOOBIG)
-        self._discard = Discard(octets=size, line=line, limit=limit + self._discard_limit())
+        self._discard = Discard(octets=size, limit=limit + self._discard_limit())
 
     def _drop_message(self, phase: _Phase) -> None:
         """The session has refused a message: what of it is still to come?"""
@@ -291,7 +319,7 @@ class ServerCore:
         elif phase is _Phase.MESSAGE:
             self._drop_literal(self._message_left, self.limits.append_bytes)
         else:
-            self._discard = Discard(octets=0, line=True, limit=self._discard_limit())
+            self._discard = Discard(octets=0, limit=self._discard_limit())
 
     # Commands
 
@@ -343,7 +371,7 @@ class ServerCore:
         entry = COMMANDS.get(name)
         if entry is None:
             raise CommandError("unknown", bad(b"Unknown command"))
-        if not entry.states & self.state:
+        if self.state not in entry.states:
             raise CommandError("state", bad(_WRONG_STATE[self.state]))
         if name == b"STARTTLS" and self.tls:
             raise CommandError("state", bad(b"TLS is active already"))
@@ -386,7 +414,7 @@ class ServerCore:
         frame = self._frame
         size, follows = frame.literal_size, found is Framed.LITERAL and frame.non_synchronizing
         if found is Framed.TOO_LONG:
-            self._discard = Discard(octets=0, line=True, limit=self._discard_limit() + self._line_limit())
+            self._discard = Discard(octets=0, limit=self._discard_limit() + self._line_limit())
             del self._buffer[: frame.start]
             self._frame = Frame()
         else:
@@ -444,7 +472,7 @@ class ServerCore:
             return commands.AppendEnd(last=True)
         if expected.startswith(buffer):
             return None
-        self._discard = Discard(octets=0, line=True, limit=self._discard_limit())
+        self._discard = Discard(octets=0, limit=self._discard_limit())
         return self._bad(CommandError("syntax", bad(b"End of command expected after the message")), in_append=True)
 
     def _read_next_message(self) -> commands.Event | None:
@@ -472,7 +500,7 @@ class ServerCore:
         if found is None:
             return None
         if found is Framed.TOO_LONG:
-            self._discard = Discard(octets=0, line=True, limit=self._discard_limit() + limit)
+            self._discard = Discard(octets=0, limit=self._discard_limit() + limit)
             self._frame = Frame()
             raise CommandError("line-too-long", bad(b"Line is too long", TOOBIG))
         line = bytes(self._buffer[: self._frame.end])
@@ -500,7 +528,6 @@ class ServerCore:
         return commands.Done()
 
     _STEPS: Final[dict[_Phase, Callable[["ServerCore"], commands.Event | None]]] = {
-        _Phase.COMMAND: _read_command,
         _Phase.SASL: _read_sasl,
         _Phase.IDLING: _read_done,
         _Phase.MESSAGE: _read_message,

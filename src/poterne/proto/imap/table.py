@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import IntFlag
+from enum import Enum
 from functools import partial
 from typing import Final
 
@@ -11,18 +11,19 @@ from poterne.proto.imap.cursor import Cursor
 from poterne.proto.imap.parse_sign_in import authenticate
 
 
-class State(IntFlag):
-    """RFC 9051 §3; as bits, for the table."""
+class State(Enum):
+    """RFC 9051 §3."""
 
-    NOT_AUTHENTICATED = 1
-    AUTHENTICATED = 2
-    SELECTED = 4
-    LOGOUT = 8
+    NOT_AUTHENTICATED = "not authenticated"
+    AUTHENTICATED = "authenticated"
+    SELECTED = "selected"
+    LOGOUT = "logout"
 
 
-_ANY: Final = State.NOT_AUTHENTICATED | State.AUTHENTICATED | State.SELECTED
-_GUEST: Final = State.NOT_AUTHENTICATED
-_KNOWN: Final = State.AUTHENTICATED | State.SELECTED
+_GUEST: Final = (State.NOT_AUTHENTICATED,)
+_SELECTED: Final = (State.SELECTED,)
+_KNOWN: Final = (State.SELECTED, State.AUTHENTICATED)
+_ANY: Final = (*_KNOWN, *_GUEST)
 
 Parse = Callable[[Cursor, bytes], commands.Command]
 
@@ -32,7 +33,8 @@ class Entry:
     """How a command is read (from behind its name; the parser also sees to its end), and when it is allowed."""
 
     parse: Parse
-    states: State
+    states: tuple[State, ...]
+    """A tuple: with members this few, finding one by identity is faster than hashing it."""
 
 
 def _bare(kind: Callable[[bytes], commands.Command]) -> Parse:
@@ -76,21 +78,21 @@ COMMANDS: Final[dict[bytes, Entry]] = {
     b"STATUS": Entry(parse_mailbox.status, _KNOWN),
     b"APPEND": Entry(parse_mailbox.append_without_message, _KNOWN),
     b"IDLE": Entry(_bare(commands.Idle), _KNOWN),
-    b"CHECK": Entry(_bare(commands.Check), State.SELECTED),
-    b"CLOSE": Entry(_bare(commands.Close), State.SELECTED),
-    b"UNSELECT": Entry(_bare(commands.Unselect), State.SELECTED),
-    b"EXPUNGE": Entry(partial(parse_message.expunge, uid=False), State.SELECTED),
-    b"SEARCH": Entry(partial(parse_search.search, uid=False), State.SELECTED),
-    b"FETCH": Entry(partial(parse_message.fetch, uid=False), State.SELECTED),
-    b"STORE": Entry(partial(parse_message.store, uid=False), State.SELECTED),
-    b"COPY": Entry(partial(parse_message.copy, uid=False), State.SELECTED),
-    b"MOVE": Entry(partial(parse_message.move, uid=False), State.SELECTED),
-    b"UID EXPUNGE": Entry(partial(parse_message.expunge, uid=True), State.SELECTED),
-    b"UID SEARCH": Entry(partial(parse_search.search, uid=True), State.SELECTED),
-    b"UID FETCH": Entry(partial(parse_message.fetch, uid=True), State.SELECTED),
-    b"UID STORE": Entry(partial(parse_message.store, uid=True), State.SELECTED),
-    b"UID COPY": Entry(partial(parse_message.copy, uid=True), State.SELECTED),
-    b"UID MOVE": Entry(partial(parse_message.move, uid=True), State.SELECTED),
+    b"CHECK": Entry(_bare(commands.Check), _SELECTED),
+    b"CLOSE": Entry(_bare(commands.Close), _SELECTED),
+    b"UNSELECT": Entry(_bare(commands.Unselect), _SELECTED),
+    b"EXPUNGE": Entry(partial(parse_message.expunge, uid=False), _SELECTED),
+    b"SEARCH": Entry(partial(parse_search.search, uid=False), _SELECTED),
+    b"FETCH": Entry(partial(parse_message.fetch, uid=False), _SELECTED),
+    b"STORE": Entry(partial(parse_message.store, uid=False), _SELECTED),
+    b"COPY": Entry(partial(parse_message.copy, uid=False), _SELECTED),
+    b"MOVE": Entry(partial(parse_message.move, uid=False), _SELECTED),
+    b"UID EXPUNGE": Entry(partial(parse_message.expunge, uid=True), _SELECTED),
+    b"UID SEARCH": Entry(partial(parse_search.search, uid=True), _SELECTED),
+    b"UID FETCH": Entry(partial(parse_message.fetch, uid=True), _SELECTED),
+    b"UID STORE": Entry(partial(parse_message.store, uid=True), _SELECTED),
+    b"UID COPY": Entry(partial(parse_message.copy, uid=True), _SELECTED),
+    b"UID MOVE": Entry(partial(parse_message.move, uid=True), _SELECTED),
 }
 
 
