@@ -1,7 +1,7 @@
 """The POP3 server core: bytes in, events out; replies in, bytes out.
 
-Built as `proto.smtp.server`: `_read` reads next, an event owes its answer before the next one is read, and what is allowed when is
-a table in `state.py`.
+Built as `proto.smtp.server`: `_read` reads next, an event owes its answer before the next one is read, and what is allowed when
+is a table in `state.py`.
 """
 
 import re

@@ -104,6 +104,10 @@ class Server:
     def state(self) -> State:
         return self._state
 
+    @property
+    def lmtp(self) -> bool:
+        return self._offer.lmtp
+
     def receive(self, data: bytes) -> None:
         if data:
             self._lines.feed(data)
