@@ -47,6 +47,7 @@ class SqliteStore(DirectoryPart, MailboxesPart, MessagesPart, QueuePart, EventsP
         transactions = SqliteTransactions(functools.partial(open_one, busy_ms=5_000), lock, blobs, clock, limits)
         self._writer = GroupWriter(transactions, wait_limit_s=wait_limit_s)
         self._reader = Reader(functools.partial(open_one, busy_ms=250, read_only=True), transactions.own_serials)
+        self._reader.foreign_commits()  # `poll` counts from now
         self._routes = Routes(self._reader)
         self._uids = UidCache(self._reader, limit_bytes=16 * 1024 * 1024)
         self._start_upkeep(open_one, FileLock(folder / WRITERS_LOCK), clock, grace_s, blobs.limits.segment_bytes)
@@ -95,21 +96,21 @@ def open_store(
             str(path / BLOB_FOLDER), limits=BlobLimits(segment_bytes=segment_bytes), clock=clock
         )
         blobs.recover()
+        return SqliteStore(
+            path,
+            instance,
+            blobs,
+            clock=clock,
+            limits=limits or Limits(),
+            wait_limit_s=wait_limit_s,
+            grace_s=grace_s,
+            cache_kib=cache_kib,
+            mmap_bytes=mmap_bytes,
+            vfs=vfs,
+        )
     except BaseException:
         instance.close()
         raise
-    return SqliteStore(
-        path,
-        instance,
-        blobs,
-        clock=clock,
-        limits=limits or Limits(),
-        wait_limit_s=wait_limit_s,
-        grace_s=grace_s,
-        cache_kib=cache_kib,
-        mmap_bytes=mmap_bytes,
-        vfs=vfs,
-    )
 
 
 def _bring_up_to_date(path: Path, now: int, vfs: str | None) -> None:

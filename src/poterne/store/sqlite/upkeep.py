@@ -46,8 +46,10 @@ class UpkeepPart:
         self._clock = clock
         self._compaction = CompactionLimits(grace_s=grace_s, segment_bytes=segment_bytes)
         self._upkeep_pool: ThreadPoolExecutor | None = None
+        self._upkeep_ended = False
 
     def _end_upkeep(self) -> None:
+        self._upkeep_ended = True
         if self._upkeep_pool is not None:
             self._upkeep_pool.shutdown(wait=True)
             self._upkeep_pool = None
@@ -122,6 +124,8 @@ class UpkeepPart:
 
     async def _off_loop(self, work: Callable[[apsw.Connection], T]) -> T:
         """Run in the upkeep threads with a connection for it alone; errors by meaning."""
+        if self._upkeep_ended:
+            raise UnavailableError("the store is closed")
         if self._upkeep_pool is None:
             self._upkeep_pool = ThreadPoolExecutor(2, "store-upkeep")
 
@@ -138,5 +142,3 @@ class UpkeepPart:
             raise
         except (apsw.Error, OSError) as error:
             raise unavailable(error) from error
-        except RuntimeError as error:  # the pool is shut down
-            raise UnavailableError("the store is closed") from error
