@@ -34,5 +34,9 @@ def put_now(blobs: SegmentBlobs, data: bytes) -> BlobId:
     return asyncio.run(put(blobs, data, 50_000))
 
 
+def segment_sizes(path: Path) -> list[int]:
+    return [found.stat().st_size for found in path.glob("*.seg")]
+
+
 def damage(blobs: SegmentBlobs) -> list[str]:
     return [f"{found.blob}: {found.damage}" for found in verify(blobs.folder) if found.damage]

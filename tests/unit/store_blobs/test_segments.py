@@ -10,7 +10,7 @@ from poterne.store.blobs.segments import BlobLimits, SegmentBlobs
 from poterne.store.errors import UnavailableError
 from poterne.store.interface import Blobs, BlobWriter
 from poterne.values.ids import BlobId
-from tests.unit.store_blobs.support import SMALL, blobs_at, damage, mail, put, put_now
+from tests.unit.store_blobs.support import blobs_at, damage, mail, put, put_now, segment_sizes
 
 SIZES = [0, 1, 31, 4_096, 16_383, 16_384, 16_385, 32_768, 65_537, 119_999, 120_000, 120_001, 131_072, 300_000]
 
@@ -118,10 +118,10 @@ async def test_aborted_messages_leave_nothing(tmp_path: Path) -> None:
     unfinished = blobs.writer()
     unfinished.write(mail(500_000))
     blobs.close()
-    assert sum(path.stat().st_size for path in tmp_path.glob("*.seg")) < 600_000
+    assert sum(segment_sizes(tmp_path)) < 600_000
     again = blobs_at(tmp_path)
     again.recover()
-    assert sum(path.stat().st_size for path in tmp_path.glob("*.seg")) == 0
+    assert sum(segment_sizes(tmp_path)) == 0
     again.close()
 
 
@@ -197,19 +197,19 @@ async def test_numbers_are_never_used_twice(tmp_path: Path) -> None:
         (tmp_path / "numbers").unlink()  # as if power was lost before it was written
         blobs = blobs_at(tmp_path)
     assert used == sorted(set(used))
-    assert all(path.stat().st_size == 0 for path in tmp_path.glob("*.seg"))
+    assert not any(segment_sizes(tmp_path))
 
 
 async def test_finish_while_sync_runs_loses_nothing(tmp_path: Path) -> None:
     blobs = blobs_at(tmp_path, limits=BlobLimits(segment_bytes=200_000))
     stop = threading.Event()
-    failures: list[BaseException] = []
+    failures: list[Exception] = []
 
     def sync() -> None:
         try:
             while not stop.is_set():
                 blobs.sync()
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001  # shown by the test
             failures.append(error)
 
     thread = threading.Thread(target=sync)
@@ -229,8 +229,3 @@ async def test_finish_while_sync_runs_loses_nothing(tmp_path: Path) -> None:
     assert len({blob.segment for blob in found}) > 4
     blobs.close()
     assert damage(blobs) == []
-
-
-def test_limits_are_documented_defaults() -> None:
-    assert SMALL != BlobLimits()
-    assert BlobLimits().segment_bytes == 268_435_456

@@ -94,7 +94,10 @@ class SegmentFolder:
             else:
                 with contextlib.suppress(FileNotFoundError):
                     self.files.unlink(self.segment_path(number))
-            self.seal(number)
+            if number in self.unsealed():
+                # Else the marker's removal may reach the disk alone: the rest of a segment that nobody would end.
+                self.files.sync_folder(self.path)
+                self.seal(number)
 
     def read_header(self, fd: int, number: int) -> FileHeader:
         """Raises UnavailableError if this is not segment `number`."""
@@ -162,11 +165,16 @@ class SegmentFolder:
             return Claimed(number, header.salt, fd, marker_fd)
 
     def _undo(self, number: int, opened: list[int]) -> None:
-        for fd, path in zip(opened, (self.marker_path(number), self.segment_path(number)), strict=False):
+        """Of what is left if this fails too, recovery takes care. The segment goes first: see `drop`."""
+        for fd in opened:
             with contextlib.suppress(OSError):
                 self.files.close(fd)
-            with contextlib.suppress(OSError):
-                self.files.unlink(path)
+        with contextlib.suppress(OSError):
+            if len(opened) > 1:
+                self.files.unlink(self.segment_path(number))
+                self.files.sync_folder(self.path)
+            if opened:
+                self.files.unlink(self.marker_path(number))
 
 
 def segment_name(number: int) -> str:

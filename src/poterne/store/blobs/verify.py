@@ -36,7 +36,7 @@ def verify(folder: SegmentFolder, progress: Callable[[int, int], None] | None = 
         try:
             yield from _verify_segment(folder, number)
         except UnavailableError as error:
-            if number in folder.numbers():  # else compaction has removed it meanwhile
+            if not _is_gone(folder, number):
                 yield Checked(BlobId(number, 0, 0), str(error))
     if progress is not None:
         progress(len(numbers), len(numbers))
@@ -77,10 +77,20 @@ def _check(segment: OpenSegment, item: Record | Gap) -> Checked | None:
     return Checked(BlobId(segment.number, item.offset, item.raw), damage_of(segment, item) or "")
 
 
+def _is_gone(folder: SegmentFolder, number: int) -> bool:
+    """Removed while we looked at it: an aborted large message, or compaction."""
+    try:
+        return _is_empty(folder, number)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
 def _is_empty(folder: SegmentFolder, number: int) -> bool:
-    """The highest segment stays as an empty file when it is removed."""
+    """No record was ever in it: the highest one, removed; or power was lost while it was being made."""
     fd = folder.files.open(folder.segment_path(number), 0)
     try:
-        return folder.files.size(fd) < FILE_HEADER_BYTES
+        return folder.files.size(fd) <= FILE_HEADER_BYTES
     finally:
         folder.files.close(fd)

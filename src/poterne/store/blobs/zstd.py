@@ -13,13 +13,12 @@ __all__ = ["compress", "expand"]
 
 
 def expand(data: bytes | memoryview, size: int) -> bytes:
-    """The `size` bytes that were compressed. Never makes more. Raises FormatError if they are not that many."""
+    """The `size` bytes that were compressed; never makes more than one more. Raises FormatError if it is another number."""
     try:
         decompressor = ZstdDecompressor()
-        found = decompressor.decompress(data, max_length=size)
-        whole = decompressor.eof or (len(found) == size and not decompressor.decompress(b"", max_length=1))
+        found = decompressor.decompress(data, max_length=size + 1)  # one more, so that it gets to the frame's end
     except (ZstdError, EOFError) as error:
         raise FormatError("compressed bytes damaged") from error
-    if len(found) != size or not whole:
+    if len(found) != size or not decompressor.eof or decompressor.unused_data:
         raise FormatError("compressed bytes have another length")
     return found
