@@ -28,6 +28,8 @@ ACCEPT_PAUSE_S: Final = 0.5
 """How long accepting rests when the system has no descriptors or memory left."""
 DRAIN_TAIL_S: Final = 2.0
 """After the drain's deadline connections are aborted; tasks that do not end then are cancelled after this."""
+SETTLE_S: Final = 0.01
+"""How long a plaintext connection takes from accept to its session, at most."""
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 Serve = Callable[[Link], Coroutine[object, object, None]]
@@ -234,7 +236,9 @@ class Listener:
         """Stop accepting, ask every session to say goodbye, wait; returns how many had to be cut after `timeout_s`."""
         self.stop_accepting()
         self._draining = True
-        await asyncio.sleep(0)  # a task that is cancelled before its first step never reaches its own clean-up
+        # Who was just accepted becomes a session that can say goodbye; and a task that is cancelled before its first step
+        # would never reach its own clean-up.
+        await asyncio.sleep(SETTLE_S)
         if not self._serving:
             return 0
         for task, link in list(self._serving.items()):

@@ -61,7 +61,7 @@ class TlsWire:
     A server takes `context` when the first byte comes: reloaded certificates count at once, and silence costs nothing.
     """
 
-    __slots__ = ("_context", "_incoming", "_outgoing", "_server_name", "_tls", "ended", "established")
+    __slots__ = ("_begun", "_context", "_incoming", "_outgoing", "_server_name", "_tls", "ended", "established")
 
     def __init__(self, context: Callable[[], ssl.SSLContext], *, server_name: str | None = None) -> None:
         self._context = context
@@ -69,6 +69,7 @@ class TlsWire:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls: ssl.SSLObject | None = None
+        self._begun = False
         self.established = False
         self.ended = False
 
@@ -84,10 +85,12 @@ class TlsWire:
 
         Raises NotTlsError at the first byte, ssl.SSLError (or ssl.CertificateError) when the handshake or a record fails.
         """
-        tls = self._tls
-        if tls is None:
+        if not self._begun:
             if data[0] not in _FIRST_BYTES:
                 raise NotTlsError
+            self._begun = True
+        tls = self._tls
+        if tls is None:
             tls = self._tls = self._context().wrap_bio(self._incoming, self._outgoing, server_side=True)
         size = 0
         for at in range(0, len(data), PIECE_BYTES):

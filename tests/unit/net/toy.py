@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -182,7 +182,7 @@ async def toy_server(
     write_timeout_s: float = 30.0,
     address: str = "127.0.0.1",
 ) -> AsyncIterator[tuple[Listener, int]]:
-    def serve(link: Link):
+    def serve(link: Link) -> Coroutine[object, object, None]:
         world.links.append(link)
         core = ToyCore()
         return drive(core, ToySession(world, core, link), link, last_words=LAST_WORDS, observe=world.notices.append)
@@ -229,7 +229,11 @@ class Raw:
         if receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await asyncio.get_running_loop().sock_connect(sock, (address, port))
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, (address, port))
+        except OSError:
+            sock.close()
+            raise
         return cls(sock)
 
     async def send(self, data: bytes) -> None:
