@@ -137,13 +137,13 @@ class _Keys:
             cursor.close()
             return key
         word = _word_ahead(cursor)
-        if not word or word[:1].isdigit():
+        if word[:1].isdigit() or cursor.next_is(b"*") or cursor.next_is(b"$"):
             return InSequence(cursor.sequence_set())
         cursor.at += len(word)
         if (constant := _CONSTANT.get(word)) is not None:
             return constant
         if word not in _ARGUMENTED:
-            raise syntax(b"Unknown search key")
+            raise syntax(b"Unknown search key" if word else b"Search key expected")
         cursor.space()
         if word == b"NOT":
             return Not(self.one(depth + 1))
