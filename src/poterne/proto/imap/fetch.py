@@ -151,7 +151,8 @@ def _columns(
 def line(number: int, inner: bytes, sections: Iterable[tuple[bytes, bytes | None]]) -> list[Untagged]:
     """One response with octets: (label, octets) pairs after `inner`. None is NIL, for a part that does not exist.
 
-    The octets are not copied: they are elements of the list.
+    The octets are not copied: they are elements of the list. NUL is for BINARY only, which then is a literal8 (RFC 3516
+    §4.2); in other sections the grammar has no place for it, and mail with it must not have been taken in.
     """
     pieces = [line_open(number, inner)]
     is_first = not inner
@@ -159,7 +160,8 @@ def line(number: int, inner: bytes, sections: Iterable[tuple[bytes, bytes | None
         if data is None:
             pieces.append(Untagged(label + b" NIL" if is_first else b" " + label + b" NIL"))
         else:
-            pieces.append(section_open(label, len(data), first=is_first, binary=0 in data))
+            binary = label.startswith(b"BINARY") and 0 in data
+            pieces.append(section_open(label, len(data), first=is_first, binary=binary))
             if data:
                 pieces.append(Untagged(data))
         is_first = False
