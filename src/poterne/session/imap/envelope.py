@@ -3,10 +3,9 @@
 import re
 from typing import Final
 
-_TOKEN: Final = re.compile(rb' *(?:(\()|(\))|(NIL)|"((?:[^"\\]|\\.)*)"|\{(\d+)\}\r\n)', re.DOTALL)
+_TOKEN: Final = re.compile(rb' *+(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|(NIL)|(\()|(\))|\{(\d+)\}\r\n)', re.DOTALL)
+_QUOTED, _NIL, _OPENING, _CLOSING, _LITERAL = range(1, 6)
 _ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
-
-Value = "bytes | None | list[Value]"
 
 FIELDS: Final = {
     "date": 0,
@@ -27,38 +26,41 @@ class Node(list["Node | bytes | None"]):
     """A parenthesised list."""
 
 
-def parse(envelope: bytes) -> Node:
-    """The members of the envelope. What cannot be read is left out: the text is ours, but it comes from a disk."""
+def parse(envelope: bytes, members: int = len(FIELDS)) -> Node:
+    """The first members of the envelope. What cannot be read is left out: the text is ours, but it comes from a disk."""
     root = Node()
     stack = [root]
-    at = 0
+    at = 1  # behind the first parenthesis
     while (token := _TOKEN.match(envelope, at)) is not None:
         at = token.end()
-        opening, closing, nil, quoted, size = token.groups()
-        if opening:
+        kind = token.lastindex
+        if kind == _QUOTED:
+            quoted = token[_QUOTED]
+            stack[-1].append(_ESCAPED.sub(rb"\1", quoted) if b"\\" in quoted else quoted)
+        elif kind == _NIL:
+            stack[-1].append(None)
+        elif kind == _OPENING:
             inner = Node()
             stack[-1].append(inner)
             stack.append(inner)
-        elif closing:
-            if len(stack) == 1:
-                break
-            stack.pop()
-        elif nil:
-            stack[-1].append(None)
-        elif size is not None:
-            end = at + int(size)
+            continue
+        elif kind == _LITERAL:
+            end = at + int(token[_LITERAL])
             stack[-1].append(envelope[at:end])
             at = end
+        elif len(stack) == 1:
+            break
         else:
-            stack[-1].append(_ESCAPED.sub(rb"\1", quoted) if b"\\" in quoted else quoted)
-    top = root[0] if root else None
-    return top if isinstance(top, Node) else Node()
+            stack.pop()
+        if len(stack) == 1 and len(root) >= members:
+            break
+    return root
 
 
 def texts(envelope: bytes, field: str) -> list[bytes]:
     """The field's values, undecoded; an address as `name <mailbox@host>`. Empty if the message does not have the field."""
-    members = parse(envelope)
     place = FIELDS[field]
+    members = parse(envelope, place + 1)
     value = members[place] if place < len(members) else None
     if value is None:
         return []

@@ -20,7 +20,7 @@ from poterne.session.imap.client import Client
 from poterne.session.imap.errors import UNAVAILABLE
 from poterne.session.imap.positions import EXPUNGED, NO_SUCH_NUMBER, names_gone, positions
 from poterne.session.imap.store import mark_seen
-from poterne.session.imap.updates import finish, learn_keywords, shown_flags
+from poterne.session.imap.updates import finish, learn_keywords, recent_flags, shown_flags
 from poterne.store.errors import StoreError
 from poterne.values.mailbox import ContentRow, Flag, MessageRow, UidRange
 
@@ -46,7 +46,7 @@ async def fetch(client: Client, command: commands.Fetch) -> None:
     gone = not command.uid and names_gone(client, spans)
     run = _Fetching(client, command)
     if command.sets_seen and not client.read_only:
-        run.seen = await _set_seen(client, spans)
+        await run.set_seen(spans)
     for first, last in spans:
         for start in range(first, last, run.page):
             await run.answer(start, min(start + run.page, last))
@@ -61,21 +61,6 @@ async def fetch(client: Client, command: commands.Fetch) -> None:
     await finish(client, completed, expunge=command.uid, told=run.told)
 
 
-async def _set_seen(client: Client, spans: IndexRanges) -> frozenset[int]:
-    r"""Set \Seen where it is not; the UIDs of those messages."""
-    mailbox, view = client.selected
-    count = sum(last - first for first, last in spans)
-    if count <= ROWS_AT_ONCE:
-        rows = client.store.rows(mailbox.account_id, mailbox.id, view.ranges(spans))
-        unseen = [int(row.uid) for row in rows if not row.flags & Flag.SEEN]
-    else:
-        found = frozenset(await client.store.flagged(mailbox.account_id, mailbox.id, 0, Flag.SEEN))
-        unseen = [uid for first, last in spans for uid in view.uids[first:last] if uid in found]
-    if unseen:
-        await mark_seen(client, view.spans_of(unseen))
-    return frozenset(unseen)
-
-
 class _Fetching:
     """One FETCH command: what it asks for, sorted, and what it has met."""
 
@@ -83,6 +68,7 @@ class _Fetching:
         "_attributes",
         "_changed_since",
         "_client",
+        "_known_rows",
         "_octets",
         "_stored",
         "_wants_parsed",
@@ -107,8 +93,10 @@ class _Fetching:
         self._attributes = attributes
         self._stored = [item for item in attributes if item in _STORED]
         self._wants_parsed = FetchAtt.BODY in attributes or sections.needs_parts(self._octets)
-        self._wants_rows = command.sets_seen or any(item in _IN_ROWS for item in attributes)
+        self._wants_rows = command.changed_since is not None or any(item in _IN_ROWS for item in attributes)
         self.page = MESSAGES_AT_ONCE if self._octets else CONTENTS_AT_ONCE if self._stored else ROWS_AT_ONCE
+        self._known_rows: Sequence[MessageRow] = ()
+        """All the rows that there are to answer, if they were read before."""
         self.seen: frozenset[int] = frozenset()
         r"""Messages that this command set \Seen on."""
         self.told: dict[int, int] = {}
@@ -117,6 +105,23 @@ class _Fetching:
         self.damaged = False
         self.unknown_encoding = False
 
+    async def set_seen(self, spans: IndexRanges) -> None:
+        r"""Set \Seen where it is not, in one operation."""
+        client = self._client
+        mailbox, view = client.selected
+        count = sum(last - first for first, last in spans)
+        if count <= ROWS_AT_ONCE:
+            rows = client.store.rows(mailbox.account_id, mailbox.id, view.ranges(spans))
+            unseen = [int(row.uid) for row in rows if not row.flags & Flag.SEEN]
+            if not unseen and self._wants_rows and len(spans) == 1 and count <= self.page:
+                self._known_rows = rows
+        else:
+            found = frozenset(await client.store.flagged(mailbox.account_id, mailbox.id, 0, Flag.SEEN))
+            unseen = [uid for first, last in spans for uid in view.uids[first:last] if uid in found]
+        if unseen:
+            await mark_seen(client, view.spans_of(unseen))
+        self.seen = frozenset(unseen)
+
     async def answer(self, first: int, last: int) -> None:
         """Positions [first, last)."""
         client = self._client
@@ -124,8 +129,9 @@ class _Fetching:
         wanted = [UidRange(view.uids[first], view.uids[last - 1])]
         rows: Sequence[MessageRow] = ()
         contents: Sequence[ContentRow] = ()
-        if self._wants_rows or not (self._stored or self._octets):
-            rows = client.store.rows(mailbox.account_id, mailbox.id, wanted)
+        wants_rows = self._wants_rows or bool(self.seen) or not (self._stored or self._octets)
+        if wants_rows:
+            rows = self._known_rows or client.store.rows(mailbox.account_id, mailbox.id, wanted)
             if self._changed_since is not None:
                 rows = [row for row in rows if row.modseq > self._changed_since]
         if self._stored or self._octets:
@@ -137,7 +143,7 @@ class _Fetching:
                 structure=FetchAtt.BODYSTRUCTURE in self._stored,
                 parsed=self._wants_parsed,
             )
-            if self._wants_rows:
+            if wants_rows:
                 rows, contents = _paired(rows, contents)
             else:
                 rows = cast("Sequence[MessageRow]", contents)  # only their UID is asked for
@@ -173,9 +179,8 @@ class _Fetching:
                     columns[item] = [render.body(sections.decode_part(row.parsed)) for row in contents]
         client = self._client
         _, view = client.selected
-        if FetchAtt.FLAGS in attributes and view.recent and not client.rev2:
-            texts = client.flag_texts
-            columns[FetchAtt.FLAGS] = [texts[shown_flags(client, view, row)] for row in rows]
+        if FetchAtt.FLAGS in attributes and (flags := recent_flags(client, view, rows)) is not None:
+            columns[FetchAtt.FLAGS] = flags
         return columns
 
     async def _with_octets(

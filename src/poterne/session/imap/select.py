@@ -31,7 +31,6 @@ async def select(client: Client, command: commands.Select) -> None:
     client.mailbox, client.view = await client.service.snapshots.open(mailbox)
     client.read_only = command.read_only
     mailbox, view = client.selected
-    client.account = await client.store.account_by_id(client.account.id)  # keywords may have been added
     await _recent(client, mailbox, view)
     await _describe(client, mailbox, view)
     client.core.selected(True)

@@ -16,7 +16,7 @@ from poterne.proto.imap.responses import Completed, ok
 from poterne.proto.imap.sequence import IndexRanges
 from poterne.session.imap.client import Client
 from poterne.session.imap.positions import EXPUNGED, NO_SUCH_NUMBER, READ_ONLY, names_gone, positions
-from poterne.session.imap.updates import finish, learn_keywords, shown_flags, sync, tell_keywords
+from poterne.session.imap.updates import finish, learn_keywords, recent_flags, sync, tell_keywords
 from poterne.values.ids import ModSeq
 from poterne.values.mailbox import Flag, FlagChange, MessageRow, UidRange
 
@@ -149,10 +149,9 @@ def _lines(
     texts = client.flag_texts
     if command.silent:
         shown = [b""] * len(rows)
-    elif view.recent and not client.rev2:
-        shown = [b"FLAGS " + texts[shown_flags(client, view, row)] for row in rows]
     else:
-        shown = [b"FLAGS " + texts[row.flags] for row in rows]
+        flags = recent_flags(client, view, rows) if rows else None
+        shown = [b"FLAGS " + text for text in (flags or [texts[row.flags] for row in rows])]
     if client.condstore:
         gap = b"" if command.silent else b" "
         shown = [b"%b%bMODSEQ (%d)" % (text, gap, row.modseq) for text, row in zip(shown, rows, strict=True)]

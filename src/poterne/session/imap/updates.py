@@ -1,6 +1,6 @@
 """Tells a client what changed in its mailbox, as far as it may be told now."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from poterne.proto.imap import responses
 from poterne.proto.imap.fetch import RECENT
@@ -90,6 +90,16 @@ def shown_flags(client: Client, view: View, row: MessageRow) -> int:
     if view.recent and not client.rev2 and view.is_recent(row.uid):
         return row.flags | RECENT
     return row.flags
+
+
+def recent_flags(client: Client, view: View, rows: Sequence[MessageRow]) -> list[bytes] | None:
+    r"""The flag lists of ascending rows where some may be \Recent; None when none is, which is the rule."""
+    if not view.recent or client.rev2 or rows[-1].uid < view.recent[0][0]:
+        return None
+    texts = client.flag_texts
+    if view.recent[-1][0] <= rows[0].uid and rows[-1].uid <= view.recent[-1][1]:
+        return [texts[row.flags | RECENT] for row in rows]
+    return [texts[shown_flags(client, view, row)] for row in rows]
 
 
 def flags_line(client: Client, number: int, row: MessageRow) -> bytes:
