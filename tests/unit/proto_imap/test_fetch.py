@@ -35,6 +35,20 @@ def test_columns() -> None:
     )
 
 
+def test_columns_between_rows() -> None:
+    items = [FetchAtt.ENVELOPE, FetchAtt.UID, FetchAtt.BODY, FetchAtt.SIZE]
+    columns = {FetchAtt.ENVELOPE: [b"(e)", b"(f)"], FetchAtt.BODY: [b"(g)", b"(h)"]}
+    rows = [row(1), row(2)]
+    assert fetch.rows(items, [3, 4], rows, NAMES, columns) == (
+        b"* 3 FETCH (ENVELOPE (e) UID 1 BODY (g) RFC822.SIZE 1001)\r\n"
+        b"* 4 FETCH (ENVELOPE (f) UID 2 BODY (h) RFC822.SIZE 1002)\r\n"
+    )
+    assert fetch.attributes(items, rows, NAMES, columns) == [
+        b"ENVELOPE (e) UID 1 BODY (g) RFC822.SIZE 1001",
+        b"ENVELOPE (f) UID 2 BODY (h) RFC822.SIZE 1002",
+    ]
+
+
 def test_columns_must_fit() -> None:
     with pytest.raises(ValueError, match="zip"):
         fetch.rows([FetchAtt.UID], [1, 2], [row(1)], NAMES)

@@ -8,8 +8,9 @@ formatting is left. With octets of the message: `attributes` for what is narrow,
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
+from itertools import chain, repeat
 from operator import attrgetter
-from typing import Final
+from typing import Final, cast
 
 from poterne.proto.imap.items import FetchAtt
 from poterne.proto.imap.responses import Untagged
@@ -83,15 +84,10 @@ def date_time(at: int, offset: int) -> bytes:
     return b'"%b %b:%02d %b"' % (_day(days), _MINUTES[second // 60], second % 60, _zone(offset))
 
 
-_GET: Final = {
-    FetchAtt.UID: attrgetter("uid"),
-    FetchAtt.SIZE: attrgetter("size"),
-    FetchAtt.MODSEQ: attrgetter("modseq"),
-}
-_FORMAT: Final = {
-    FetchAtt.UID: b"UID %d",
-    FetchAtt.SIZE: b"RFC822.SIZE %d",
-    FetchAtt.MODSEQ: b"MODSEQ (%d)",
+_NUMBERS: Final = {
+    FetchAtt.UID: (b"UID %d", attrgetter("uid")),
+    FetchAtt.SIZE: (b"RFC822.SIZE %d", attrgetter("size")),
+    FetchAtt.MODSEQ: (b"MODSEQ (%d)", attrgetter("modseq")),
 }
 _FLAGS_OF: Final = attrgetter("flags")
 
@@ -108,9 +104,30 @@ def rows(
     `columns` has, pairwise too, what is not in the rows: rendered ENVELOPE, BODYSTRUCTURE, BODY; it may also override FLAGS.
     At least one item; a length that differs is our bug (ValueError).
     """
-    template, values = _columns(items, messages, flags, columns or {})
-    template = b"* %d FETCH (" + template + b")\r\n"
-    return Untagged(b"".join(map(template.__mod__, zip(numbers, *values, strict=True))))
+    given = columns or {}
+    count = len(messages)
+    streams: list[Iterable[bytes]] = []
+    template, values = b"* %d FETCH (", [cast("Iterable[object]", numbers)]
+    for index, item in enumerate(items):
+        space = b" " if index else b""
+        column = given.get(item)
+        if column is None:
+            format_, value = _column(item, messages, flags)
+            template += space + format_
+            values.append(value)
+        else:
+            # What is rendered already goes into the block as it is: formatting would copy it once more.
+            streams += [_formatted(template + space + item.value + b" ", values, count), column]
+            template, values = b"", []
+    streams.append(_formatted(template + b")\r\n", values, count))
+    pieces = streams[0] if len(streams) == 1 else chain.from_iterable(zip(*streams, strict=True))
+    return Untagged(b"".join(pieces))
+
+
+def _formatted(template: bytes, values: list[Iterable[object]], count: int) -> Iterable[bytes]:
+    if not values:
+        return repeat(template, count)
+    return map(template.__mod__, zip(*values, strict=True))
 
 
 def attributes(
@@ -122,30 +139,25 @@ def attributes(
     """What stands inside the parentheses for each message: for `line` and `line_open`. Empty texts for no items."""
     if not items:
         return [b""] * len(messages)
-    template, values = _columns(items, messages, flags, columns or {})
-    return list(map(template.__mod__, zip(*values, strict=True)))
-
-
-def _columns(
-    items: Sequence[FetchAtt],
-    messages: Sequence[MessageRow],
-    flags: FlagNames,
-    columns: Mapping[FetchAtt, Iterable[bytes]],
-) -> tuple[bytes, list[Iterable[object]]]:
+    given = columns or {}
     formats: list[bytes] = []
     values: list[Iterable[object]] = []
     for item in items:
-        formats.append(_FORMAT.get(item) or item.value + b" %b")
-        given = columns.get(item)
-        if given is not None:
-            values.append(given)
-        elif item is FetchAtt.FLAGS:
-            values.append(map(flags.__getitem__, map(_FLAGS_OF, messages)))
-        elif item is FetchAtt.INTERNALDATE:
-            values.append([date_time(row.internal_at, row.internal_offset) for row in messages])
-        else:
-            values.append(map(_GET[item], messages))
-    return b" ".join(formats), values
+        column = given.get(item)
+        format_, value = (item.value + b" %b", column) if column is not None else _column(item, messages, flags)
+        formats.append(format_)
+        values.append(value)
+    return list(_formatted(b" ".join(formats), values, len(messages)))
+
+
+def _column(item: FetchAtt, messages: Sequence[MessageRow], flags: FlagNames) -> tuple[bytes, Iterable[object]]:
+    """How the item is formatted, and its values for all messages. KeyError for an item that is not in the rows: our bug."""
+    if item is FetchAtt.FLAGS:
+        return b"FLAGS %b", map(flags.__getitem__, map(_FLAGS_OF, messages))
+    if item is FetchAtt.INTERNALDATE:
+        return b"INTERNALDATE %b", [date_time(row.internal_at, row.internal_offset) for row in messages]
+    format_, get = _NUMBERS[item]
+    return format_, map(get, messages)
 
 
 def line(number: int, inner: bytes, sections: Iterable[tuple[bytes, bytes | None]]) -> list[Untagged]:
