@@ -3,10 +3,16 @@
 from pathlib import Path
 
 from poterne.config.settings import Settings
-from poterne.store.interface import Store
+from poterne.store.interface import Finding, Store
+from poterne.store.sqlite.backup import restore
 from poterne.store.sqlite.engine import open_store
 
 
 def open_instance_store(data: Path, settings: Settings) -> Store:
     """The store in an instance's data folder, created or migrated where needed. Raises StoreError."""
     return open_store(data, segment_bytes=settings.store.segment_bytes, grace_s=settings.store.grace_s)
+
+
+def restore_instance_store(backup: Path, data: Path) -> list[Finding]:
+    """Make the store of a new instance from a backup and check it; [] is sound. Raises StoreError."""
+    return restore(backup, data)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from poterne.cli.common import config_path, fail, with_store
+from poterne.admin.instance import SETTINGS, TLS
+from poterne.cli.common import data_folder, settings, with_store
 from poterne.store.interface import Store
 
 
@@ -13,11 +14,10 @@ from poterne.store.interface import Store
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.pass_context
 def command(ctx: click.Context, folder: Path) -> None:
-    """Copy the instance into the new FOLDER, consistently, while the server runs."""
-    if folder.exists() and any(folder.iterdir()):
-        fail(f"{folder} is not empty: name a new folder for each backup")
+    """Copy the instance into FOLDER, consistently, while the server runs. An earlier backup there is brought up to date."""
 
     async def work(store: Store) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with click.progressbar(length=1, label="Copying", show_eta=True) as bar:
 
             def progress(done: int, total: int) -> None:
@@ -27,9 +27,9 @@ def command(ctx: click.Context, folder: Path) -> None:
             await store.backup(str(folder), progress)
 
     with_store(ctx, work)
-    path = config_path(ctx)
-    shutil.copy2(path, folder / path.name)
-    tls = path.parent / "data" / "tls"
+    path, values = settings(ctx)
+    shutil.copy2(path, folder / SETTINGS)
+    tls = data_folder(path, values) / TLS
     if tls.is_dir():
-        shutil.copytree(tls, folder / "tls", dirs_exist_ok=True)
+        shutil.copytree(tls, folder / TLS, dirs_exist_ok=True)
     click.echo(f"The backup is in {folder}/. Get it back with: poterne restore {folder} NEW-FOLDER")

@@ -1,0 +1,38 @@
+"""`poterne restore`."""
+
+import shutil
+from pathlib import Path
+
+import click
+
+from poterne.admin.instance import DATA, SETTINGS, TLS
+from poterne.cli.common import fail
+from poterne.store.errors import StoreError
+
+
+@click.command("restore")
+@click.argument("backup", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def command(backup: Path, folder: Path) -> None:
+    """Make the new instance FOLDER from BACKUP, and verify it. Start it with `poterne -c FOLDER/poterne.toml serve`."""
+    from poterne.app.stores import restore_instance_store
+
+    if folder.exists() and any(folder.iterdir()):
+        fail(f"{folder} is not empty: name a new folder, so that nothing is overwritten")
+    if not (backup / SETTINGS).exists():
+        fail(f"{backup} is not a backup made by `poterne backup`: it has no {SETTINGS}")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        findings = restore_instance_store(backup, folder / DATA)
+        if (backup / TLS).is_dir():
+            shutil.copytree(backup / TLS, folder / DATA / TLS)
+        shutil.copy2(backup / SETTINGS, folder / SETTINGS)
+    except StoreError as error:
+        fail(f"the backup can't be used: {error}")
+    except OSError as error:
+        fail(f"{folder} can't be written ({error.strerror})")
+    for finding in findings:
+        click.secho(f"{finding.what}\n    → {finding.remedy}", fg="red" if finding.fatal else "yellow", err=True)
+    if any(finding.fatal for finding in findings):
+        fail("the backup is damaged: what is listed above is missing from it")
+    click.echo(f"The instance is in {folder}/. Check it: poterne -c {folder}/{SETTINGS} check")
