@@ -1,5 +1,6 @@
 """`poterne backup`."""
 
+import asyncio
 import shutil
 from pathlib import Path
 
@@ -17,7 +18,7 @@ def command(ctx: click.Context, folder: Path) -> None:
     """Copy the instance into FOLDER, consistently, while the server runs. An earlier backup there is brought up to date."""
 
     async def work(store: Store) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await asyncio.to_thread(folder.mkdir, 0o700, parents=True, exist_ok=True)
         with click.progressbar(length=1, label="Copying", show_eta=True) as bar:
 
             def progress(done: int, total: int) -> None:

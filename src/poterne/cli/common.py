@@ -87,6 +87,8 @@ def run_with_store(folder: Path, values: Settings, work: Callable[[Store], Await
         fail(str(error))
     except StoreError as error:
         fail(f"the store says: {error}")
+    except OSError as error:
+        fail(f"{error.filename or folder}: {error.strerror}")
 
 
 def _same_user(folder: Path) -> None:
