@@ -16,7 +16,7 @@ from poterne.proto.imap.responses import Completed, ok
 from poterne.proto.imap.sequence import IndexRanges
 from poterne.session.imap.client import Client
 from poterne.session.imap.positions import EXPUNGED, NO_SUCH_NUMBER, READ_ONLY, names_gone, positions
-from poterne.session.imap.updates import finish, learn_keywords, recent_flags, sync, tell_keywords
+from poterne.session.imap.updates import catch_up, finish, learn_keywords, recent_flags, sync, tell_keywords
 from poterne.values.ids import ModSeq
 from poterne.values.mailbox import Flag, FlagChange, MessageRow, UidRange
 
@@ -35,10 +35,11 @@ async def store(client: Client, command: commands.Store) -> None:
     if command.unchanged_since is not None:
         client.condstore = True
     bits = await flag_bits(client, command.flags, make=command.change is not FlagChange.REMOVE)
-    gone = not command.uid and names_gone(client, spans)
     modified = await change(client, spans, command.change, bits, unchanged_since=command.unchanged_since)
     if spans and (client.condstore or not command.silent):
         await _echo(client, command, spans, set(modified))
+    await catch_up(client, expunge=command.uid)
+    gone = not command.uid and names_gone(client, spans)
     await finish(client, _completed(client, command, modified, gone=gone), expunge=command.uid)
 
 

@@ -19,9 +19,14 @@ async def finish(
 
     `expunge` False for FETCH, STORE and SEARCH by sequence number (RFC 9051 §7.5.1).
     """
+    await catch_up(client, expunge=expunge, told=told)
+    client.send(completed)
+
+
+async def catch_up(client: Client, *, expunge: bool, told: Mapping[int, int] = NOTHING_TOLD) -> None:
+    """Tell what is known to have changed. Costs nothing when nothing is."""
     if client.view is not None and (client.heard > client.view.modseq or (expunge and client.view.gone)):
         await sync(client, expunge=expunge, told=told)
-    client.send(completed)
 
 
 async def sync(client: Client, *, expunge: bool, told: Mapping[int, int] = NOTHING_TOLD) -> None:
