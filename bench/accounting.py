@@ -112,7 +112,7 @@ def _status_kib(pid: int, field: str) -> int:
 
 
 class PeakMemory:
-    """How far each process of a tree rose above where it was: the kernel's own high-water mark, so that no peak is missed.
+    """How far each process of a tree rises above where it was when this was made, by the kernel's own high-water mark.
 
     Writing 5 to `/proc/PID/clear_refs` sets the mark back to the present size (proc(5)). A process that starts in
     between counts from zero; a process that ends in between is not seen.
@@ -122,11 +122,14 @@ class PeakMemory:
 
     def __init__(self, root: int) -> None:
         self._root = root
-        self._before: dict[int, int] = {}
-        for stat in descendants(root):
+        self._before = {stat.pid: _status_kib(stat.pid, "VmRSS:") for stat in descendants(root)}
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget the peaks so far; what they are compared with stays."""
+        for stat in descendants(self._root):
             with contextlib.suppress(OSError):
                 Path(f"/proc/{stat.pid}/clear_refs").write_text("5", encoding="ascii")
-            self._before[stat.pid] = _status_kib(stat.pid, "VmRSS:")
 
     def extra_kib(self) -> int:
         """The sum, over the processes that live now, of peak minus size at the start."""

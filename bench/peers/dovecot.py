@@ -96,6 +96,7 @@ service pop3-login {{
   }}
 {login_model}}}
 service imap {{
+  process_limit = 4000
 {imap_model}}}
 service pop3 {{
 {imap_model}}}

@@ -20,7 +20,6 @@ ACCOUNTS: tuple[str, ...] = (
     *live.USERS,
     *live.NOTICE_USERS,
     *live.IDLE_USERS,
-    large.SENT_TO,
-    large.READ_FROM,
+    large.USER,
 )
 """Every account that some scenario uses; a server is started with all of them."""

@@ -2,7 +2,7 @@
 
 from bench.corpus import plain_message
 from bench.imap import ImapClient
-from bench.scenarios.base import Group, Sample, Scenario, Stage, Watch, accounts, in_parallel, memory_mib
+from bench.scenarios.base import Group, Sample, Scenario, Stage, Watch, accounts, in_parallel, memory_mib, warm_logins
 from bench.wire import RefusedError
 
 USERS = accounts("app", 16)
@@ -50,6 +50,7 @@ async def _login(stage: Stage) -> Sample:
         for number in left:
             await watch.timed(once(number))
 
+    await warm_logins(stage, USERS)
     with watch.running():
         await in_parallel(_LOGIN_CLIENTS, work)
     return watch.sample(total) | {"pss_mib": memory_mib(stage)}

@@ -16,9 +16,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from bench import accounting
+from bench.imap import ImapClient
 from bench.sut import Endpoints
 
 Sample = dict[str, float]
+_WARM_LOGINS = 6  # of each account
+_WARM_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,19 @@ class Stage:
     tls: ssl.SSLContext | None  # of IMAP and POP3
     starttls: ssl.SSLContext  # of SMTP
     round: int = 0
+    memory: "Baseline | None" = None  # set by a group's preparation where later growth matters
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The memory of a server that is warm but has not yet met what is measured."""
+
+    peaks: accounting.PeakMemory
+    pss_kib: int
+
+    @classmethod
+    def of(cls, root: int) -> "Baseline":
+        return cls(accounting.PeakMemory(root), accounting.tree_pss_kib(root))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,29 +151,47 @@ async def _run(work: Callable[[int], Awaitable[None]], number: int) -> None:
 
 
 class PssSampler:
-    """The highest memory of a tree between `start` and `stop`, looked at every few milliseconds from a thread."""
+    """The highest memory of a tree above a baseline while it runs, looked at every few milliseconds from a thread."""
 
     _EVERY_S = 0.02
 
-    def __init__(self, root: int) -> None:
+    def __init__(self, root: int, baseline: Baseline) -> None:
         self._root = root
+        self._baseline = baseline
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
-        self.before_kib = accounting.tree_pss_kib(root)
-        self.peak_kib = self.before_kib
+        self._peak_kib = accounting.tree_pss_kib(root)
 
     def _watch(self) -> None:
         while not self._stopped.wait(self._EVERY_S):
-            self.peak_kib = max(self.peak_kib, accounting.tree_pss_kib(self._root))
+            self._peak_kib = max(self._peak_kib, accounting.tree_pss_kib(self._root))
 
-    def start(self) -> None:
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        self._baseline.peaks.restart()
         self._thread.start()
+        try:
+            yield
+        finally:
+            self._stopped.set()
+            self._thread.join()
 
-    def stop(self) -> float:
-        """Peak above the start, in MiB."""
-        self._stopped.set()
-        self._thread.join()
-        return (self.peak_kib - self.before_kib) / 1024
+    def sample(self) -> Sample:
+        """Peaks above the baseline."""
+        extra_kib = max(0, self._peak_kib - self._baseline.pss_kib)
+        return {"extra_mib": extra_kib / 1024, "extra_rss_mib": self._baseline.peaks.extra_kib() / 1024}
+
+
+async def warm_logins(stage: Stage, users: Sequence[str]) -> None:
+    """Log in so often that every process has met every account: a costly first password check is not what is measured."""
+    left = iter([user for _ in range(_WARM_LOGINS) for user in users])
+
+    async def work(_number: int) -> None:
+        for user in left:
+            client = await ImapClient.open(stage.endpoints.imaps, stage.tls, user)
+            await client.logout()
+
+    await in_parallel(_WARM_AT_ONCE, work)
 
 
 def memory_mib(stage: Stage) -> float:

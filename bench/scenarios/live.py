@@ -9,6 +9,7 @@ from bench import accounting, smtp
 from bench.corpus import plain_message
 from bench.imap import ImapClient
 from bench.scenarios.base import (
+    Baseline,
     Group,
     Sample,
     Scenario,
@@ -18,6 +19,7 @@ from bench.scenarios.base import (
     in_parallel,
     memory_mib,
     percentiles_ms,
+    warm_logins,
 )
 from bench.scenarios.mailbox import fill
 from bench.wire import RefusedError
@@ -28,6 +30,7 @@ NOTICE_USERS = accounts("note", 8)
 IDLE_USERS = accounts("idle", 32)
 _MESSAGES = 50
 _MEAN_BYTES = 10_000
+_IDLE_MESSAGES = 10
 _NOTICE_LIMIT_S = 15.0
 _OPENING_AT_ONCE = 16
 _SETTLE_S = 5.0
@@ -145,15 +148,20 @@ async def _notices(stage: Stage) -> Sample:
     return percentiles_ms(latencies_s)
 
 
+async def _prepare_idle(stage: Stage) -> None:
+    await warm_logins(stage, IDLE_USERS)
+    for user in IDLE_USERS:
+        client = await ImapClient.open(stage.endpoints.imaps, stage.tls, user)
+        await fill(client, b"INBOX", _IDLE_MESSAGES, mean_bytes=_MEAN_BYTES)
+        await client.select()
+        await client.logout()
+    await asyncio.sleep(1.0)
+    stage.memory = Baseline.of(stage.root)
+
+
 async def _idle_connections(stage: Stage) -> Sample:
     wanted = stage.scale.connections
-    for user in IDLE_USERS:  # warm: each account's mailbox exists, each lazy import is done
-        first = await ImapClient.open(stage.endpoints.imaps, stage.tls, user)
-        if await first.select() == 0:
-            await fill(first, b"INBOX", 10, mean_bytes=_MEAN_BYTES)
-        await first.logout()
-    await asyncio.sleep(1.0)
-    before_kib = accounting.tree_pss_kib(stage.root)
+    assert stage.memory is not None, "not prepared"
     opened: list[ImapClient] = []
     left = iter(range(wanted))
 
@@ -181,7 +189,7 @@ async def _idle_connections(stage: Stage) -> Sample:
             client.close()
     await asyncio.sleep(1.0)
     return {
-        "kib_per_connection": (after_kib - before_kib) / wanted,
+        "kib_per_connection": (after_kib - stage.memory.pss_kib) / wanted,
         "idle_cpu_ms_per_s": used_s / observed_s * 1000,
         "open_cpu_ms": watch.server_s / wanted * 1000,
         "pss_mib": after_kib / 1024,
@@ -190,7 +198,7 @@ async def _idle_connections(stage: Stage) -> Sample:
 
 MIX_GROUP = Group("mixed", _prepare)
 NOTICE_GROUP = Group("notice")
-IDLE_GROUP = Group("idle")
+IDLE_GROUP = Group("idle", _prepare_idle)
 SCENARIOS = (
     Scenario("mixed-64", MIX_GROUP, "mixed IMAP load, 64 clients; CPU per operation", _mixed),
     Scenario("idle-notice", NOTICE_GROUP, "from SMTP 250 to the untagged EXISTS in IDLE, 8 mailboxes", _notices),
