@@ -7,6 +7,7 @@ own client sends on without any octets that another server could take for an end
 
 import random
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -70,12 +71,12 @@ def in_pieces(data: bytes, seed: int) -> list[bytes]:
         return [data[i : i + 1] for i in range(len(data))]
     rng = random.Random(seed)
     places = sorted({0, len(data), *(rng.randrange(len(data)) for _ in range(rng.randrange(1, 12)))})
-    return [data[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [data[a:b] for a, b in pairwise(places)]
 
 
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("name", SEQUENCES)
-def test_data(name: str, seed: int):
+def test_data(name: str, seed: int) -> None:
     for body in bodies(SEQUENCES[name]):
         toy, said, end = run([HELLO, ENVELOPE + b"DATA\r\n", *in_pieces(body + b"\r\n.\r\nNOOP\r\n", seed)])
         assert end is None
@@ -96,7 +97,7 @@ def test_data(name: str, seed: int):
 
 
 @pytest.mark.parametrize("name", SEQUENCES)
-def test_bdat(name: str):
+def test_bdat(name: str) -> None:
     for body in bodies(SEQUENCES[name]):
         text = body + b"\r\n"
         toy, said, end = run([HELLO, ENVELOPE, b"BDAT %d LAST\r\n%bNOOP\r\n" % (len(text), text)])
@@ -109,7 +110,7 @@ def test_bdat(name: str):
         assert [m.body for m in toy.messages] == ([text] if plain else [])
 
 
-def test_bdat_payload_is_stuffed_on_its_way_out():
+def test_bdat_payload_is_stuffed_on_its_way_out() -> None:
     payload = b"Subject: x\r\n\r\nhi\r\n.\r\nMAIL FROM:<evil@b.example>\r\n.\r\n"
     toy, _, _ = run([HELLO, ENVELOPE, b"BDAT %d LAST\r\n" % len(payload) + payload])
     (message,) = toy.messages
@@ -121,7 +122,7 @@ def test_bdat_payload_is_stuffed_on_its_way_out():
 
 
 @pytest.mark.parametrize("name", SEQUENCES)
-def test_outbound(name: str):
+def test_outbound(name: str) -> None:
     """Our client refuses to send any of it unless it is text to everybody."""
     for body in bodies(SEQUENCES[name]):
         for seed in range(4):
@@ -141,7 +142,7 @@ def test_outbound(name: str):
     ),
     st.integers(0, 50),
 )
-def test_any_mixture(body: bytes, seed: int):
+def test_any_mixture(body: bytes, seed: int) -> None:
     """Whatever stands before the first CRLF.CRLF is one message or none; a message that is taken holds nothing bare."""
     data = body + b"\r\n.\r\n"
     toy, _, _ = run([HELLO, ENVELOPE + b"DATA\r\n", *in_pieces(data, seed)])

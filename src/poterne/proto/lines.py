@@ -72,7 +72,10 @@ class LineBuffer:
         if newline == at or data[newline - 1] != 13:
             raise PeerError("bare-lf")
         line = data[at : newline - 1]
-        self._at = self._searched = newline + 1
+        if newline + 1 == len(data):
+            self.clear()  # an idle connection keeps no old input, which may hold a password
+        else:
+            self._at = self._searched = newline + 1
         if b"\r" in line:
             raise PeerError("bare-cr")
         return LineFault.NUL if b"\0" in line else line

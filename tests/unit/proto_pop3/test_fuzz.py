@@ -35,7 +35,7 @@ def run(data: bytes, step: int, options: frozenset[str]) -> tuple[list[Any], byt
 
 @settings(max_examples=300)
 @given(INPUT, st.sampled_from([frozenset[str](), frozenset({"tls", "auth"})]), st.integers(2, 9))
-def test_whole_is_bytewise(data: bytes, options: frozenset[str], step: int):
+def test_whole_is_bytewise(data: bytes, options: frozenset[str], step: int) -> None:
     whole = run(data, len(data) + 1, options)
     assert whole[2] is not None
     assert run(data, 1, options) == whole

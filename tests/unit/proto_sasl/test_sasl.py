@@ -38,7 +38,7 @@ def new(name: str) -> Exchange:
         (b"\0" * 10_000, Malformed("too-long")),
     ],
 )
-def test_plain(message: bytes, expected: Credentials | Malformed):
+def test_plain(message: bytes, expected: Credentials | Malformed) -> None:
     assert new("plain").start(Secret(message)) == expected
     asked = new("PLAIN")
     assert asked.start(None) == Challenge(b"")
@@ -46,7 +46,7 @@ def test_plain(message: bytes, expected: Credentials | Malformed):
     assert asked.step(Secret(message)) == Malformed("unexpected-response")
 
 
-def test_login():
+def test_login() -> None:
     login = new("LOGIN")
     assert login.start(None) == Challenge(b"Username:")
     assert login.step(Secret("anna")) == Challenge(b"Password:")
@@ -61,13 +61,13 @@ def test_login():
     assert new("LOGIN").step(Secret("x")) == Malformed("unexpected-response")
 
 
-def test_registry():
+def test_registry() -> None:
     assert exchange("NTLM") is None
     assert type(exchange("login")) is not type(exchange("plain"))
     assert all(name == name.upper() for name in MECHANISMS)
 
 
-def test_credentials_show_no_password():
+def test_credentials_show_no_password() -> None:
     assert "secret" not in repr(new("PLAIN").start(Secret("\0anna\0secret")))
 
 
@@ -90,22 +90,22 @@ def test_credentials_show_no_password():
         b"*",
     ],
 )
-def test_base64_refuses(line: bytes):
+def test_base64_refuses(line: bytes) -> None:
     assert base64.decode(line) is None
 
 
 @given(st.binary(max_size=300))
-def test_base64_round_trip(octets: bytes):
+def test_base64_round_trip(octets: bytes) -> None:
     assert base64.decode(base64.encode(octets)) == Secret(octets)
 
 
 @given(st.text("AB=+/- \n", max_size=12).map(str.encode))
-def test_base64_has_one_spelling(line: bytes):
+def test_base64_has_one_spelling(line: bytes) -> None:
     found = base64.decode(line)
     assert found is None or base64.encode(found.reveal()) == line
 
 
-def test_initial_response():
+def test_initial_response() -> None:
     assert base64.decode_initial(b"=") == Secret(b"")
     assert base64.decode_initial(b"") is None
     assert base64.decode_initial(b"AAAA") == Secret(b"\0\0\0")
@@ -116,7 +116,7 @@ def test_initial_response():
     st.sampled_from(["PLAIN", "LOGIN"]),
     st.lists(st.binary(max_size=60) | st.sampled_from([b"\0a\0b", b"a"]), max_size=4),
 )
-def test_never_raises(name: str, responses: list[bytes]):
+def test_never_raises(name: str, responses: list[bytes]) -> None:
     made = new(name)
     step = made.start(Secret(responses.pop()) if responses else None)
     for response in responses:

@@ -130,7 +130,7 @@ TORTURE = [
 
 
 @pytest.mark.parametrize(("path", "code"), TORTURE, ids=[ascii(p)[:50] for p, _ in TORTURE])
-def test_refused(path: str, code: str):
+def test_refused(path: str, code: str) -> None:
     with pytest.raises(AddressError) as raised:
         forward_path(path.encode(), smtputf8=True)
     assert raised.value.code == code
@@ -160,7 +160,7 @@ def test_refused(path: str, code: str):
         ("a" * 64 + "@a.example", "a" * 64, "a.example", "a" * 64 + "@a.example"),
     ],
 )
-def test_accepted(path: str, local_part: str, domain: str, wire: str):
+def test_accepted(path: str, local_part: str, domain: str, wire: str) -> None:
     parsed = forward_path(path.encode(), smtputf8=True)
     assert parsed.address == Address(local_part, domain)
     assert str(parsed.address) == wire
@@ -168,7 +168,7 @@ def test_accepted(path: str, local_part: str, domain: str, wire: str):
     assert Address.parse(wire) == parsed.address
 
 
-def test_special_paths():
+def test_special_paths() -> None:
     assert reverse_path(b"", smtputf8=False).is_null
     assert forward_path(b"PostMaster", smtputf8=False).is_postmaster
     with pytest.raises(AddressError, match="no-domain"):
@@ -178,14 +178,14 @@ def test_special_paths():
 
 
 @pytest.mark.parametrize("path", [b"\xc3\xa9@a.example", b"a@b\xc3\xbccher.example"])
-def test_utf8_must_be_announced(path: bytes):
+def test_utf8_must_be_announced(path: bytes) -> None:
     for parse, replies in ((forward_path, FORWARD_REPLIES), (reverse_path, REVERSE_REPLIES)):
         with pytest.raises(AddressError) as raised:
             parse(path, smtputf8=False)
         assert replies[raised.value.code].enhanced == "5.6.7"
 
 
-def test_address_length():
+def test_address_length() -> None:
     for text, code in (
         ("a" * 60 + "@" + "b.example." * 20 + "fr", "address-too-long"),
         ("a@" + "b.example." * 26 + "fr", "domain-too-long"),
@@ -194,7 +194,7 @@ def test_address_length():
             Address.parse(text)
 
 
-def test_key_and_literal():
+def test_key_and_literal() -> None:
     assert Address.parse("E\u0301va@A.example").key == Address.parse("éVA@a.EXAMPLE").key == "éva@a.example"
     literal = Address.parse("u@[192.0.2.1]").literal
     assert literal == AddressLiteral.parse("[192.0.2.1]")
@@ -203,7 +203,7 @@ def test_key_and_literal():
     assert not Address.parse("é@a.example").is_ascii
 
 
-def test_domain_name():
+def test_domain_name() -> None:
     assert domain_name("Bücher.Example") == "xn--bcher-kva.example"
     for bad in ("a.example.", "1.2.3.4", "a b", "", "a\n"):
         with pytest.raises(AddressError):
@@ -213,7 +213,7 @@ def test_domain_name():
 @given(
     st.text(st.sampled_from('ab.@%!"\\<>()[]:, =?\0\r\né\uff20\uff0e\u00ad1x-_'), max_size=40) | st.text(max_size=40)
 )
-def test_never_raises_anything_else(text: str):
+def test_never_raises_anything_else(text: str) -> None:
     try:
         octets = text.encode()
     except UnicodeEncodeError:
@@ -222,7 +222,7 @@ def test_never_raises_anything_else(text: str):
         try:
             path = parse(octets, smtputf8=True)
         except AddressError as error:
-            assert error.code in replies
+            assert error.code in replies  # noqa: PT017
             continue
         if path.address is not None:
             assert Address.parse(str(path.address)) == path.address

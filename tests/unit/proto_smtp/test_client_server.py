@@ -82,7 +82,7 @@ ENVELOPE = (
 
 
 @pytest.mark.parametrize("step", [1, 3, 100_000])
-def test_a_whole_connection_with_tls_and_reuse(step: int):
+def test_a_whole_connection_with_tls_and_reuse(step: int) -> None:
     pair = Pair(frozenset({"starttls", "auth"}), step)
     assert pair.run(Greet("c.example"), StartTls(), Greet("c.example"), Auth("anna", Secret("wrong")), Auth("anna", Secret("secret"), "LOGIN")) == [
         ("Greet", 250), ("StartTls", 220), ("Greet", 250), ("Auth", 535), ("Auth", 235),
@@ -116,7 +116,7 @@ def test_a_whole_connection_with_tls_and_reuse(step: int):
     assert pair.server.next_event() is Signal.CLOSED
 
 
-def test_lmtp():
+def test_lmtp() -> None:
     pair = Pair(frozenset({"lmtp"}))
     pair.run(
         Greet("c.example"), Mail("a@b.example"), Rcpt("x@c.example"), Rcpt("no@c.example"), Rcpt("y@c.example"), Data()
@@ -124,7 +124,7 @@ def test_lmtp():
     assert pair.run(Content(b"hi\r\n"), ContentEnd()) == [("ContentEnd", 250), ("ContentEnd", 250)]
 
 
-def test_without_extensions():
+def test_without_extensions() -> None:
     pair = Pair(frozenset({"plain"}))
     assert pair.run(Greet("c.example"), *ENVELOPE)[-1] == ("Data", 354)
 
@@ -136,7 +136,7 @@ BODY = st.lists(st.sampled_from([b"\r\n", b".", b"..", b"\r\n.", b"text", b"\xff
 
 @settings(max_examples=300)
 @given(BODY, st.integers(1, 9), st.integers(1, 60))
-def test_every_text_arrives_as_it_was(body: bytes, size: int, step: int):
+def test_every_text_arrives_as_it_was(body: bytes, size: int, step: int) -> None:
     pair = Pair(step=step)
     pair.run(Greet("c.example"), Mail("a@b.example"), Rcpt("d@c.example"), Data())
     pair.run(*(Content(body[i : i + size]) for i in range(0, len(body), size)), ContentEnd(), Mail("z@b.example"))

@@ -1,5 +1,7 @@
 """The reader of a message against a slow, plain one written from RFC 5321 §4.5.2."""
 
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,12 +43,12 @@ def plain_fault(data: bytes, limit: int) -> DataFault | None:
 
 def cut(data: bytes, cuts: list[int]) -> list[bytes]:
     places = sorted({0, len(data), *(c % (len(data) + 1) for c in cuts)})
-    return [data[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [data[a:b] for a, b in pairwise(places)]
 
 
 @settings(max_examples=400)
 @given(TEXT | LINES, st.lists(st.integers(0, 1000), max_size=8), st.booleans())
-def test_data(body: bytes, cuts: list[int], ended: bool):
+def test_data(body: bytes, cuts: list[int], ended: bool) -> None:
     data = body + (b"\r\n.\r\nMAIL FROM:<a@b>\r\n" if ended else b"")
     reader = DataReader(Content(max_size=20, line_limit=6))
     out, rest, pieces = b"", b"", cut(data, cuts)
@@ -73,7 +75,7 @@ def test_data(body: bytes, cuts: list[int], ended: bool):
 
 @settings(max_examples=300)
 @given(TEXT | LINES, st.lists(st.integers(0, 1000), max_size=8))
-def test_chunks(body: bytes, cuts: list[int]):
+def test_chunks(body: bytes, cuts: list[int]) -> None:
     reader = ChunkReader(Content(max_size=20, line_limit=6))
     out = b"".join(reader.feed(piece) for piece in cut(body, cuts))
     assert reader.size == len(body)
@@ -83,7 +85,7 @@ def test_chunks(body: bytes, cuts: list[int]):
         assert out == body
 
 
-def test_a_long_message_in_every_chunk_size():
+def test_a_long_message_in_every_chunk_size() -> None:
     line = b"." + b"x" * 70 + b"\r\n"
     message = line * 300 + b"y" * 998 + b"\r\n" + b".\r\n" * 5
     data = message.replace(b"\r\n.", b"\r\n..").replace(b".", b"..", 1) + b".\r\n"
@@ -96,7 +98,7 @@ def test_a_long_message_in_every_chunk_size():
         assert not reader.content.long_line
 
 
-def test_a_line_of_1001_octets_is_long_wherever_it_is_cut():
+def test_a_line_of_1001_octets_is_long_wherever_it_is_cut() -> None:
     data = b"a\r\n" + b"y" * 999 + b"\r\n.\r\n"
     for size in (1, 7, 500, 1000, 1003, 5000):
         reader = DataReader(Content(max_size=10**6, line_limit=1000))
@@ -106,7 +108,7 @@ def test_a_line_of_1001_octets_is_long_wherever_it_is_cut():
         assert reader.content.long_line
 
 
-def test_nothing_is_held_of_a_message_that_is_withheld():
+def test_nothing_is_held_of_a_message_that_is_withheld() -> None:
     reader = DataReader(Content(max_size=100, line_limit=1000))
     given_out = sum(len(reader.feed(b"x" * 1000 + b"\r\n")) for _ in range(2000))
     assert given_out <= 100

@@ -12,7 +12,7 @@ WORDS = [
     b"EHLO c.example\r\n", b"HELO c\r\n", b"LHLO c\r\n", b"MAIL FROM:<a@b.example>\r\n", b"MAIL FROM:<>", b" SIZE=5", b" BODY=8BITMIME", b" SMTPUTF8",
     b"RCPT TO:<a@b.example>\r\n", b"RCPT TO:<no@b.example>\r\n", b"RCPT TO:<later@b>\r\n", b"DATA\r\n", b"\r\n.\r\n", b".\r\n", b"BDAT 5\r\n", b"BDAT 3 LAST\r\n",
     b"BDAT 0 LAST\r\n", b"BDAT -1", b"RSET\r\n", b"NOOP\r\n", b"QUIT\r\n", b"AUTH PLAIN\r\n", b"AUTH LOGIN\r\n", b"*\r\n", b"AGFubmEAc2VjcmV0\r\n", b"auth plain ",
-    b"STARTTLS\r\n", b"VRFY x\r\n", b"HELP\r\n", b"\r\n", b"\r", b"\n", b"\0", b"abcde", b"x" * 300, b"..", b" ", b"<\"a\\\"", b">", b"@", b"\xc3\xa9", b"REJECT",
+    b"STARTTLS\r\n", b"VRFY x\r\n", b"HELP\r\n", b"\r\n", b"\r", b"\n", b"\0", b"abcde", b"x" * 300, b"..", b" ", b'<"a\\"', b">", b"@", b"\xc3\xa9", b"REJECT",
 ]  # fmt: skip
 START = b"EHLO c.example\r\n"
 ENVELOPE = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<a@b.example>\r\n"
@@ -43,7 +43,7 @@ def run(data: bytes, step: int, options: frozenset[str]) -> tuple[list[Any], byt
 
 @settings(max_examples=400)
 @given(INPUT, OPTIONS, st.integers(2, 9))
-def test_whole_is_bytewise(data: bytes, options: frozenset[str], step: int):
+def test_whole_is_bytewise(data: bytes, options: frozenset[str], step: int) -> None:
     whole = run(data, len(data) + 1, options)
     assert whole[2] is not None  # every connection ends
     assert run(data, 1, options) == whole
@@ -52,7 +52,7 @@ def test_whole_is_bytewise(data: bytes, options: frozenset[str], step: int):
 
 @settings(max_examples=200)
 @given(st.binary(max_size=200), st.integers(1, 50))
-def test_any_octets(data: bytes, step: int):
+def test_any_octets(data: bytes, step: int) -> None:
     runner = smtp_toy.runner()
     for i in range(0, len(data), step):
         if runner.end is None:

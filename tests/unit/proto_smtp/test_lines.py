@@ -37,14 +37,14 @@ def drain(buffer: LineBuffer, limit: int) -> list[bytes | LineFault | str]:
         (b"a\r", []),
     ],
 )
-def test_lines(data: bytes, expected: list[bytes | LineFault | str]):
+def test_lines(data: bytes, expected: list[bytes | LineFault | str]) -> None:
     buffer = LineBuffer(skip_limit=20)
     buffer.feed(data)
     assert drain(buffer, 10) == expected
 
 
 @given(st.lists(st.text("aL\r\n\0 ", max_size=30).map(str.encode), max_size=10), st.integers(2, 12))
-def test_whole_is_bytewise_and_memory_is_bounded(pieces: list[bytes], limit: int):
+def test_whole_is_bytewise_and_memory_is_bounded(pieces: list[bytes], limit: int) -> None:
     data = b"".join(pieces)
     whole = LineBuffer(skip_limit=20)
     whole.feed(data)
@@ -60,7 +60,7 @@ def test_whole_is_bytewise_and_memory_is_bounded(pieces: list[bytes], limit: int
     assert found == expected
 
 
-def test_what_follows_lines_is_taken_as_it_is():
+def test_what_follows_lines_is_taken_as_it_is() -> None:
     buffer = LineBuffer(skip_limit=20)
     buffer.feed(b"a\r\nrest\n\r\0more")
     assert buffer.take(10) == b"a"

@@ -7,6 +7,7 @@ import pytest
 
 from poterne.proto.core import PeerError, Signal
 from poterne.proto.smtp import events, replies
+from poterne.proto.smtp.path import Path
 from poterne.proto.smtp.replies import Challenge, Reply
 from poterne.proto.smtp.server import Server
 from poterne.proto.smtp.settings import Offer
@@ -37,7 +38,7 @@ INJECTIONS = [b"EHLO tok\r\n", b"EHL", b"\n", b"MAIL FROM:<a@b.example>\r\n", b"
 
 
 @pytest.mark.parametrize("injected", INJECTIONS)
-def test_injection_in_the_same_segment(injected: bytes):
+def test_injection_in_the_same_segment(injected: bytes) -> None:
     core = connected(HELLO, frozenset({"starttls"}))
     with pytest.raises(PeerError) as raised:
         ask(core, b"STARTTLS\r\n" + injected)
@@ -47,7 +48,7 @@ def test_injection_in_the_same_segment(injected: bytes):
 
 
 @pytest.mark.parametrize("injected", INJECTIONS)
-def test_injection_before_and_after_the_go_ahead(injected: bytes):
+def test_injection_before_and_after_the_go_ahead(injected: bytes) -> None:
     core = connected(HELLO, frozenset({"starttls"}))
     assert isinstance(ask(core, b"STARTTLS\r\n"), events.StartTls)
     core.receive(injected)
@@ -67,7 +68,7 @@ def test_injection_before_and_after_the_go_ahead(injected: bytes):
     assert not core.tls
 
 
-def test_starttls_refused_goes_on_in_clear():
+def test_starttls_refused_goes_on_in_clear() -> None:
     core = connected(HELLO, frozenset({"starttls"}))
     ask(core, b"STARTTLS\r\n")
     core.send(replies.NO_TLS)
@@ -77,7 +78,7 @@ def test_starttls_refused_goes_on_in_clear():
         core.tls_started()
 
 
-def test_end_of_file_during_the_handshake():
+def test_end_of_file_during_the_handshake() -> None:
     core = connected(HELLO, frozenset({"starttls"}))
     ask(core, b"STARTTLS\r\n")
     core.send(replies.START_TLS)
@@ -96,7 +97,7 @@ def test_end_of_file_during_the_handshake():
         (HELLO + ENVELOPE + b"DATA\r\n", Reply(334, "", "")),
     ],
 )
-def test_a_reply_that_does_not_fit_is_our_bug(lines: bytes, reply: replies.Sent):
+def test_a_reply_that_does_not_fit_is_our_bug(lines: bytes, reply: replies.Sent) -> None:
     core = Server(Offer())
     toy = smtp_toy.Toy(core)
     if lines:
@@ -110,7 +111,7 @@ def test_a_reply_that_does_not_fit_is_our_bug(lines: bytes, reply: replies.Sent)
         core.send(reply)
 
 
-def test_a_message_with_a_fault_cannot_be_accepted():
+def test_a_message_with_a_fault_cannot_be_accepted() -> None:
     core = connected(HELLO + ENVELOPE + b"DATA\r\n")
     end = ask(core, b"a\nb\r\n.\r\n")
     assert end == events.DataEnd(5, events.DataFault.BARE_LF, end.refusal)
@@ -120,7 +121,7 @@ def test_a_message_with_a_fault_cannot_be_accepted():
     assert core.state is State.READY
 
 
-def test_one_answer_for_each_event():
+def test_one_answer_for_each_event() -> None:
     core = connected(HELLO)
     with pytest.raises(RuntimeError):
         core.send(replies.OK)
@@ -129,7 +130,7 @@ def test_one_answer_for_each_event():
         core.next_event()
 
 
-def test_421_at_any_time():
+def test_421_at_any_time() -> None:
     for before in (b"", HELLO, HELLO + ENVELOPE, HELLO + ENVELOPE + b"DATA\r\nabc"):
         core = connected(before)
         core.send(replies.SHUTTING_DOWN)
@@ -139,7 +140,7 @@ def test_421_at_any_time():
             core.send(replies.OK)
 
 
-def test_a_closing_reply_to_bdat_is_written_at_once():
+def test_a_closing_reply_to_bdat_is_written_at_once() -> None:
     core = connected(HELLO + ENVELOPE)
     ask(core, b"BDAT 5\r\n")
     core.send(Reply(521, "5.7.0", "Go away", close=True))
@@ -147,7 +148,7 @@ def test_a_closing_reply_to_bdat_is_written_at_once():
     assert core.next_event() is Signal.CLOSED
 
 
-def test_refused_at_the_greeting():
+def test_refused_at_the_greeting() -> None:
     core = Server(Offer())
     core.receive(b"EHLO a\r\nMAIL FROM:<>\r\nNOOP\r\nQUIT\r\n")
     assert core.next_event() == events.Connect()
@@ -166,7 +167,7 @@ def test_refused_at_the_greeting():
     assert codes == ["out-of-order", "out-of-order", "Noop", "Quit"]
 
 
-def test_early_data_shows_at_data_start():
+def test_early_data_shows_at_data_start() -> None:
     core = connected(HELLO + ENVELOPE)
     assert isinstance(ask(core, b"DATA\r\nSubject: early\r\n"), events.DataStart)
     assert core.buffered == 16
@@ -174,7 +175,7 @@ def test_early_data_shows_at_data_start():
 
 @pytest.mark.parametrize("verb", sorted(ALLOWED))
 @pytest.mark.parametrize("state", [State.START, State.READY, State.MAIL, State.RCPT, State.CHUNKS])
-def test_the_table_is_what_happens(verb: str, state: State):
+def test_the_table_is_what_happens(verb: str, state: State) -> None:
     reach = {
         State.START: b"",
         State.READY: HELLO,
@@ -206,7 +207,7 @@ def test_the_table_is_what_happens(verb: str, state: State):
         assert event.reply == out_of_order(verb, state)
 
 
-def test_events_carry_what_was_said():
+def test_events_carry_what_was_said() -> None:
     core = connected(HELLO, frozenset({"auth"}), tls=True)
     event = ask(
         core, b"MAIL FROM:<A@b.example> SIZE=9 BODY=8BITMIME SMTPUTF8 REQUIRETLS RET=FULL ENVID=q+3Dz AUTH=x+40y\r\n"
@@ -230,10 +231,10 @@ def test_events_carry_what_was_said():
     assert core.next_event() == events.DataEnd(4, eight_bit=True)
 
 
-def test_100000_chunks_of_one_octet_hold_nothing():
+def test_100000_chunks_of_one_octet_hold_nothing() -> None:
     core = connected(HELLO + ENVELOPE)
     toy = smtp_toy.Toy(core)
-    toy.answers(events.MailFrom(events.Path("", None)))
+    toy.answers(events.MailFrom(Path("", None)))
     count = 0
     for _ in range(1000):
         core.receive(b"BDAT 1\r\nx" * 10)
@@ -248,7 +249,7 @@ def test_100000_chunks_of_one_octet_hold_nothing():
     assert count == 10_000
 
 
-def test_a_core_leaves_no_cycle_behind():
+def test_a_core_leaves_no_cycle_behind() -> None:
     def alive() -> int:
         return sum(type(found) is Server for found in gc.get_objects())
 
@@ -264,7 +265,7 @@ def test_a_core_leaves_no_cycle_behind():
         gc.enable()
 
 
-def test_reply_rendering():
+def test_reply_rendering() -> None:
     assert Reply(250, "", "a", ("b", "c")).wire == b"250-a\r\n250-b\r\n250 c\r\n"
     assert Reply(550, "5.1.1", "a", ("b",)).wire == b"550-5.1.1 a\r\n550 5.1.1 b\r\n"
     assert Reply(550, "5.1.1", "evil\r\n250 OK\x85\u2028é").wire == "550 5.1.1 evil??250 OK??é\r\n".encode()
@@ -278,7 +279,7 @@ def test_reply_rendering():
             Reply(code, enhanced, "x")
 
 
-def test_the_hello_reply_takes_a_multiline_greeting_and_drops_its_enhanced_code():
+def test_the_hello_reply_takes_a_multiline_greeting_and_drops_its_enhanced_code() -> None:
     core = Server(Offer(transactions=5))
     core.next_event()
     core.send(Reply(220, "", "mx"))

@@ -9,5 +9,5 @@ FOLDER = Path(__file__).parents[2] / "transcripts" / "smtp"
 
 
 @pytest.mark.parametrize(("transcript", "way"), cases(FOLDER, "*.smtp"))
-def test_transcript(transcript: Transcript, way: str):
+def test_transcript(transcript: Transcript, way: str) -> None:
     check(transcript, smtp_toy.make, way)

@@ -97,7 +97,7 @@ class DataStart(msgspec.Struct, frozen=True, gc=False):
 
 
 class DataChunk(msgspec.Struct, frozen=True, gc=False):
-    """Some of the message, dot-unstuffed, lines ending in CRLF. No answer."""
+    """Some of the message, dot-unstuffed, lines ending in CRLF (the last one, with BDAT, perhaps unfinished). No answer."""
 
     data: bytes
 

@@ -36,6 +36,8 @@ _KEYS: Final[dict[type, str]] = {
     events.AuthResponse: "auth",
     events.AuthCancel: "auth",
 }
+_REFUSED: Final = (Bad, events.AuthCancel)
+_ENDS: Final = (events.DataEnd, events.ChunkEnd)
 _DEFAULT_LIMITS: Final = Limits()
 
 
@@ -180,10 +182,7 @@ class Server:
             raise RuntimeError(f"{reply.code} does not answer {type(owed).__name__}")
         if key == "data" and reply.positive:
             raise RuntimeError("DataStart is answered by 354 or a refusal")
-        if reply.code < 400 and (
-            isinstance(owed, Bad | events.AuthCancel)
-            or (isinstance(owed, events.DataEnd | events.ChunkEnd) and owed.refusal is not None)
-        ):
+        if reply.code < 400 and (isinstance(owed, _REFUSED) or (isinstance(owed, _ENDS) and owed.refusal is not None)):
             raise RuntimeError(f"{type(owed).__name__} must be refused")
 
     def _challenge(self, owed: Event, reply: Challenge) -> None:
