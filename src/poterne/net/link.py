@@ -317,7 +317,6 @@ class Link(asyncio.Protocol):
         self._times.rate = SenderRate(min_rate_bytes_per_s, grace_s, self.bytes_in)
 
     def end_bulk(self) -> None:
-        """The phase is over."""
         self._times.rate = None
 
     def _expire(self, reason: str) -> None:
@@ -413,23 +412,20 @@ class Link(asyncio.Protocol):
             handshake.set_result(failure)
 
     def _established(self, wire: TlsWire) -> None:
-        tls = self._tls = wire.facts()
-        setup = self.tls_setup
+        tls, setup = wire.facts(), self.tls_setup
+        self._tls = tls
         if self._server_side and setup is not None and foreign_alpn(setup.service, tls.alpn):
             self._shaken(TlsError("foreign-alpn", tls.alpn or ""))
             self.abort("foreign-alpn")
-        else:
-            self._shaken(None)
+        self._shaken(None)  # a failure told first stays
 
     def _wire_broke(self, error: Exception) -> None:
         """The peer's bytes are not the TLS that they should be. An alert may still be on its way out."""
         if self._tls is not None:
             self.abort("tls-broken")
             return
-        if isinstance(error, NotTlsError) and not self._implicit_tls:
-            self._shaken(InjectionError())
-        else:
-            self._shaken(tls_error(error))
+        injected = isinstance(error, NotTlsError) and not self._implicit_tls
+        self._shaken(InjectionError() if injected else tls_error(error))
         if self._wire is not None:
             self._send_wire(self._wire.output())
         self.close(linger=True)
@@ -469,9 +465,8 @@ class Link(asyncio.Protocol):
             return
         self._arm(close_by)
         self._shaken(TlsError("closed"))
-        wire = self._wire
-        if wire is not None:
-            self._send_wire(wire.goodbye())
+        if self._wire is not None:
+            self._send_wire(self._wire.goodbye())
             linger = True  # the peer will say goodbye too
         if not linger or self._eof or transport.is_closing():
             transport.close()
@@ -485,10 +480,9 @@ class Link(asyncio.Protocol):
 
     def abort(self, code: str = "lost") -> None:
         """Drop the connection now. A waiting `read` gets b"", a waiting `write` LinkClosed(code)."""
-        transport = self._transport
         self._mark_lost(code)
-        if transport is not None:
-            transport.abort()
+        if self._transport is not None:
+            self._transport.abort()
 
     async def wait_closed(self) -> None:
         """Returns when the transport is gone; after `close` or `abort` that takes CLOSE_TIMEOUT_S at most."""
@@ -536,11 +530,11 @@ class Link(asyncio.Protocol):
             if self._buffered > LINGER_BYTES and self._transport is not None:
                 self._transport.abort()
             return
-        if self._wire is None:
+        if self._wire is not None:
+            size = self._decrypt(self._wire, data)
+        else:
             self._chunks.append(data)
             size += CHUNK_COST_BYTES
-        else:
-            size = self._decrypt(self._wire, data)
         self._buffered += size
         if self._buffered >= READ_HIGH:
             self._pause_reading()

@@ -18,7 +18,8 @@ from poterne.net.tls import ServerSslObject
 
 RECORD_BYTES: Final = 16 * 1024
 """The most plaintext in a TLS record (RFC 8446 §5.1)."""
-PIECE_BYTES: Final = 16 * 1024
+PIECE_BYTES: Final = 8 * 1024
+"""16 KiB would be 20 % faster in bulk (0.2 µs a KiB), and would cost each connection that ever moved bulk 20 KiB more."""
 _FIRST_BYTES: Final = frozenset(b"\x15\x16")
 """What a TLS stream can begin with: an alert or a handshake record (RFC 8446 §5.1). Letters are plaintext."""
 
