@@ -57,13 +57,15 @@ async def test_a_writer_that_is_killed_leaves_a_sound_store(world: World) -> Non
     process.kill()
     rest = (await process.stdout.read()).decode()
     await process.wait()
-    for line in rest.splitlines()[:-1]:
-        kind, number, *more = line.split()
+    for text in rest.splitlines()[:-1]:
+        kind, number, *more = text.split()
         if kind == "delivered":
             acknowledged[int(number)] = more[1]
     after = await world.deliver(b"after")  # the lock went with its holder
     assert after.uid > max(acknowledged)
-    wide = {row.uid: world.store.blobs.read(row.blob).decode() for row in world.store.contents(world.alice, INBOX, ALL)}
+    wide = {
+        int(row.uid): world.store.blobs.read(row.blob).decode() for row in world.store.contents(world.alice, INBOX, ALL)
+    }
     assert {uid: wide[uid] for uid in acknowledged} == acknowledged
     assert len(set(wide.values())) == len(wide)
     await world.consistent()

@@ -1,6 +1,6 @@
-"""One process that writes into a store others write into too: `python -m tests.support.store_process FOLDER ACCOUNT SEED COUNT`.
+"""One process that writes into a store: `python -m tests.support.store_process FOLDER ACCOUNT SEED COUNT [SHADOW]`.
 
-Prints one line per acknowledged operation, after it was acknowledged.
+Prints one line per acknowledged operation, after it was acknowledged. With SHADOW, on files that forget.
 """
 
 import asyncio
@@ -8,11 +8,16 @@ import random
 import sys
 from pathlib import Path
 
+from poterne.store.blobs.segments import SegmentBlobs
 from poterne.store.interface import Delivery
-from poterne.store.sqlite.engine import open_store
+from poterne.store.sqlite.engine import SqliteStore, open_store
 from poterne.values.ids import AccountId, MailboxId
 from poterne.values.mailbox import FlagChange, UidRange
+from tests.support.forgetful import ForgetfulFiles
+from tests.support.forgetful_vfs import ForgetfulVFS
 from tests.support.stores import ALL, AT, INBOX, content, event
+
+keep: list[ForgetfulVFS] = []
 
 
 def tell(*words: object) -> None:
@@ -20,8 +25,16 @@ def tell(*words: object) -> None:
     sys.stdout.flush()
 
 
-async def work(folder: Path, account: AccountId, seed: int, count: int) -> None:
-    store = open_store(folder)
+def opened(folder: Path, shadow: Path | None) -> SqliteStore:
+    if shadow is None:
+        return open_store(folder)
+    files = ForgetfulFiles(folder, shadow)
+    keep.append(ForgetfulVFS("forgetful", files))
+    return open_store(folder, vfs="forgetful", blobs=SegmentBlobs(str(folder / "messages"), files=files))
+
+
+async def work(folder: Path, account: AccountId, seed: int, count: int, shadow: Path | None) -> None:
+    store = opened(folder, shadow)
     chance = random.Random(seed)
     work_id = (await store.mailbox(account, "Work")).id
 
@@ -44,12 +57,22 @@ async def work(folder: Path, account: AccountId, seed: int, count: int) -> None:
                     for uid in copied.destination:
                         tell("copied", uid)
                 case 2:
+                    tell("expunging")
                     for uid in await store.expunge(account, MailboxId(work_id), ALL):
                         tell("expunged", uid)
+                    tell("done")
 
     await asyncio.gather(*[client(number) for number in range(4)])
     await store.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(work(Path(sys.argv[1]), AccountId(int(sys.argv[2])), int(sys.argv[3]), int(sys.argv[4])))
+    asyncio.run(
+        work(
+            Path(sys.argv[1]),
+            AccountId(int(sys.argv[2])),
+            int(sys.argv[3]),
+            int(sys.argv[4]),
+            Path(sys.argv[5]) if len(sys.argv) > 5 else None,
+        )
+    )

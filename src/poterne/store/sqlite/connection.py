@@ -59,6 +59,8 @@ def is_broken(error: BaseException) -> bool:
 
 def unavailable(error: BaseException) -> UnavailableError:
     """The same failure by meaning. The text is for the log."""
+    if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
+        return UnavailableError(f"the database is damaged ({error}); stop the instance and restore a backup")
     return UnavailableError(f"{type(error).__name__}: {error}")
 
 

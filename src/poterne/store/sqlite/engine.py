@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import apsw
+
 from poterne.store.blobs.segments import BlobLimits, SegmentBlobs
 from poterne.store.errors import UnavailableError
 from poterne.store.sqlite.connection import DATABASE_NAME, connect, require_sound_sqlite, unavailable
@@ -124,7 +126,7 @@ def _bring_up_to_date(path: Path, now: int, vfs: str | None) -> None:
             connection.close(force=True)
     except UnavailableError as error:
         raise UnavailableError(f"{path / DATABASE_NAME}: {error}") from error
-    except Exception as error:
+    except (apsw.Error, OSError) as error:
         raise UnavailableError(f"{path / DATABASE_NAME}: {unavailable(error)}") from error
     finally:
         lock.release()
