@@ -135,7 +135,7 @@ def test_outbound(name: str) -> None:
                 assert b"\n.\r" not in wire[:-4]
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(
     st.lists(st.sampled_from([b"\r", b"\n", b".", b"\r\n", b"\0", b"a", b"\r\n.", b"\n.\n"]), max_size=14).map(
         b"".join

@@ -33,7 +33,7 @@ def run(data: bytes, step: int, options: frozenset[str]) -> tuple[list[Any], byt
     return toy.seen, bytes(runner.said), runner.end
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(INPUT, st.sampled_from([frozenset[str](), frozenset({"tls", "auth"})]), st.integers(2, 9))
 def test_whole_is_bytewise(data: bytes, options: frozenset[str], step: int) -> None:
     whole = run(data, len(data) + 1, options)

@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poterne.proto.core import PeerError, Signal
@@ -163,6 +163,7 @@ def plain_top(message: bytes, lines: int) -> bytes:
     return head[2:] + (blank if head else blank[2:]) + b"".join(line + b"\n" for line in body.split(b"\n")[:lines])
 
 
+@settings(deadline=None)
 @given(LINES, st.integers(0, 5) | st.none(), st.integers(1, 9))
 def test_body(message: bytes, lines: int | None, size: int) -> None:
     body = Body(lines)

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poterne.proto.sasl import base64
@@ -94,11 +94,13 @@ def test_base64_refuses(line: bytes) -> None:
     assert base64.decode(line) is None
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_base64_round_trip(octets: bytes) -> None:
     assert base64.decode(base64.encode(octets)) == Secret(octets)
 
 
+@settings(deadline=None)
 @given(st.text("AB=+/- \n", max_size=12).map(str.encode))
 def test_base64_has_one_spelling(line: bytes) -> None:
     found = base64.decode(line)
@@ -112,6 +114,7 @@ def test_initial_response() -> None:
     assert base64.decode(b"") == Secret(b"")
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["PLAIN", "LOGIN"]),
     st.lists(st.binary(max_size=60) | st.sampled_from([b"\0a\0b", b"a"]), max_size=4),

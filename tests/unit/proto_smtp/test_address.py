@@ -1,7 +1,7 @@
 """Recipients that probe for relaying (every form of the usual lists), each with the code it is refused by."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poterne.proto.smtp.path import FORWARD_REPLIES, REVERSE_REPLIES, forward_path, reverse_path
@@ -210,6 +210,7 @@ def test_domain_name() -> None:
             domain_name(bad)
 
 
+@settings(deadline=None)
 @given(
     st.text(st.sampled_from('ab.@%!"\\<>()[]:, =?\0\r\né\uff20\uff0e\u00ad1x-_'), max_size=40) | st.text(max_size=40)
 )

@@ -420,7 +420,7 @@ COMMANDS: list[Command] = [
 ]
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     st.lists(st.sampled_from(COMMANDS), max_size=8), st.lists(st.sampled_from(WORDS), max_size=20), st.integers(1, 7)
 )

@@ -134,7 +134,7 @@ BODY = st.lists(st.sampled_from([b"\r\n", b".", b"..", b"\r\n.", b"text", b"\xff
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(BODY, st.integers(1, 9), st.integers(1, 60))
 def test_every_text_arrives_as_it_was(body: bytes, size: int, step: int) -> None:
     pair = Pair(step=step)

@@ -46,7 +46,7 @@ def cut(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in pairwise(places)]
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(TEXT | LINES, st.lists(st.integers(0, 1000), max_size=8), st.booleans())
 def test_data(body: bytes, cuts: list[int], ended: bool) -> None:
     data = body + (b"\r\n.\r\nMAIL FROM:<a@b>\r\n" if ended else b"")
@@ -73,7 +73,7 @@ def test_data(body: bytes, cuts: list[int], ended: bool) -> None:
         assert content.long_line == any(len(line) + 2 > 6 for line in message.split(b"\r\n")[:-1])
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(TEXT | LINES, st.lists(st.integers(0, 1000), max_size=8))
 def test_chunks(body: bytes, cuts: list[int]) -> None:
     reader = ChunkReader(Content(max_size=20, line_limit=6))

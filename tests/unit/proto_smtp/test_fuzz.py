@@ -41,7 +41,7 @@ def run(data: bytes, step: int, options: frozenset[str]) -> tuple[list[Any], byt
     return [*toy.seen, *toy.messages], bytes(runner.said), runner.end
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(INPUT, OPTIONS, st.integers(2, 9))
 def test_whole_is_bytewise(data: bytes, options: frozenset[str], step: int) -> None:
     whole = run(data, len(data) + 1, options)
@@ -50,7 +50,7 @@ def test_whole_is_bytewise(data: bytes, options: frozenset[str], step: int) -> N
     assert run(data, step, options) == whole
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200), st.integers(1, 50))
 def test_any_octets(data: bytes, step: int) -> None:
     runner = smtp_toy.runner()

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poterne.proto.core import PeerError
@@ -43,6 +43,7 @@ def test_lines(data: bytes, expected: list[bytes | LineFault | str]) -> None:
     assert drain(buffer, 10) == expected
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("aL\r\n\0 ", max_size=30).map(str.encode), max_size=10), st.integers(2, 12))
 def test_whole_is_bytewise_and_memory_is_bounded(pieces: list[bytes], limit: int) -> None:
     data = b"".join(pieces)
