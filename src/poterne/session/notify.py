@@ -29,16 +29,16 @@ class Subscriptions:
     """The Notifier of a process. `heard` is for `Store.listen` and for what the bus brings."""
 
     def __init__(self) -> None:
-        self._wakes: Final[dict[tuple[AccountId, MailboxId], list[Wake]]] = {}
+        self._wakes: Final[dict[tuple[AccountId, MailboxId], dict[object, Wake]]] = {}
 
     def subscribe(self, account_id: AccountId, mailbox_id: MailboxId, wake: Wake) -> Unsubscribe:
         key = (account_id, mailbox_id)
-        self._wakes.setdefault(key, []).append(wake)
+        mark = object()
+        self._wakes.setdefault(key, {})[mark] = wake
 
         def unsubscribe() -> None:
-            waiting = self._wakes.get(key, [])
-            if wake in waiting:
-                waiting.remove(wake)
+            waiting = self._wakes.get(key, {})
+            waiting.pop(mark, None)
             if not waiting:
                 self._wakes.pop(key, None)
 
@@ -47,13 +47,13 @@ class Subscriptions:
     def heard(self, changes: Sequence[MailboxChanged]) -> None:
         """Wake whoever watches these mailboxes."""
         for change in changes:
-            for wake in tuple(self._wakes.get((change.account_id, change.mailbox_id), ())):
+            for wake in tuple(self._wakes.get((change.account_id, change.mailbox_id), {}).values()):
                 wake(change.modseq)
 
     def wake_all(self) -> None:
         """Messages of other processes may have been lost (the bus reconnected, or `Store.poll` said so)."""
         for waiting in tuple(self._wakes.values()):
-            for wake in tuple(waiting):
+            for wake in tuple(waiting.values()):
                 wake(UNKNOWN)
 
     def __len__(self) -> int:

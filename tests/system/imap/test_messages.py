@@ -2,6 +2,7 @@
 
 import base64
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,13 +25,13 @@ MIXED = (
 
 
 @pytest.fixture
-def world(tmp_path: Path):
+def world(tmp_path: Path) -> Iterator[World]:
     with World(tmp_path) as world:
         yield world
 
 
 @pytest.fixture
-def wire(world: World):
+def wire(world: World) -> Iterator[Wire]:
     with world.client(select="INBOX") as wire:
         yield wire
 

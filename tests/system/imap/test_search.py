@@ -1,6 +1,6 @@
 """SEARCH over the wire: each key, and each form of result."""
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.support.imap_world import Wire, World, message
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory):
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with World(tmp_path_factory.mktemp("search")) as world:
         with world.client(select="INBOX") as wire:
             fill(wire)
@@ -20,17 +20,23 @@ def fill(wire: Wire) -> None:
         wire.ok(f'APPEND INBOX ({flags}) "{date}" {{}}', text)
 
     add(" 1-Feb-2020 23:30:00 -0500", "\\Seen", message("Apples and Pears", b"Green fruit\r\n"))
-    add("02-Feb-2020 10:00:00 +0000", "\\Flagged", message("=?utf-8?b?w4lww6lz?=", b"x" * 5000 + b"\r\n", ["Cc: <bob@x.example>"]))
+    add(
+        "02-Feb-2020 10:00:00 +0000",
+        "\\Flagged",
+        message("=?utf-8?b?w4lww6lz?=", b"x" * 5000 + b"\r\n", ["Cc: <bob@x.example>"]),
+    )
     latin = message("Latin", b"un caf\xe9 cr\xe8me\r\n", ["Content-Type: text/plain; charset=iso-8859-1"])
     add("03-Mar-2021 10:00:00 +0000", "\\Deleted work", latin)
     encoded = ["MIME-Version: 1.0", "Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: base64"]
-    add("04-Mar-2021 10:00:00 +0000", "\\Answered \\Draft", message("Encoded", b"R2V0ICJxdW90ZWQiIHRleHQ=\r\n", encoded))
+    add(
+        "04-Mar-2021 10:00:00 +0000", "\\Answered \\Draft", message("Encoded", b"R2V0ICJxdW90ZWQiIHRleHQ=\r\n", encoded)
+    )
     undated = b'From: "O\'Hara, \\"Max\\"" <max@example.com>\r\nSubject: a "quoted" word\r\nX-Spam: yes\r\n\r\nbody\r\n'
     add("05-Apr-2022 10:00:00 +0000", "", undated)
 
 
 @pytest.fixture
-def wire(world: World):
+def wire(world: World) -> Iterator[Wire]:
     with world.client(select="INBOX") as wire:
         yield wire
 

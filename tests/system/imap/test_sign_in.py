@@ -2,6 +2,7 @@
 
 import base64
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,13 @@ from tests.support.imap_world import ADDRESS, PASSWORD, Wire, World
 
 
 @pytest.fixture
-def world(tmp_path: Path):
+def world(tmp_path: Path) -> Iterator[World]:
     with World(tmp_path) as world:
         yield world
 
 
 @pytest.fixture
-def plain(tmp_path: Path):
+def plain(tmp_path: Path) -> Iterator[World]:
     with World(tmp_path, implicit_tls=False) as world:
         yield world
 

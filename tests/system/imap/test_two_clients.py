@@ -13,7 +13,7 @@ from tests.support.imap_world import Wire, World, message
 
 
 @pytest.fixture
-def world(tmp_path: Path):
+def world(tmp_path: Path) -> Iterator[World]:
     with World(tmp_path) as world:
         yield world
 
@@ -271,7 +271,7 @@ def act(client: Counting, dice: random.Random) -> None:
         "EXPUNGE",
         f"MOVE {number} INBOX",
         f"COPY {number} INBOX",
-        f"SEARCH {sign == '+' and 'SEEN' or 'UNSEEN'}",
+        f"SEARCH {(sign == '+' and 'SEEN') or 'UNSEEN'}",
         f"FETCH {number} (UID BODY[TEXT])",
     ]
     command = dice.choices(choices, [4, 8, 2, 2, 2, 2, 2, 1, 2])[0]
