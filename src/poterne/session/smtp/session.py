@@ -28,6 +28,7 @@ UNKNOWN_DELAY_S: Final = 0.5
 """Each unknown recipient beyond the first costs its sender this much more; an honest server rarely has two."""
 
 _EARLY = Reply(554, "5.5.1", "You spoke before the greeting: wait for it, then try again")
+_TOO_EARLY = Reply(554, "5.5.1", "You sent the message before we asked for it: wait for 354", close=True)
 _RELAY = Reply(
     550, "5.7.1", "We do not relay: this server takes mail for its own domains only. Send through your own provider"
 )
@@ -80,7 +81,7 @@ class SmtpSession:
             case ev.RcptTo():
                 await self._rcpt_to(event)
             case ev.DataStart():
-                await self._data_start()
+                self._data_start(event)
             case ev.DataEnd():
                 await self._data_end(event)
             case ev.ChunkEnd():
@@ -235,7 +236,8 @@ class SmtpSession:
             for account in route.accounts:
                 envelope.accounts.setdefault(account, event.path.raw)
         elif route.kind is RouteKind.NOT_LOCAL and self._account is not None:
-            envelope.remote.append(event.path.raw)
+            # The address, not the text: its domain is in A-labels, which every server on the way understands.
+            envelope.remote.append(str(event.path.address))
         elif route.kind is RouteKind.NOT_LOCAL:
             return self._refuse("rcpt", "relay", _RELAY)
         else:
@@ -252,10 +254,14 @@ class SmtpSession:
             await asyncio.sleep(UNKNOWN_DELAY_S * (self._unknown - 1))
         return _UNKNOWN
 
-    async def _data_start(self) -> None:
+    def _data_start(self, event: ev.DataStart) -> None:
         envelope = self._envelope
         if envelope is None:
             self._core.send(re.LOCAL_ERROR)
+            return
+        if self._core.buffered and not event.chunking:
+            # RFC 2920 §3.1: DATA is the last of a group. Whoever sends on does not speak to us but to somebody behind us.
+            self._core.send(self._refuse("data", "unauthorised-pipelining", _TOO_EARLY))
             return
         self._incoming = tx.begin(self._services, envelope, self._hop(envelope))
         self._link.set_patience(self._services.settings.data_timeout_s, "data-timeout")
