@@ -198,7 +198,8 @@ class SmtpSession:
             return _TOO_MANY_MESSAGES
         if services.service is Service.SUBMISSION:
             if self._account is None:
-                return self._refuse("mail", "not-signed-in", re.AUTH_REQUIRED)
+                # Before TLS there is nothing to sign in with; "authentication required" would send people the wrong way.
+                return self._refuse("mail", "not-signed-in", re.AUTH_REQUIRED if self._core.tls else re.TLS_REQUIRED)
             if not await self._owns(self._account, event.path.address):
                 return self._refuse("mail", "not-yours", _NOT_YOURS)
         elif services.require_tls and not self._core.tls:
