@@ -8,8 +8,10 @@ ranges of the blob, read when it is their turn and handed on in pieces. After ea
 """
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Final, cast
 
+from poterne.net.drive import FLUSH_AT
 from poterne.proto.imap import commands, render
 from poterne.proto.imap import fetch as fetch_lines
 from poterne.proto.imap.items import Binary, BinarySize, BodySection, FetchAtt
@@ -27,6 +29,10 @@ from poterne.values.mailbox import ContentRow, Flag, MessageRow, UidRange
 ROWS_AT_ONCE: Final = 2000
 CONTENTS_AT_ONCE: Final = 500
 MESSAGES_AT_ONCE: Final = 100
+SHORT_BYTES: Final = 16 * 1024
+"""Sections up to this size are gathered into one piece; longer ones are handed on as they are, without a copy."""
+_FLAGS: Final = attrgetter("flags")
+_MODSEQ: Final = attrgetter("modseq")
 _IN_ROWS: Final = frozenset({FetchAtt.FLAGS, FetchAtt.INTERNALDATE, FetchAtt.SIZE, FetchAtt.MODSEQ})
 _STORED: Final = frozenset({FetchAtt.ENVELOPE, FetchAtt.BODYSTRUCTURE, FetchAtt.BODY})
 _UNKNOWN_CTE: Final = no(b"A transfer encoding is not known", UNKNOWN_CTE)
@@ -70,6 +76,7 @@ class _Fetching:
         "_client",
         "_known_rows",
         "_octets",
+        "_readers",
         "_stored",
         "_wants_parsed",
         "_wants_rows",
@@ -94,6 +101,7 @@ class _Fetching:
         self._stored = [item for item in attributes if item in _STORED]
         self._wants_parsed = FetchAtt.BODY in attributes or sections.needs_parts(self._octets)
         self._wants_rows = command.changed_since is not None or any(item in _IN_ROWS for item in attributes)
+        self._readers = [(item.label, sections.reader(client.store.blobs, item)) for item in self._octets]
         self.page = MESSAGES_AT_ONCE if self._octets else CONTENTS_AT_ONCE if self._stored else ROWS_AT_ONCE
         self._known_rows: Sequence[MessageRow] = ()
         """All the rows that there are to answer, if they were read before."""
@@ -152,9 +160,10 @@ class _Fetching:
         if not rows:
             return
         if FetchAtt.FLAGS in self._attributes or self.seen:
-            await learn_keywords(client, max([row.flags for row in rows]))
+            await learn_keywords(client, max(map(_FLAGS, rows)))
             known = view.modseq
-            self.told.update((row.uid, row.modseq) for row in rows if row.modseq > known)
+            if max(map(_MODSEQ, rows)) > known:
+                self.told.update((row.uid, row.modseq) for row in rows if row.modseq > known)
         numbers = view.numbers_of(rows, first, last)
         if self._octets:
             await self._with_octets(numbers, rows, contents)
@@ -192,9 +201,43 @@ class _Fetching:
         )
         if self.seen and FetchAtt.FLAGS not in self._attributes:
             self._add_flags(inner, rows)
+        pieces: list[bytes] = []
+        size = 0
         for number, attributes, content in zip(numbers, inner, contents, strict=True):
-            await self._one(number, attributes, content)
-            await client.flush_if_big()
+            sources = self._read(content)
+            if sources is None:
+                continue
+            pieces.append(fetch_lines.line_open(number, attributes))
+            first = not attributes
+            for label, source in sources:
+                if type(source) is bytes and len(source) <= SHORT_BYTES:
+                    pieces.append(fetch_lines.section_open(label, len(source), first=first, binary=0 in source))
+                    pieces.append(source)
+                    size += len(source)
+                else:
+                    client.send_all(pieces)
+                    pieces, size = [], 0
+                    await self._send_source(label, source, content, first=first)
+                first = False
+            pieces.append(fetch_lines.LINE_CLOSE)
+            if size >= FLUSH_AT:
+                client.send_all(pieces)
+                pieces, size = [], 0
+                await client.flush_if_big()
+        client.send_all(pieces)
+
+    def _read(self, content: ContentRow) -> list[tuple[bytes, sections.Source]] | None:
+        """What each item gives. Everything short is read before a line begins, so that it begins only if it can end."""
+        try:
+            root = sections.decode_part(content.parsed) if self._wants_parsed else None
+            return [(label, read(content, root)) for label, read in self._readers]
+        except StoreError as error:
+            self.damaged = True
+            client = self._client
+            client.service.log.error("imap.unreadable", trace=client.link.trace, uid=content.uid, error=str(error))
+        except sections.UnknownEncodingError:
+            self.unknown_encoding = True
+        return None
 
     def _add_flags(self, inner: list[bytes], rows: Sequence[MessageRow]) -> None:
         r"""FLAGS too, where \Seen was set by this command (RFC 9051 §6.4.5)."""
@@ -205,27 +248,6 @@ class _Fetching:
                 flags = b"FLAGS " + client.flag_texts[shown_flags(client, view, row)]
                 inner[i] = inner[i] + b" " + flags if inner[i] else flags
 
-    async def _one(self, number: int, attributes: bytes, content: ContentRow) -> None:
-        """One message with octets. Everything short is read before the line begins, so that it begins only if it can end."""
-        client = self._client
-        blobs = client.store.blobs
-        try:
-            root = sections.decode_part(content.parsed) if self._wants_parsed else None
-            sources = [(item.label, sections.source(blobs, content, root, item)) for item in self._octets]
-        except StoreError as error:
-            self.damaged = True
-            client.service.log.error("imap.unreadable", trace=client.link.trace, uid=content.uid, error=str(error))
-            return
-        except sections.UnknownEncodingError:
-            self.unknown_encoding = True
-            return
-        client.send(fetch_lines.line_open(number, attributes))
-        first = not attributes
-        for label, source in sources:
-            await self._send_source(label, source, content, first=first)
-            first = False
-        client.send(fetch_lines.LINE_CLOSE)
-
     async def _send_source(self, label: bytes, source: sections.Source, content: ContentRow, *, first: bool) -> None:
         client = self._client
         match source:
@@ -233,6 +255,7 @@ class _Fetching:
                 client.send(fetch_lines.section_open(label, len(source), first=first, binary=0 in source))
                 if source:
                     client.send(Untagged(source))
+                await client.flush_if_big()
             case int():
                 client.send(Untagged(b"%b%b %d" % (b"" if first else b" ", label, source)))
             case None:

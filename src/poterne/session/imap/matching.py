@@ -8,7 +8,7 @@ the message bytes. Everything that reads goes in pages and gives way to other co
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from time import monotonic
 from typing import Final, assert_never, final
@@ -220,12 +220,18 @@ class Matching:
                 structure=False,
                 parsed=wants_parsed,
             )
-            for row in rows:
-                if fits(row) and (i := view.index(row.uid)) is not None:
-                    found.append(i)
+            for row, position in self._placed(rows, page):
+                if fits(row):
+                    found.append(position)
                 if monotonic() > self._turn_ends:
                     await self._give_way()
         return bits.of_positions(found, self._count)
+
+    def _placed(self, rows: Sequence[ContentRow], page: list[int]) -> Iterable[tuple[ContentRow, int]]:
+        """Rows with their positions; some may be missing, gone meanwhile."""
+        if len(rows) == len(page):
+            return zip(rows, page, strict=True)
+        return [(row, i) for row in rows if (i := self._view.index(row.uid)) is not None]
 
     # Texts
 

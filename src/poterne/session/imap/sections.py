@@ -1,6 +1,6 @@
 """Where the octets of a BODY[…] or BINARY[…] item are, and how they are read: ranges of the blob, never the whole message."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,11 +62,28 @@ def needs_parts(items: Sequence[BodySection | Binary | BinarySize]) -> bool:
     return any(item.path or not isinstance(item, BodySection) for item in items)
 
 
-def source(blobs: Blobs, row: ContentRow, root: Part | None, item: BodySection | Binary | BinarySize) -> Source:
-    """What the item gives for this message. Raises UnavailableError, UnknownEncodingError."""
-    if isinstance(item, BodySection):
-        return _section(blobs, row, root, item)
-    return _binary(blobs, row, root, item)
+Reader = Callable[[ContentRow, Part | None], Source]
+
+
+def reader(blobs: Blobs, item: BodySection | Binary | BinarySize) -> Reader:
+    """A function that says what the item gives for a message. It raises UnavailableError, UnknownEncodingError."""
+    if not isinstance(item, BodySection):
+        return lambda row, root: _binary(blobs, row, root, item)
+    if item.path or item.partial is not None:
+        return lambda row, root: _section(blobs, row, root, item)
+    read = blobs.read
+    match item.text:  # the usual ones, without a detour
+        case SectionText.ALL:
+            return lambda row, _: read(row.blob) if row.blob.size <= READ_AT_ONCE else Range(0, row.blob.size)
+        case SectionText.HEADER:
+            return lambda row, _: (
+                read(row.blob, 0, row.header_size) if row.header_size <= READ_AT_ONCE else Range(0, row.header_size)
+            )
+        case SectionText.FIELDS:
+            names = frozenset(item.fields)
+            return lambda row, _: select(read(row.blob, 0, min(row.header_size, MAX_HEADER_BYTES)), names)
+        case _:
+            return lambda row, root: _section(blobs, row, root, item)
 
 
 def _section(blobs: Blobs, row: ContentRow, root: Part | None, item: BodySection) -> Source:

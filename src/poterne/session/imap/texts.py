@@ -1,5 +1,6 @@
 """Does a message hold a text? Headers and bodies, decoded only where the undecoded octets cannot settle it."""
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -15,17 +16,21 @@ from poterne.values.mime import Part
 MAX_HEADER_BYTES: Final = 256 * 1024
 """Of one header block that is searched."""
 _IDENTITY: Final = frozenset({b"7bit", b"8bit", b"binary"})
+_SUBJECT: Final = re.compile(rb'\((?:NIL|"[^"\\]*+") "([^"\\]*+)" ').match
+"""An envelope's subject where nothing is escaped: nearly always."""
 _decode_part: Final = msgspec.msgpack.Decoder(Part).decode
 
 
 class Needle:
     """A string to look for, folded; and what its octets look like in undecoded ASCII text."""
 
-    __slots__ = ("octets", "text")
+    __slots__ = ("octets", "plain", "text")
 
     def __init__(self, text: str) -> None:
         self.text: Final = fold(text)
         self.octets: Final = self.text.encode("utf-8", "surrogatepass")
+        self.plain: Final = bool(text) and not any(octet in self.octets for octet in b'"\\<>@ ')
+        """No octet that quoting hides, or that only a composed `name <mailbox@host>` has."""
 
     def may_be_in(self, octets: bytes) -> bool:
         """False only if the string cannot be in the decoded text of these octets."""
@@ -34,15 +39,18 @@ class Needle:
         return self.octets in octets.lower()
 
     def is_in_header(self, value: bytes) -> bool:
+        if value.isascii() and b"=?" not in value:
+            return self.octets in value.lower()
         return self.text in searchable_header(value)
 
 
 def in_envelope(row: ContentRow, name: str, needle: Needle) -> bool:
     """Does the envelope's field hold it? An empty string asks whether the message has the field."""
     stored = row.envelope
-    # Quoting may hide `"` and `\`, composition "name <mailbox@host>": those are looked at in the parsed form.
-    if needle.octets and not any(octet in needle.octets for octet in b'"\\<>@ ') and not needle.may_be_in(stored):
+    if needle.plain and not needle.may_be_in(stored):
         return False
+    if name == "subject" and (simple := _SUBJECT(stored)) is not None:
+        return needle.is_in_header(simple[1])
     found = envelope.texts(stored, name)
     if not needle.text:
         return bool(found)
