@@ -5,16 +5,15 @@ All problems of a file are reported together, so that an administrator mends the
 
 import dataclasses
 import difflib
-import ipaddress
 import re
 import tomllib
 import typing
-from collections.abc import Iterator
 from pathlib import Path
 
+from poterne.config.dangers import dangers
 from poterne.config.fields import doc_of
 from poterne.config.locate import Lines
-from poterne.config.settings import Listener, Settings
+from poterne.config.settings import Settings
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -81,7 +80,8 @@ class _Reader:
             return True, {name: self.table(kind, raw, (*key, name)) for name, raw in value.items()}
         if origin is list:
             if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-                self.fail(key, f"is {_kind(value)}, not a list of strings", 'write for example ["127.0.0.1", "::1"]')
+                what = "holds something else than" if isinstance(value, list) else f"is {_kind(value)}, not a list of"
+                self.fail(key, f"{what} strings", 'write for example ["127.0.0.1", "::1"]')
                 return False, None
             return True, value
         return self.scalar(hint, field, value, key)
@@ -107,7 +107,6 @@ class _Reader:
 
 
 _NAMES: dict[object, str] = {str: "a string", int: "a whole number", bool: "true or false"}
-_HOSTNAME = re.compile(r"(?=.{4,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 
 def _kind(value: object) -> str:
@@ -165,66 +164,10 @@ def parse(text: str, path: Path) -> Settings:
     reader = _Reader(path, Lines(text), [])
     settings = reader.table(Settings, raw, ())
     assert isinstance(settings, Settings)  # noqa: S101  (for the type checker: table returns what it was asked for)
-    for key, what, remedy in _dangers(settings):
-        reader.fail(key, what, remedy)
+    known = {problem.key for problem in reader.problems}
+    for key, what, remedy in dangers(settings):
+        if ".".join(key) not in known:  # a value of the wrong type was told already
+            reader.fail(key, what, remedy)
     if reader.problems:
         raise ConfigError(sorted(reader.problems, key=lambda p: p.line))
     return settings
-
-
-def _dangers(settings: Settings) -> Iterator[tuple[tuple[str, ...], str, str]]:
-    """What has the right type and is still wrong or unsafe."""
-    if not _HOSTNAME.match(settings.server.hostname):
-        yield (
-            ("server", "hostname"),
-            f'"{settings.server.hostname}" is not a full host name',
-            'write the name in lower case with its domain, for example "mail.example.org"',
-        )
-    taken: dict[tuple[str, int], str] = {}
-    for name, listener in settings.listener.items():
-        key = ("listener", name)
-        yield from _listener_dangers(key, listener)
-        for address in listener.addresses:
-            other = taken.setdefault((address, listener.port), name)
-            if other != name:
-                yield (
-                    (*key, "port"),
-                    f"{address} port {listener.port} is taken by [listener.{other}]",
-                    "choose another port",
-                )
-    for name, certificate in settings.certificate.items():
-        for field in ("chain", "key"):
-            if not getattr(certificate, field):
-                yield ("certificate", name, field), "is missing", "name the PEM file"
-    try:
-        loopback = ipaddress.ip_address(settings.metrics.address).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
-        yield (
-            ("metrics", "address"),
-            "is not a loopback address",
-            'use "127.0.0.1" or "::1", and let your monitoring read it through a tunnel or an agent on this machine',
-        )
-
-
-def _listener_dangers(key: tuple[str, ...], listener: Listener) -> Iterator[tuple[tuple[str, ...], str, str]]:
-    if not listener.service:
-        yield (*key, "service"), "is missing", 'write service = "mx", "submission", "imap" or "pop3"'
-    if not listener.port:
-        yield (*key, "port"), "is missing", "write the TCP port, for example port = 993"
-    if not listener.addresses:
-        yield (*key, "addresses"), "is empty", "name an address, or take the whole listener out"
-    for address in listener.addresses:
-        try:
-            ipaddress.ip_address(address)
-        except ValueError:
-            yield (
-                (*key, "addresses"),
-                f'"{address}" is not an IP address',
-                'write for example "127.0.0.1", "::1" or "0.0.0.0"',
-            )
-    if listener.service == "mx" and listener.tls == "implicit":
-        yield (*key, "tls"), "other servers do not speak implicit TLS to an MX", 'write tls = "starttls"'
-    if listener.service != "mx" and listener.require_tls:
-        yield (*key, "require_tls"), "is for service mx; the others require TLS always", "take the line out"

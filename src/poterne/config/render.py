@@ -1,6 +1,7 @@
 """Writes what people read of the settings: the file of a new instance, and the reference page. Both from `settings.py`."""
 
 import dataclasses
+import re
 import typing
 from collections.abc import Iterator, Mapping
 
@@ -18,8 +19,17 @@ def toml_value(value: object) -> str:
         return f"{value:_}" if value >= 10_000 else str(value)
     if isinstance(value, list):
         return "[" + ", ".join(toml_value(item) for item in value) + "]"
-    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{text}"'
+    return _string(str(value))
+
+
+def _string(text: str) -> str:
+    """A basic string; control characters as escapes, so that a value never ends its line."""
+    out = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda found: f"\\u{ord(found[0]):04x}", out) + '"'
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _string(name)
 
 
 def instance(
@@ -39,10 +49,10 @@ def instance(
         kind = typing.get_type_hints(Settings)[field.name]
         if field.name == "listener":
             for name, listener in listeners.items():
-                out += [f"[listener.{name}]", *_assignments(Listener, _differing(listener)), ""]
+                out += [f"[listener.{_key(name)}]", *_assignments(Listener, _differing(listener)), ""]
         elif field.name == "certificate":
             for name, certificate in certificates.items():
-                out += [f"[certificate.{name}]", *_assignments(Certificate, _differing(certificate)), ""]
+                out += [f"[certificate.{_key(name)}]", *_assignments(Certificate, _differing(certificate)), ""]
         else:
             out += [f"[{field.name}]", *_assignments(kind, chosen.get(field.name, {})), ""]
     return "\n".join(out)

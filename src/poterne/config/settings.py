@@ -41,7 +41,7 @@ class Server:
         choices=("auto", "uvloop", "asyncio"),
         why="uvloop takes a third of the memory per idle TLS client and less CPU.",
     )
-    language: str = setting("en", "Language of texts for people where an account has none.", choices=("en", "fr"))
+    language: str = setting("en", "Language of new accounts: names of folders, texts of notices.", choices=("en", "fr"))
     drain_s: int = setting(
         20,
         "Seconds that connections get to finish when the server stops or a worker is replaced.",
@@ -100,7 +100,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """`[tls]`."""
+    """`[tls]`: what handshakes may be like."""
 
     minimum_version: str = setting(
         "1.2",
@@ -143,7 +143,7 @@ class Smtp:
 
 @dataclass(frozen=True, slots=True)
 class Imap:
-    """`[imap]`."""
+    """`[imap]`: reading with IMAP."""
 
     max_append_bytes: int = setting(
         52_428_800, "Largest message a client may APPEND.", minimum=64 * KIB, maximum=2_000 * MIB
@@ -162,7 +162,7 @@ class Imap:
 
 @dataclass(frozen=True, slots=True)
 class Pop3:
-    """`[pop3]`."""
+    """`[pop3]`: reading with POP3."""
 
     login_timeout_s: int = setting(60, "Seconds a client has to sign in.", minimum=10, maximum=600)
     idle_timeout_s: int = setting(
@@ -207,21 +207,24 @@ class SignIn:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """`[store]`."""
+    """`[store]`: what is kept on disk."""
 
     segment_bytes: int = setting(
         256 * MIB, "Size at which a message segment is closed and a new one begun.", minimum=MIB, maximum=16_384 * MIB
     )
-    quota_bytes: int = setting(0, "Quota of new accounts; 0 is none.", minimum=0)
+    quota_bytes: int = setting(0, "Quota of new accounts in octets; 0 is none.", minimum=0, maximum=2**60)
     grace_s: int = setting(
-        86_400, "Seconds that expunged messages' bytes stay on disk before compaction takes them.", minimum=0
+        86_400,
+        "Seconds that expunged messages' bytes stay on disk before compaction takes them.",
+        minimum=0,
+        maximum=31_536_000,
     )
-    compact_every_s: int = setting(3600, "Seconds between compactions.", minimum=60)
+    compact_every_s: int = setting(3600, "Seconds between compactions.", minimum=60, maximum=604_800)
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """`[log]`."""
+    """`[log]`: what is written to standard error."""
 
     level: str = setting("info", "Least level written.", choices=("debug", "info", "warning", "error"))
     format: str = setting(
