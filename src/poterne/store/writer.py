@@ -90,11 +90,12 @@ class _Job:
 
 
 class GroupWriter(Generic[TxT]):
-    """The one writer of a process. `wait_limit_s`: how long an operation may wait to be begun."""
+    """The one writer of a process. `wait_limit_s`: how long an operation may wait to be begun.
 
-    def __init__(
-        self, transactions: Transactions[TxT], *, wait_limit_s: float = 30.0, group_limit: int = 1_000
-    ) -> None:
+    `group_limit` bounds how long one group holds the lock that other processes wait for: 256 deliveries are some 10 ms.
+    """
+
+    def __init__(self, transactions: Transactions[TxT], *, wait_limit_s: float = 30.0, group_limit: int = 256) -> None:
         self._transactions = transactions
         self._wait_limit_s = wait_limit_s
         self._group_limit = group_limit
@@ -172,8 +173,7 @@ class GroupWriter(Generic[TxT]):
 
     def _settle(self, jobs: list[_Job], changed: Sequence[MailboxChanged]) -> None:
         if changed:
-            for heard in self._listeners:
-                heard(changed)
+            self._tell(changed)
         for job in jobs:
             if job.future.done():
                 continue
@@ -184,6 +184,13 @@ class GroupWriter(Generic[TxT]):
         pending = self._pending
         while pending and pending[0].future.done():
             pending.popleft()
+
+    def _tell(self, changed: Sequence[MailboxChanged]) -> None:
+        for heard in self._listeners:
+            try:
+                heard(changed)
+            except Exception:  # noqa: BLE001  # a listener is not ours
+                _log.exception("a listener failed; the commit stands")
 
     # In the writer thread
 

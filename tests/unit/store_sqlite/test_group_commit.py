@@ -6,7 +6,7 @@ import pytest
 
 from poterne.store.errors import NotFoundError
 from poterne.values.ids import MailboxId
-from tests.support.stores import INBOX
+from tests.support.stores import INBOX, event
 from tests.unit.store_sqlite.conftest import Disk
 
 
@@ -79,3 +79,19 @@ async def test_no_read_transaction_stays_open(disk: Disk) -> None:
     busy, pages, done = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0]
     connection.close()
     assert (busy, pages, done) == (0, 0, 0)
+
+
+async def test_a_listener_that_fails_harms_nobody(disk: Disk) -> None:
+    def fail(changed: object) -> None:
+        raise ZeroDivisionError
+
+    heard: list[object] = []
+    disk.store.listen(fail)
+    disk.store.listen(heard.extend)
+    await disk.world.deliver()
+    assert len(heard) == 1
+
+
+async def test_more_operations_than_one_group_takes(disk: Disk) -> None:
+    await asyncio.gather(*[disk.store.record([event("many")]) for _ in range(700)])
+    assert len(await disk.store.events(kind="many", limit=1000)) == 700

@@ -70,7 +70,6 @@ def connect(
     vfs: str | None = None,
     busy_ms: int,
     cache_kib: int,
-    mmap_bytes: int = 0,
     checkpoint_pages: int = 8_000,
     read_only: bool = False,
 ) -> apsw.Connection:
@@ -92,7 +91,7 @@ def connect(
             "synchronous=FULL",
             f"wal_autocheckpoint={checkpoint_pages}",
             f"cache_size=-{cache_kib}",
-            f"mmap_size={mmap_bytes}",
+            "mmap_size=0",  # no faster here, and an I/O error would be a signal that kills the process
             "temp_store=MEMORY",
             "trusted_schema=OFF",
             f"query_only={int(read_only)}",

@@ -23,6 +23,8 @@ from poterne.store.sqlite.upkeep import UpkeepPart
 from poterne.store.writer import GroupWriter
 
 _DAY_S: Final = 86_400
+_READER_CACHE_KIB: Final = 2_048
+"""Small on purpose: each commit empties it, which costs time for every page in it, and the system has the pages anyway."""
 
 
 class SqliteStore(DirectoryPart, MailboxesPart, MessagesPart, QueuePart, EventsPart, UpkeepPart):
@@ -39,16 +41,18 @@ class SqliteStore(DirectoryPart, MailboxesPart, MessagesPart, QueuePart, EventsP
         wait_limit_s: float,
         grace_s: int,
         cache_kib: int,
-        mmap_bytes: int,
         vfs: str | None,
     ) -> None:
         self.blobs = blobs
         self._instance = instance
-        open_one = functools.partial(connect, folder, cache_kib=cache_kib, mmap_bytes=mmap_bytes, vfs=vfs)
+        open_one = functools.partial(connect, folder, cache_kib=cache_kib, vfs=vfs)
         lock = FileLock(folder / WRITERS_LOCK)
         transactions = SqliteTransactions(functools.partial(open_one, busy_ms=5_000), lock, blobs, clock, limits)
         self._writer = GroupWriter(transactions, wait_limit_s=wait_limit_s)
-        self._reader = Reader(functools.partial(open_one, busy_ms=250, read_only=True), transactions.own_serials)
+        self._reader = Reader(
+            functools.partial(open_one, busy_ms=250, read_only=True, cache_kib=_READER_CACHE_KIB),
+            transactions.own_serials,
+        )
         self._reader.foreign_commits()  # `poll` counts from now
         self._routes = Routes(self._reader)
         self._uids = UidCache(self._reader, limit_bytes=16 * 1024 * 1024)
@@ -59,8 +63,10 @@ class SqliteStore(DirectoryPart, MailboxesPart, MessagesPart, QueuePart, EventsP
         await self._writer.close()
         self._reader.close()
         self._end_upkeep()
-        self.blobs.close()
-        self._instance.close()
+        try:
+            self.blobs.close()
+        finally:
+            self._instance.close()
 
 
 def open_store(
@@ -71,15 +77,14 @@ def open_store(
     segment_bytes: int = 268_435_456,
     grace_s: int = _DAY_S,
     wait_limit_s: float = 30.0,
-    cache_kib: int = 16_384,
-    mmap_bytes: int = 268_435_456,
+    cache_kib: int = 8_192,
     vfs: str | None = None,
     blobs: SegmentBlobs | None = None,
 ) -> SqliteStore:
     """The store in this folder, made or brought to this version's schema first. Needs no event loop yet.
 
     `grace_s`: how long `compact` leaves removed messages alone. `wait_limit_s`: how long an operation may wait for the
-    writers' lock. `cache_kib` is per connection, two a process. `vfs` and `blobs` stand in for the disk in tests.
+    writers' lock. `cache_kib` is the writer's page cache. `vfs` and `blobs` stand in for the disk in tests.
     Raises UnavailableError, with what to do, when it cannot be used.
     """
     require_sound_sqlite()
@@ -107,7 +112,6 @@ def open_store(
             wait_limit_s=wait_limit_s,
             grace_s=grace_s,
             cache_kib=cache_kib,
-            mmap_bytes=mmap_bytes,
             vfs=vfs,
         )
     except BaseException:

@@ -35,6 +35,8 @@ class Reader:
             return (self._connection or self._opened()).execute(sql, args).fetchall()
         except apsw.Error as error:
             raise self._failed(error) from error
+        except (OverflowError, UnicodeError) as error:  # no such number or text can be in the database
+            raise unavailable(error) from error
 
     def one(self, sql: str, args: tuple[Any, ...] = ()) -> Row | None:
         """The first row of a statement that gives at most one. Raises UnavailableError."""

@@ -94,6 +94,7 @@ class UpkeepPart:
 
     def _compact_blobs(self, connection: apsw.Connection, loop: asyncio.AbstractEventLoop, now: int) -> int:
         rows = PlainRows(connection)
+        self.blobs.recover()  # of workers that died while others lived on
 
         async def submit(pairs: list[tuple[BlobId, BlobId]]) -> None:
             await self._writer.submit(purge.relink, pairs)
