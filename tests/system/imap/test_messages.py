@@ -270,3 +270,13 @@ def test_structure_with_many_parts(wire: Wire) -> None:
     parts = b"".join(b"--b\r\n\r\npart\r\n" for _ in range(3000))
     wire.append(b'Content-Type: multipart/mixed; boundary="b"\r\n\r\n' + parts + b"--b--\r\n")
     assert fetched(wire, "BODYSTRUCTURE").count(b'"text" "plain"') >= 900
+
+
+def test_search_in_a_text_larger_than_a_piece(wire: Wire) -> None:
+    """The string lies across the border of two pieces; the other text is not ASCII only at its end."""
+    piece = 1024 * 1024
+    wire.append(b"Subject: x\r\n\r\n" + b"y" * (piece - 3) + b"needle" + b"y" * piece)
+    wire.append(b"Content-Type: text/plain; charset=utf-8\r\n\r\n" + b"y" * piece + "nädel".encode())
+    assert wire.ok("SEARCH BODY NEEDLE") == [b"* SEARCH 1"]
+    assert wire.ok("SEARCH CHARSET UTF-8 BODY {}", "NÄDEL".encode()) == [b"* SEARCH 2"]
+    assert wire.ok("SEARCH BODY noodle") == [b"* SEARCH"]

@@ -74,6 +74,7 @@ class _Fetching:
         "_attributes",
         "_changed_since",
         "_client",
+        "_has_binary",
         "_known_rows",
         "_octets",
         "_readers",
@@ -101,6 +102,7 @@ class _Fetching:
         self._stored = [item for item in attributes if item in _STORED]
         self._wants_parsed = FetchAtt.BODY in attributes or sections.needs_parts(self._octets)
         self._wants_rows = command.changed_since is not None or any(item in _IN_ROWS for item in attributes)
+        self._has_binary = any(not isinstance(item, BodySection) for item in self._octets)
         self._readers = [(item.label, sections.reader(client.store.blobs, item)) for item in self._octets]
         self.page = MESSAGES_AT_ONCE if self._octets else CONTENTS_AT_ONCE if self._stored else ROWS_AT_ONCE
         self._known_rows: Sequence[MessageRow] = ()
@@ -204,7 +206,7 @@ class _Fetching:
         pieces: list[bytes] = []
         size = 0
         for number, attributes, content in zip(numbers, inner, contents, strict=True):
-            sources = self._read(content)
+            sources = await self._read(content)
             if sources is None:
                 continue
             pieces.append(fetch_lines.line_open(number, attributes))
@@ -226,11 +228,17 @@ class _Fetching:
                 await client.flush_if_big()
         client.send_all(pieces)
 
-    def _read(self, content: ContentRow) -> list[tuple[bytes, sections.Source]] | None:
+    async def _read(self, content: ContentRow) -> list[tuple[bytes, sections.Source]] | None:
         """What each item gives. Everything short is read before a line begins, so that it begins only if it can end."""
         try:
             root = sections.decode_part(content.parsed) if self._wants_parsed else None
-            return [(label, read(content, root)) for label, read in self._readers]
+            sources = [(label, read(content, root)) for label, read in self._readers]
+            if self._has_binary:
+                blobs = self._client.store.blobs
+                for i, (label, source) in enumerate(sources):
+                    if isinstance(source, sections.Encoded):
+                        sources[i] = (label, await sections.measure(blobs, content.blob, source))
+            return sources  # noqa: TRY300  # all of it may raise
         except StoreError as error:
             self.damaged = True
             client = self._client
@@ -260,6 +268,8 @@ class _Fetching:
                 client.send(Untagged(b"%b%b %d" % (b"" if first else b" ", label, source)))
             case None:
                 client.send(Untagged(b"%b%b NIL" % (b"" if first else b" ", label)))
+            case sections.Encoded():
+                raise RuntimeError("not measured")
             case sections.Range(start, end):
                 client.send(fetch_lines.section_open(label, end - start, first=first))
                 try:

@@ -1,5 +1,6 @@
 """Where the octets of a BODY[…] or BINARY[…] item are, and how they are read: ranges of the blob, never the whole message."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -53,7 +54,15 @@ class Decoded:
     size: int
 
 
-Source = bytes | int | Range | Decoded | None
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A long part of which nobody knows yet how many octets it has without its transfer encoding: ask `measure`."""
+
+    part: Part
+    item: Binary | BinarySize
+
+
+Source = bytes | int | Range | Decoded | Encoded | None
 """Octets at hand, a number (BINARY.SIZE), octets to come, or None: there is no such part."""
 
 
@@ -133,14 +142,25 @@ def _binary(blobs: Blobs, row: ContentRow, root: Part | None, item: Binary | Bin
         return None
     if part.type == b"multipart" or binary.decoder(part.encoding) is None:
         raise UnknownEncodingError
-    whole = sum(map(len, decoded(blobs, row.blob, part)))
+    if part.size > READ_AT_ONCE:
+        return Encoded(part, item)
+    octets = b"".join(decoded(blobs, row.blob, part))
+    if isinstance(item, BinarySize):
+        return len(octets)
+    return octets if item.partial is None else _cut(octets, item.partial)
+
+
+async def measure(blobs: Blobs, blob: BlobId, encoded: Encoded) -> int | Decoded:
+    """Decode a long part once, to know its size. Others get a turn after each piece."""
+    whole = 0
+    for piece in decoded(blobs, blob, encoded.part):
+        whole += len(piece)
+        await asyncio.sleep(0)
+    item = encoded.item
     if isinstance(item, BinarySize):
         return whole
-    offset, size = (0, whole) if item.partial is None else (item.partial.offset, item.partial.count)
-    size = max(0, min(size, whole - offset))
-    if size <= READ_AT_ONCE:
-        return b"".join(binary.window(decoded(blobs, row.blob, part), offset, size))
-    return Decoded(part, offset, size)
+    offset, count = (0, whole) if item.partial is None else (item.partial.offset, item.partial.count)
+    return Decoded(encoded.part, offset, max(0, min(count, whole - offset)))
 
 
 def decoded(blobs: Blobs, blob: BlobId, part: Part) -> Iterator[bytes]:

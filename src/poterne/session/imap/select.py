@@ -4,7 +4,7 @@ from functools import partial
 
 from poterne.net.link import Poke
 from poterne.proto.imap import commands, responses
-from poterne.proto.imap.responses import Condition, Continue, ok
+from poterne.proto.imap.responses import Condition, Continue, bad, ok
 from poterne.session.imap.client import Client
 from poterne.session.imap.mailboxes import attributes
 from poterne.session.imap.positions import READ_ONLY, positions
@@ -17,6 +17,9 @@ from poterne.values.mailbox import Flag, Mailbox
 
 async def select(client: Client, command: commands.Select) -> None:
     """RFC 9051 §6.3.2, RFC 3501 §6.3.1. A failed SELECT leaves no mailbox selected."""
+    if command.qresync is not None:
+        client.send(bad(b"QRESYNC is not enabled"))
+        return
     if client.view is not None:
         client.deselect()
         client.core.selected(False)

@@ -109,7 +109,8 @@ class ImapSession:
         client = self._client
         if Poke.SHUTDOWN in why:
             client.part(b"Server is going down; connect again")
-        elif Poke.DEADLINE in why:
+        elif Poke.DEADLINE in why and not (client.authenticated and client.link.expired == "login"):
+            # (A sign-in that we slowed down may pass its deadline and still succeed.)
             client.part(b"Timeout")
         elif Poke.CHANGED in why and client.idling and client.view is not None and client.heard > client.view.modseq:
             try:

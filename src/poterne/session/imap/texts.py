@@ -8,6 +8,7 @@ import msgspec
 
 from poterne.message.decode import MAX_TEXT_BYTES, fold, part_text, searchable_header
 from poterne.message.header import index
+from poterne.message.params import find
 from poterne.session.imap import envelope
 from poterne.store.interface import Blobs
 from poterne.values.mailbox import ContentRow
@@ -18,6 +19,11 @@ MAX_HEADER_BYTES: Final = 256 * 1024
 _IDENTITY: Final = frozenset({b"7bit", b"8bit", b"binary"})
 _SUBJECT: Final = re.compile(rb'\((?:NIL|"[^"\\]*+") "([^"\\]*+)" ').match
 """An envelope's subject where nothing is escaped: nearly always."""
+_ASCII_BASED: Final = re.compile(
+    rb"(?i:(?:us-)?ascii|utf-?8|iso-?8859-?[0-9]+|latin-?[0-9]|windows-125[0-9]|cp125[0-9]|koi8-[ru]|gb2312|gbk|gb18030|euc-kr)?"
+).fullmatch
+"""Charsets in which ASCII octets are ASCII characters, whatever stands before them."""
+_PIECE_BYTES: Final = 1024 * 1024
 _decode_part: Final = msgspec.msgpack.Decoder(Part).decode
 
 
@@ -102,10 +108,21 @@ def in_message(blobs: Blobs, row: ContentRow, needle: Needle, *, header: bool) -
 
 
 def _in_text(blobs: Blobs, row: ContentRow, part: Part, needle: Needle) -> bool:
-    body = blobs.read(row.blob, part.body_start, min(part.body_end, part.body_start + 4 * MAX_TEXT_BYTES))
-    # Nearly all mail: ASCII, not encoded. A charset that gives ASCII octets another meaning has its own escape octets.
-    if part.encoding in _IDENTITY and body.isascii() and b"\x1b" not in body and b"~{" not in body and b"+" not in body:
-        return needle.octets in body.lower()
+    start, end = part.body_start, part.body_end
+    if part.encoding in _IDENTITY and _ASCII_BASED(find(part.params, b"charset") or b""):
+        # Nearly all mail: as long as the octets are ASCII there is nothing to decode.
+        overlap = max(0, len(needle.octets) - 1)
+        at = start
+        while True:
+            body = blobs.read(row.blob, at, min(at + _PIECE_BYTES, end))
+            if not body.isascii():
+                break
+            if needle.octets in body.lower():
+                return True
+            at += _PIECE_BYTES - overlap
+            if at + overlap >= end:
+                return False
+    body = blobs.read(row.blob, start, min(end, start + 2 * MAX_TEXT_BYTES))
     return needle.text in fold(part_text(body, part))
 
 
