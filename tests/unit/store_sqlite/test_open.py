@@ -12,6 +12,8 @@ from poterne.store.sqlite import migrate
 from poterne.store.sqlite.backup import restore
 from poterne.store.sqlite.connection import DATABASE_NAME, require_sound_sqlite
 from poterne.store.sqlite.engine import open_store
+from poterne.store.sqlite.layout import WRITERS_LOCK
+from poterne.store.sqlite.lock import FileLock
 from tests.support.stores import ALL, INBOX, Clock, World
 
 
@@ -80,6 +82,16 @@ def test_folder_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "data" / DATABASE_NAME).mkdir(parents=True)
     with pytest.raises(UnavailableError, match=DATABASE_NAME):
         open_store(tmp_path / "data")
+
+
+def test_opening_waits_for_the_lock_but_not_for_ever(tmp_path: Path) -> None:
+    make(tmp_path)
+    lock = FileLock(tmp_path / WRITERS_LOCK)
+    assert lock.acquire()
+    with pytest.raises(UnavailableError, match=WRITERS_LOCK):
+        open_store(tmp_path, wait_limit_s=0.1)
+    lock.close()
+    make(tmp_path)
 
 
 def test_several_event_loops_one_after_the_other(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def open_store(
         instance.close()
         raise UnavailableError(f"{path}: a restore is running there; wait until it has finished")
     try:
-        _bring_up_to_date(path, int(clock()), vfs)
+        _bring_up_to_date(path, int(clock()), vfs, wait_limit_s)
         blobs = blobs or SegmentBlobs(
             str(path / BLOB_FOLDER), limits=BlobLimits(segment_bytes=segment_bytes), clock=clock
         )
@@ -119,10 +119,10 @@ def open_store(
         raise
 
 
-def _bring_up_to_date(path: Path, now: int, vfs: str | None) -> None:
+def _bring_up_to_date(path: Path, now: int, vfs: str | None, wait_limit_s: float) -> None:
     lock = FileLock(path / WRITERS_LOCK)
-    lock.acquire()
     try:
+        _acquire(lock, wait_limit_s)
         connection = connect(path, busy_ms=5_000, cache_kib=2_048, vfs=vfs)
         try:
             migrate(connection, now)
@@ -135,3 +135,11 @@ def _bring_up_to_date(path: Path, now: int, vfs: str | None) -> None:
     finally:
         lock.release()
         lock.close()
+
+
+def _acquire(lock: FileLock, wait_limit_s: float) -> None:
+    until = time.monotonic() + wait_limit_s
+    while not lock.acquire(wait=False):
+        if time.monotonic() > until:
+            raise UnavailableError(f"another process held {WRITERS_LOCK} for {wait_limit_s:g} s; is it stopped?")
+        time.sleep(0.01)
