@@ -11,7 +11,10 @@ in progress (RFC 9051 §5.5, §7.5.1). So each session keeps a `View`: the UIDs 
 - New messages come after the ones that are gone but not yet told, exactly as the client counts.
 - Flags are not kept. The store says whose flags changed since `modseq`; what this session itself changed, or has just
   told with a FETCH, is passed over by `modseq` (`told`).
-- \Recent belongs to the session (RFC 3501 §2.3.2): `View.recent` are the UID ranges that it won with `claim_recent`.
+- \Recent belongs to the session that is told first (RFC 3501 §2.3.2): `View.recent` are the UID ranges that are this one's.
+  What comes while a mailbox is selected is claimed in this process (`Snapshots.claim`) at once, in the store only when the
+  session leaves the mailbox: a write for each message would cost more than the message. Until then a session of another
+  process may show it as \Recent too, as the RFC allows where it cannot be known who was first.
 """
 
 from array import array
@@ -51,7 +54,7 @@ NOTHING: Final = Update((), None, ())
 class View:
     """One session's picture of one mailbox."""
 
-    __slots__ = ("gone", "modseq", "recent", "uid_next", "uids", "unclaimed")
+    __slots__ = ("gone", "modseq", "owes_claim", "recent", "recent_from", "uid_next", "uids")
 
     def __init__(self, uids: "array[int]", modseq: ModSeq, uid_next: int) -> None:
         self.uids = uids
@@ -61,8 +64,10 @@ class View:
         """Expunged in the store; the client still counts them."""
         self.recent: list[tuple[int, int]] = []
         r"""UID ranges, both ends included, that are \Recent in this session."""
-        self.unclaimed = False
-        r"""New messages were told and nobody was asked yet whether they are \Recent to us."""
+        self.recent_from = uid_next
+        r"""Messages from this UID on were not looked at yet for \Recent."""
+        self.owes_claim = False
+        """The store does not know yet what this session has claimed."""
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -88,7 +93,6 @@ class View:
         if fresh:
             self.uids = self.uids + array("I", fresh)  # noqa: PLR6104, RUF100  # in place would change what others share
             exists = len(self.uids)
-            self.unclaimed = True
         numbered = [(i + 1, row) for row in flags if (i := self.index(row.uid)) is not None]
         return Update(expunged, exists, numbered) if expunged or exists is not None or numbered else NOTHING
 
@@ -181,6 +185,9 @@ MAX_CACHED_UIDS: Final = 2_000_000
 """8 MiB of UIDs per process."""
 
 
+MAX_CLAIMS: Final = 20_000
+
+
 @dataclass(slots=True)
 class _Known:
     uids: "array[int]"
@@ -202,6 +209,7 @@ class Snapshots:
         self._max_uids: Final = max_uids
         self._known: Final[OrderedDict[tuple[AccountId, MailboxId], _Known]] = OrderedDict()
         self._total = 0
+        self._claims: Final[OrderedDict[tuple[AccountId, MailboxId], int]] = OrderedDict()
 
     async def open(self, mailbox: Mailbox) -> tuple[Mailbox, View]:
         """A new view, and the mailbox row of the same moment. `mailbox` is the row as just read."""
@@ -226,6 +234,15 @@ class Snapshots:
         known = self._known.get((mailbox.account_id, mailbox.id))
         if known is not None:
             known.unseen_at, known.unseen_uid = mailbox.highest_modseq, uid
+
+    def claim(self, account_id: AccountId, mailbox_id: MailboxId, first: int, uid_next: int) -> int:
+        r"""Of the messages from `first` on, those from the UID returned are \Recent to the caller, and to no other session of ours."""
+        key = (account_id, mailbox_id)
+        taken = self._claims.pop(key, 0)
+        self._claims[key] = max(taken, uid_next)
+        if len(self._claims) > MAX_CLAIMS:
+            self._claims.popitem(last=False)
+        return max(first, taken)
 
     def share(self, account_id: AccountId, mailbox_id: MailboxId, view: View) -> None:
         """After a merge: keep the newer picture for others, or take theirs when it is the same, so that it exists once."""

@@ -181,6 +181,8 @@ def test_recent_belongs_to_one(world: World) -> None:
         assert b"* 1 RECENT" in ada.ok("NOOP")
         assert eve.ok("SEARCH RECENT") == [b"* SEARCH 2"]
         assert ada.ok("SEARCH NEW") == [b"* SEARCH 1"]
+    with world.client(select="INBOX") as eve:
+        assert b"\\Recent" not in b"".join(eve.ok("FETCH 1:2 FLAGS"))
 
 
 def test_mailbox_deleted_under_a_client(world: World) -> None:

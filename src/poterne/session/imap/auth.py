@@ -8,7 +8,7 @@ from poterne.proto.sasl import mechanism
 from poterne.proto.sasl.registry import exchange
 from poterne.session.authenticate import Denied, Why
 from poterne.session.imap.client import Client
-from poterne.session.imap.updates import finish
+from poterne.session.imap.updates import finish, leave
 from poterne.values.secret import Secret
 
 _ALWAYS: Final = (b"IMAP4rev1", b"IMAP4rev2", b"LITERAL+", b"ID", b"ENABLE")
@@ -144,6 +144,6 @@ async def id_(client: Client, command: commands.Id) -> None:
 
 
 async def logout(client: Client, _command: commands.Logout) -> None:
-    client.deselect()
+    await leave(client)
     client.send(Bye(b"Goodbye"))
     client.send(ok(b"Signed out"))

@@ -19,6 +19,7 @@ from poterne.proto.imap.sequence import SequenceSet
 from poterne.session.imap import bits, envelope, texts
 from poterne.session.imap.bits import Bits
 from poterne.session.imap.client import Client
+from poterne.store.errors import UnavailableError
 from poterne.values.mailbox import ContentRow, MessageRow
 
 ROWS_AT_ONCE: Final = 2000
@@ -221,8 +222,13 @@ class Matching:
                 parsed=wants_parsed,
             )
             for row, position in self._placed(rows, page):
-                if fits(row):
-                    found.append(position)
+                try:
+                    if fits(row):
+                        found.append(position)
+                except UnavailableError as error:  # one damaged message is not found; the others are
+                    self._client.service.log.error(
+                        "imap.unreadable", trace=self._client.link.trace, uid=row.uid, error=str(error)
+                    )
                 if monotonic() > self._turn_ends:
                     await self._give_way()
         return bits.of_positions(found, self._count)

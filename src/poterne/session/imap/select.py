@@ -8,7 +8,7 @@ from poterne.proto.imap.responses import Condition, Continue, bad, ok
 from poterne.session.imap.client import Client
 from poterne.session.imap.mailboxes import attributes
 from poterne.session.imap.positions import READ_ONLY, positions
-from poterne.session.imap.updates import claim, finish, sync
+from poterne.session.imap.updates import finish, leave, sync
 from poterne.session.pending import View
 from poterne.store.errors import NotFoundError
 from poterne.values.ids import ModSeq
@@ -21,7 +21,7 @@ async def select(client: Client, command: commands.Select) -> None:
         client.send(bad(b"QRESYNC is not enabled"))
         return
     if client.view is not None:
-        client.deselect()
+        await leave(client)
         client.core.selected(False)
         client.send(responses.status_line(Condition.OK, b"The mailbox before is closed", responses.CLOSED))
     if command.condstore:
@@ -53,9 +53,10 @@ def wake(client: Client, modseq: ModSeq) -> None:
 async def _recent(client: Client, mailbox: Mailbox, view: View) -> None:
     if client.rev2 or mailbox.recent_uid >= mailbox.uid_next:
         return
-    first = mailbox.recent_uid
+    first: int = mailbox.recent_uid
     if not client.read_only:
         first = await client.store.claim_recent(mailbox.account_id, mailbox.id)
+        first = client.service.snapshots.claim(mailbox.account_id, mailbox.id, first, view.uid_next)
     view.claimed(first, view.uid_next - 1)
 
 
@@ -94,7 +95,7 @@ async def first_unseen(client: Client, mailbox: Mailbox, view: View) -> int:
 
 async def unselect(client: Client, _command: commands.Unselect) -> None:
     """RFC 3691."""
-    client.deselect()
+    await leave(client)
     client.core.selected(False)
     client.send(ok(b"Unselected"))
 
@@ -103,7 +104,7 @@ async def close(client: Client, _command: commands.Close) -> None:
     r"""RFC 9051 §6.4.1: removes what is \Deleted, silently; EXAMINE's CLOSE removes nothing."""
     mailbox, _ = client.selected
     read_only = client.read_only
-    client.deselect()
+    await leave(client)
     client.core.selected(False)
     if not read_only:
         await client.store.expunge(mailbox.account_id, mailbox.id, None)
@@ -140,8 +141,4 @@ async def idle(client: Client, _command: commands.Idle) -> None:
 
 async def done(client: Client, _event: commands.Done) -> None:
     client.idling = False
-    view, mailbox = client.view, client.mailbox
-    if view is not None and mailbox is not None and view.unclaimed and not client.rev2:
-        await claim(client, view, mailbox)
-        client.send(responses.recent(view.count_recent()))
     await finish(client, ok(b"Idle ended"))

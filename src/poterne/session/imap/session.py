@@ -9,7 +9,7 @@ from poterne.proto.imap.responses import Greeting
 from poterne.proto.imap.server import ServerCore
 from poterne.session.imap import append, auth, copy, errors, fetch, mailboxes, search, select, store
 from poterne.session.imap.client import Client, Service
-from poterne.session.imap.updates import sync
+from poterne.session.imap.updates import leave, sync
 from poterne.store.errors import StoreError
 
 LAST_WORDS: Final = b"* BYE Internal error\r\n"
@@ -127,4 +127,4 @@ class ImapSession:
     async def closed(self) -> None:
         client = self._client
         append.forget(client)
-        client.deselect()
+        await leave(client)

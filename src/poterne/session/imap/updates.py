@@ -1,6 +1,7 @@
 """Tells a client what changed in its mailbox, as far as it may be told now."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from poterne.proto.imap import responses
 from poterne.proto.imap.fetch import RECENT
@@ -53,24 +54,32 @@ async def tell(client: Client, view: View, mailbox: Mailbox, update: Update) -> 
     if update.exists is not None:
         client.send(responses.exists(update.exists))
         if not client.rev2:
-            if not client.idling:
-                await claim(client, view, mailbox)
+            claim(client, view, mailbox)
             client.send(responses.recent(view.count_recent()))
     if update.flags:
         await learn_keywords(client, max(row.flags for _, row in update.flags))
         client.send_all([flags_line(client, number, row) for number, row in update.flags])
 
 
-async def claim(client: Client, view: View, mailbox: Mailbox) -> None:
-    r"""New messages become \Recent here unless another session was faster. While idling this waits for the next command."""
-    view.unclaimed = False
+def claim(client: Client, view: View, mailbox: Mailbox) -> None:
+    r"""New messages become \Recent here unless another session of this process was faster."""
+    first, view.recent_from = view.recent_from, view.uid_next
     if client.read_only:
+        view.claimed(first, view.uid_next - 1)
         return
-    try:
-        first = await client.store.claim_recent(mailbox.account_id, mailbox.id)
-    except StoreError:
-        return  # nobody is told that they are recent; nothing is lost
-    view.claimed(first, view.uid_next - 1)
+    view.claimed(
+        client.service.snapshots.claim(mailbox.account_id, mailbox.id, first, view.uid_next), view.uid_next - 1
+    )
+    view.owes_claim = True
+
+
+async def leave(client: Client) -> None:
+    r"""Let go of the selected mailbox, if any. What was \Recent here will not be so to others."""
+    view, mailbox = client.view, client.mailbox
+    client.deselect()
+    if view is not None and mailbox is not None and view.owes_claim:
+        with suppress(StoreError):  # at worst somebody sees \Recent once more
+            await client.store.claim_recent(mailbox.account_id, mailbox.id)
 
 
 async def learn_keywords(client: Client, highest_flags: int) -> None:
