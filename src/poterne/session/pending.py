@@ -236,7 +236,7 @@ class Snapshots:
             known.unseen_at, known.unseen_uid = mailbox.highest_modseq, uid
 
     def claim(self, account_id: AccountId, mailbox_id: MailboxId, first: int, uid_next: int) -> int:
-        r"""Of the messages from `first` on, those from the UID returned are \Recent to the caller, and to no other session of ours."""
+        r"""The UID from which on the messages from `first` on are \Recent to the caller, and to no other session of ours."""
         key = (account_id, mailbox_id)
         taken = self._claims.pop(key, 0)
         self._claims[key] = max(taken, uid_next)

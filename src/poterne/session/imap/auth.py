@@ -111,7 +111,7 @@ async def _check(client: Client, user: str, password: Secret) -> None:
     found = await client.service.authenticator.check(user, password, client.link.peer)
     if isinstance(found, Denied):
         client.failures += 1
-        client.service.log.info("auth.failed", trace=client.link.trace, peer=client.link.peer, why=found.why.value)
+        client.service.log.warning("auth.failed", trace=client.link.trace, peer=client.link.peer, why=found.why.value)
         client.send(_WRONG if found.why is Why.INVALID else _LATER)
         if client.failures >= MAX_FAILURES:
             client.part(b"Too many failures")
@@ -120,7 +120,7 @@ async def _check(client: Client, user: str, password: Secret) -> None:
     client.link.set_deadline(None, "")
     client.link.set_patience(client.service.settings.idle_timeout_s, "idle")
     client.core.authenticated()
-    client.service.log.info("auth.ok", trace=client.link.trace, peer=client.link.peer, account=found.id)
+    client.service.log.info("auth.ok", trace=client.link.trace, peer=client.link.peer, account=found.address)
     client.send(ok(b"Signed in", responses.code_capability(capabilities(client))))
 
 

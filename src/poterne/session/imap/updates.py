@@ -35,12 +35,15 @@ async def sync(client: Client, *, expunge: bool, told: Mapping[int, int] = NOTHI
     view, mailbox = client.view, client.mailbox
     if view is None or mailbox is None:
         return
+    heard, client.heard = client.heard, ModSeq(0)  # before we ask, so that a wake-up meanwhile is kept
     try:
         changes = await client.store.changes(mailbox.account_id, mailbox.id, view.modseq)
     except NotFoundError:
         client.part(b"The selected mailbox was deleted")
         return
-    client.heard = ModSeq(0)
+    except StoreError:
+        client.heard = max(client.heard, heard)
+        raise
     update = view.merge(changes, expunge=expunge, told=told)
     if update:
         client.service.snapshots.share(mailbox.account_id, mailbox.id, view)
