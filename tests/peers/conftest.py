@@ -1,0 +1,35 @@
+"""One server for all of these tests; each test has accounts of its own on it."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.peer_server import PeerServer, serve
+from tests.support.peer_tools import NewAccount
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PeerServer]:
+    with serve(tmp_path_factory.mktemp("peers") / "instance") as running:
+        yield running
+        assert running.store.check() == []
+    said = running.log.read_text()
+    assert not re.search(r"Traceback|bug|\[error|level.{1,4}error", said), said
+
+
+@pytest.fixture
+def new_account(server: PeerServer, request: pytest.FixtureRequest) -> NewAccount:
+    test = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower()).strip("-")[:40]
+    module = Path(str(request.path)).stem.removeprefix("test_")
+
+    def make(name: str = "") -> str:
+        return server.store.add_account(f"{module}.{test}{'.' if name else ''}{name}")
+
+    return make
+
+
+@pytest.fixture
+def account(new_account: NewAccount) -> str:
+    return new_account()

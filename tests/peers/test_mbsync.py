@@ -1,0 +1,184 @@
+"""mbsync keeps a Maildir and a mailbox alike, in both directions."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support import peer_maildir as maildir
+from tests.support.peer_server import FOLDERS, HOST, NAME, PASSWORD, PeerServer, run
+from tests.support.peer_tools import ACCENTS, AMPERSAND, WIRE_NAMES, awkward_letters, letter, needs
+
+pytestmark = needs("mbsync")
+
+
+class Near:
+    """The Maildir side of a synchronised account."""
+
+    def __init__(self, server: PeerServer, account: str, folder: Path) -> None:
+        self._server, self._account = server, account
+        self.mail = folder / "mail"
+        self.mail.mkdir()
+        self._rc = folder / "mbsyncrc"
+        self._rc.write_text(
+            f"""
+IMAPAccount us
+Host {NAME}
+Port {server.ports["imaps"]}
+User {account}
+Pass "{PASSWORD}"
+SSLType IMAPS
+CertificateFile {server.ca}
+
+IMAPStore far
+Account us
+
+MaildirStore near
+Path {self.mail}/
+Inbox {self.mail}/INBOX
+SubFolders Verbatim
+
+Channel all
+Far :far:
+Near :near:
+Patterns *
+Create Both
+Remove Both
+Expunge Both
+CopyArrivalDate yes
+SyncState *
+"""
+        )
+
+    def sync(self, *options: str) -> str:
+        """What mbsync says, which must not be a complaint."""
+        done = run("mbsync", "-c", self._rc, "-V", *options, "-a")
+        assert not re.search(r"error|warn|unexpected|ignor", done.all, re.IGNORECASE), done.all
+        return done.all
+
+    def sync_for_nothing(self) -> None:
+        """Once more: nothing is done on either side."""
+        before = self._everything()
+        self.sync()
+        assert self._everything() == before
+
+    def _everything(self) -> tuple[dict[str, int], set[Path]]:
+        files = {path for path in self.mail.rglob("*") if path.parent.name in {"cur", "new", "tmp"}}
+        return self._server.store.modseqs(self._account), files
+
+    def copies(self, name: str = "INBOX") -> list[maildir.Copy]:
+        return maildir.copies(self.mail / WIRE_NAMES.get(name, name))
+
+
+@pytest.fixture
+def near(server: PeerServer, account: str, tmp_path: Path) -> Near:
+    return Near(server, account, tmp_path)
+
+
+def by_content(found: list[maildir.Copy]) -> dict[bytes, frozenset[str]]:
+    return {copy.raw: copy.flags for copy in found}
+
+
+def test_first_and_later_pull(server: PeerServer, account: str, near: Near) -> None:
+    letters = list(awkward_letters().values())
+    server.store.deliver(account, *letters)
+    near.sync()
+    assert by_content(near.copies()) == dict.fromkeys(letters, frozenset())
+    assert {path.name for path in near.mail.iterdir()} == {"INBOX", *FOLDERS}
+    server.store.deliver(account, letter("one more"))
+    near.sync()
+    assert len(near.copies()) == len(letters) + 1
+    near.sync_for_nothing()
+
+
+def test_flags_both_ways(server: PeerServer, account: str, near: Near) -> None:
+    server.store.deliver(account, *(letter(str(n)) for n in range(6)))
+    near.sync()
+    here = near.copies()
+    here[0].flag("S")
+    here[1].flag("FRS")
+    here[2].flag("D")
+    near.sync()
+    assert by_content(near.copies()) == {each.raw: each.flags for each in server.store.messages(account)}
+    assert sorted(map(sorted, (each.flags for each in server.store.messages(account)))) == [
+        [],
+        [],
+        [],
+        ["\\Answered", "\\Flagged", "\\Seen"],
+        ["\\Draft"],
+        ["\\Seen"],
+    ]
+    curl(server, account, "STORE 1:6 FLAGS (\\Answered)")
+    near.sync()
+    assert {copy.flags for copy in near.copies()} == {frozenset({"\\Answered"})}
+    near.sync_for_nothing()
+
+
+def curl(server: PeerServer, account: str, command: str) -> str:
+    url = f"imaps://{HOST}:{server.ports['imaps']}/INBOX"
+    return run("curl", "-sS", "--cacert", server.ca, "-u", f"{account}:{PASSWORD}", url, "-X", command).out
+
+
+def test_deletions_both_ways(server: PeerServer, account: str, near: Near) -> None:
+    letters = [letter(str(n)) for n in range(6)]
+    server.store.deliver(account, *letters)
+    near.sync()
+    curl(server, account, "STORE 2,4 +FLAGS.SILENT (\\Deleted)")
+    curl(server, account, "EXPUNGE")
+    near.sync()
+    assert set(by_content(near.copies())) == {letters[n] for n in (0, 2, 3, 4, 5)} - {letters[3]}
+    for copy in near.copies()[:2]:
+        copy.flag("ST")
+    near.sync()
+    assert len(near.copies()) == 2
+    assert {each.raw for each in server.store.messages(account)} == set(by_content(near.copies()))
+    near.sync_for_nothing()
+
+
+def test_upload(server: PeerServer, account: str, near: Near) -> None:
+    """APPEND with UIDPLUS: the copy is paired by its UID, so the next run does not fetch it again."""
+    near.sync()
+    letters = awkward_letters()
+    for name, message in letters.items():
+        maildir.add(near.mail / "INBOX", f"1.{name}.mine", message, None if name == "plain" else "S")
+    near.sync()
+    found = server.store.messages(account)
+    uploaded = {re.sub(rb"X-TUID: [^\r]*\r\n", b"", each.raw) for each in found}
+    assert uploaded == set(letters.values())
+    assert [each.flags for each in found].count(frozenset({"\\Seen"})) == len(letters) - 1
+    near.sync_for_nothing()
+    assert len(near.copies()) == len(letters)
+
+
+def test_folders_both_ways(server: PeerServer, account: str, near: Near) -> None:
+    near.sync()
+    names = {ACCENTS, "Work", f"Work/{AMPERSAND}", "Work/2026"}
+    for name in sorted(names - {"Work"}):  # parents come by themselves
+        server.store.create(account, name)
+        server.store.deliver(account, letter(name), folder=name)
+    near.sync()
+    assert [copy.raw.count(b"Subject: Work/2026") for copy in near.copies("Work/2026")] == [1]
+    assert len(near.copies(ACCENTS)) == 1
+    assert len(near.copies(f"Work/{WIRE_NAMES[AMPERSAND]}")) == 1
+    mine = {"Privé & più": "Priv&AOk- &- pi&APk-", "déjà/vu ~1": "d&AOk-j&AOA-/vu ~1"}
+    for name, wire in mine.items():
+        maildir.make(near.mail / wire)
+        maildir.add(near.mail / wire, "1.mine", letter(name))
+    near.sync()
+    made = {"Privé & più", "déjà/vu ~1"}
+    assert server.store.folders(account) >= FOLDERS | names | made | {"INBOX"}
+    for name in made:
+        assert len(server.store.messages(account, name)) == 1
+    near.sync_for_nothing()
+
+
+def test_500_messages(server: PeerServer, account: str, near: Near) -> None:
+    letters = [letter(str(n), b"line\r\n" * (n % 40)) for n in range(500)]
+    server.store.deliver(account, *letters)
+    near.sync()
+    assert set(by_content(near.copies())) == set(letters)
+    for copy in near.copies()[::2]:
+        copy.flag("S")
+    near.sync()
+    assert sum("\\Seen" in each.flags for each in server.store.messages(account)) == 250
+    near.sync_for_nothing()

@@ -1,0 +1,93 @@
+"""offlineimap keeps a Maildir and a mailbox alike, in both directions."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support import peer_maildir as maildir
+from tests.support.peer_server import FOLDERS, NAME, PASSWORD, PeerServer, run
+from tests.support.peer_tools import ACCENTS, AMPERSAND, WIRE_NAMES, awkward_letters, letter, needs
+
+pytestmark = needs("offlineimap")
+
+
+class Near:
+    """The Maildir side of a synchronised account."""
+
+    def __init__(self, server: PeerServer, account: str, folder: Path) -> None:
+        self.mail = folder / "mail"
+        self.mail.mkdir()
+        self._rc = folder / "offlineimaprc"
+        self._rc.write_text(
+            f"""
+[general]
+accounts = us
+metadata = {folder / "state"}
+socktimeout = 20
+[Account us]
+localrepository = near
+remoterepository = far
+[Repository near]
+type = Maildir
+localfolders = {self.mail}
+sep = /
+[Repository far]
+type = IMAP
+ssl = yes
+remotehost = {NAME}
+remoteport = {server.ports["imaps"]}
+sslcacertfile = {server.ca}
+remoteuser = {account}
+remotepass = {PASSWORD}
+expunge = yes
+createfolders = True
+"""
+        )
+
+    def sync(self) -> str:
+        said = run("offlineimap", "-c", self._rc, "-o", "-u", "basic").all
+        assert not re.search(r"error|warn|traceback", said, re.IGNORECASE), said
+        return said
+
+    def copies(self, name: str = "INBOX") -> list[maildir.Copy]:
+        return maildir.copies(self.mail / WIRE_NAMES.get(name, name))
+
+
+@pytest.fixture
+def near(server: PeerServer, account: str, tmp_path: Path) -> Near:
+    return Near(server, account, tmp_path)
+
+
+def test_messages_and_flags_both_ways(server: PeerServer, account: str, near: Near) -> None:
+    letters = awkward_letters()
+    server.store.deliver(account, *letters.values())
+    near.sync()
+    # Python's email package, through which offlineimap passes them, puts a space into an empty field.
+    assert {copy.raw.replace(b"X-Empty: \r\n", b"X-Empty:\r\n") for copy in near.copies()} == set(letters.values())
+    assert {path.name for path in near.mail.iterdir()} == {"INBOX", *FOLDERS}
+    near.copies()[0].flag("FS")
+    near.copies()[-1].path.unlink()
+    maildir.add(near.mail / "INBOX", "1.mine", letter("mine"), "S")
+    near.sync()
+    found = server.store.messages(account)
+    assert len(found) == len(letters)
+    assert sorted(len(each.flags) for each in found)[-3:] == [0, 1, 2]
+    assert [b"Subject: mine" in each.raw for each in found].count(True) == 1
+    before = server.store.modseqs(account)
+    said = near.sync()
+    assert server.store.modseqs(account) == before
+    assert "Copy message" not in said
+
+
+def test_folders_both_ways(server: PeerServer, account: str, near: Near) -> None:
+    for name in (ACCENTS, f"Work/{AMPERSAND}"):
+        server.store.create(account, name)
+        server.store.deliver(account, letter("x"), folder=name)
+    near.sync()
+    assert len(near.copies(ACCENTS)) == 1
+    assert len(near.copies(f"Work/{WIRE_NAMES[AMPERSAND]}")) == 1
+    maildir.make(near.mail / "Priv&AOk- &- pi&APk-")
+    maildir.add(near.mail / "Priv&AOk- &- pi&APk-", "1.mine", letter("mine"))
+    near.sync()
+    assert len(server.store.messages(account, "Privé & più")) == 1
