@@ -30,18 +30,42 @@ class Issued:
     ca: Path
 
 
+class DamagedError(Exception):
+    """The CA's own files can't be used; the text says what to do."""
+
+
 def ensure(folder: Path, names: Sequence[str], now: dt.datetime) -> Issued:
     """A valid certificate for `names` (host names or IP addresses) from the CA in `folder`; both are made where missing.
 
-    Renewed when it has less than 30 days left or the names changed. Raises OSError when the folder can't be written.
+    Renewed when it has less than 30 days left or the names changed. The CA itself is made anew when a certificate would
+    outlive it. Raises OSError when the folder can't be written, DamagedError when the CA's files can't be read.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     issued = Issued(folder / "server.pem", folder / "server.key", folder / "ca.pem")
     if not (issued.ca.exists() and (folder / "ca.key").exists()):
         _make_ca(folder, now)
     if not _still_good(issued, names, now):
-        _issue(folder, issued, names, now)
+        ca, key = _ca(folder)
+        if ca.not_valid_after_utc < now + dt.timedelta(days=LEAF_DAYS):
+            _make_ca(folder, now)
+            ca, key = _ca(folder)
+        _issue(issued, ca, key, names, now)
     return issued
+
+
+def _ca(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    damaged = DamagedError(
+        "the local CA (ca.pem, ca.key) is damaged: get both files from a backup, or remove both and a new CA is made, "
+        "which clients have to trust anew"
+    )
+    try:
+        ca = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
+        key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
+    except (ValueError, TypeError):
+        raise damaged from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != ca.public_key():
+        raise damaged
+    return ca, key
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:
@@ -102,11 +126,9 @@ def _alternative(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def _issue(folder: Path, issued: Issued, names: Sequence[str], now: dt.datetime) -> None:
-    ca = x509.load_pem_x509_certificate(issued.ca.read_bytes())
-    ca_key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
-    if not isinstance(ca_key, ec.EllipticCurvePrivateKey):
-        raise TypeError("the local CA's key is not an EC key")
+def _issue(
+    issued: Issued, ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey, names: Sequence[str], now: dt.datetime
+) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = (
         x509.CertificateBuilder()

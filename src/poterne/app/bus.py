@@ -1,7 +1,10 @@
-"""What the processes of one server tell each other: datagrams over socket pairs made before they were forked.
+"""What the processes of one server tell each other: packets over socket pairs made before they were forked.
 
-A message may be lost (a full buffer, a process just restarted): whoever listens can always find out by asking the store,
-and does so by and by. So the bus never blocks, never retries and never orders anything.
+A message may be lost (a full buffer, a process just restarted): whoever listens can always find out by asking the store. So the
+bus never blocks, never repeats and never orders anything. A process that was behind is told so with the next packet that it has
+room for (`Missed`), and asks the store for everything.
+
+SOCK_SEQPACKET and not SOCK_DGRAM: datagrams between Unix sockets are limited to `net.unix.max_dgram_qlen`, often 10.
 """
 
 import asyncio
@@ -14,8 +17,8 @@ import msgspec
 from poterne.values.ids import AccountId, MailboxId, ModSeq
 from poterne.values.mailbox import MailboxChanged
 
-MAX_DATAGRAM = 60_000
-_PER_DATAGRAM = 1_000
+MAX_PACKET = 60_000
+_PER_PACKET = 1_000
 
 
 class MailboxesChanged(msgspec.Struct, frozen=True, tag="m", array_like=True):
@@ -35,17 +38,22 @@ class CertificatesChanged(msgspec.Struct, frozen=True, tag="c", array_like=True)
     """New certificate files: new handshakes should use them."""
 
 
-Message = MailboxesChanged | SignInFailed | CertificatesChanged
+class Missed(msgspec.Struct, frozen=True, tag="x", array_like=True):
+    """There was no room for some messages: whatever they said, ask the store."""
+
+
+Message = MailboxesChanged | SignInFailed | CertificatesChanged | Missed
 
 _decoder = msgspec.msgpack.Decoder(Message)
 _encoder = msgspec.msgpack.Encoder()
+_MISSED = _encoder.encode(Missed())
 
 
 class Exchange:
     """All the socket pairs, held by the supervisor: one inbox per process slot, which outlives the process."""
 
     def __init__(self, slots: int) -> None:
-        pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(slots)]
+        pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(slots)]
         self._inboxes = [pair[0] for pair in pairs]
         self._outboxes = [pair[1] for pair in pairs]
         for end in (*self._inboxes, *self._outboxes):
@@ -67,8 +75,8 @@ class Bus:
         self._inbox = inbox
         self._peers = peers
         self._heard: Callable[[Message], None] | None = None
-        self.received = 0
-        """Messages heard so far; lets a fallback see that the bus is alive."""
+        self._behind: set[int] = set()
+        """Places of peers that lost something of ours and do not know it yet."""
 
     def listen(self, loop: asyncio.AbstractEventLoop, heard: Callable[[Message], None]) -> None:
         """Call `heard` for each message. What waited for an earlier process in this slot is heard first."""
@@ -81,24 +89,43 @@ class Bus:
     def _ready(self) -> None:
         for _ in range(100):  # then let other work of the loop have its turn
             try:
-                data = self._inbox.recv(MAX_DATAGRAM)
+                data = self._inbox.recv(MAX_PACKET)
             except (BlockingIOError, InterruptedError):
                 return
-            self.received += 1
+            if not data:  # nobody is left who could write: it would be readable for ever
+                asyncio.get_running_loop().remove_reader(self._inbox.fileno())
+                return
             with contextlib.suppress(msgspec.DecodeError):  # from another version during an upgrade: not for us
                 message = _decoder.decode(data)
                 if self._heard is not None:
                     self._heard(message)
 
     def publish(self, message: Message) -> None:
+        """Tell all others. A message over MAX_PACKET octets is never made: see `publish_changes` for the only long one."""
         data = _encoder.encode(message)
-        for peer in self._peers:
-            with contextlib.suppress(OSError):  # full: that process is behind and will ask the store
+        for place, peer in enumerate(self._peers):
+            if self._behind and not self._caught_up(place):
+                continue
+            try:
                 peer.send(data)
+            except OSError:  # full: that process is slow, or is being replaced
+                self._behind.add(place)
+
+    def remind(self) -> None:
+        """Tell those who lost messages that they did, where there is room again; call it now and then."""
+        for place in tuple(self._behind):
+            self._caught_up(place)
+
+    def _caught_up(self, place: int) -> bool:
+        if place in self._behind:
+            with contextlib.suppress(OSError):
+                self._peers[place].send(_MISSED)
+                self._behind.discard(place)
+        return place not in self._behind
 
     def publish_changes(self, changes: Sequence[MailboxChanged]) -> None:
-        for start in range(0, len(changes), _PER_DATAGRAM):
-            page = changes[start : start + _PER_DATAGRAM]
+        for start in range(0, len(changes), _PER_PACKET):
+            page = changes[start : start + _PER_PACKET]
             self.publish(MailboxesChanged(tuple((c.account_id, c.mailbox_id, c.modseq) for c in page)))
 
 

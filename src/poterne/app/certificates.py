@@ -3,25 +3,55 @@
 import datetime as dt
 from pathlib import Path
 
+from cryptography import x509
+
 from poterne.admin import local_ca
 from poterne.admin.instance import TLS, certificate_names
 from poterne.config.settings import Settings
-from poterne.net.tls import CertificateFiles
+from poterne.net.tls import CertificateError, CertificateFiles, Certificates
 
 
 def files(config: Path, data: Path, settings: Settings) -> list[CertificateFiles]:
-    """Chain and key of each certificate; paths in the settings are relative to the settings file."""
+    """Chain and key of each certificate, with the names that it is for (clients choose by SNI); the first is the default.
+
+    Paths in the settings are relative to the settings file. Raises CertificateError for a file that can't be read.
+    """
+    if not settings.certificate:
+        return [CertificateFiles(data / TLS / "server.pem", data / TLS / "server.key")]
+    pairs = [(config.parent / c.chain, config.parent / c.key) for c in settings.certificate.values()]
+    if len(pairs) == 1:
+        return [CertificateFiles(*pairs[0])]
+    return [CertificateFiles(chain, key, _names(chain)) for chain, key in pairs]
+
+
+def _names(chain: Path) -> tuple[str, ...]:
+    try:
+        leaf = x509.load_pem_x509_certificate(chain.read_bytes())
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except OSError as error:
+        raise CertificateError(chain, error.strerror or "can't be read") from None
+    except (ValueError, x509.ExtensionNotFound):
+        raise CertificateError(chain, "is no PEM certificate with the names that it is for") from None
+    return tuple(sorted(name.lower() for name in names.get_values_for_type(x509.DNSName)))
+
+
+def require_usable(config: Path, data: Path, settings: Settings) -> None:
+    """Raises CertificateError unless all files named in the settings can be used. The local CA's are made where missing."""
     if settings.certificate:
-        folder = config.parent
-        return [CertificateFiles(folder / c.chain, folder / c.key) for c in settings.certificate.values()]
-    return [CertificateFiles(data / TLS / "server.pem", data / TLS / "server.key")]
+        Certificates(files(config, data, settings), ["check"])
 
 
 def renew_local(data: Path, settings: Settings, now: dt.datetime) -> bool:
-    """Make or renew the local CA's certificate where it is the one in use; True when the file changed. Raises OSError."""
+    """Make or renew the local CA's certificate where it is the one in use; True when the file changed.
+
+    Raises OSError, and CertificateError when the CA itself is damaged.
+    """
     if settings.certificate:
         return False
     chain = data / TLS / "server.pem"
     before = chain.read_bytes() if chain.exists() else b""
-    local_ca.ensure(data / TLS, certificate_names(settings.server.hostname), now)
+    try:
+        local_ca.ensure(data / TLS, certificate_names(settings.server.hostname), now)
+    except local_ca.DamagedError as error:
+        raise CertificateError(data / TLS, str(error)) from None
     return chain.read_bytes() != before

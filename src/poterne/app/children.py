@@ -1,10 +1,7 @@
 """What a child process runs: the steward or a worker, in its own event loop."""
 
-import sys
-
-from poterne.app.context import Child, Role
+from poterne.app.context import EXIT_START, Child, Role
 from poterne.app.steward import keep
-from poterne.app.supervisor import EXIT_START
 from poterne.app.worker import work
 from poterne.net.loops import run
 from poterne.net.tls import CertificateError
@@ -22,5 +19,10 @@ def main(child: Child) -> int:
         return run(task, use_uvloop=LOOPS[child.settings.server.loop])
     except (StoreError, CertificateError, OSError) as error:
         logger().error("process.failed", problem=str(error))
-        sys.stderr.write(f"poterne: {error}\n")
         return EXIT_START
+    except Exception as error:  # noqa: BLE001  (a bug: its trace goes where all lines go, and the process ends)
+        logger().error("bug", exc_info=error)
+        return EXIT_BUG
+
+
+EXIT_BUG = 1

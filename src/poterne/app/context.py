@@ -9,6 +9,13 @@ from pathlib import Path
 from poterne.app.bus import Bus
 from poterne.config.settings import Settings
 
+EXIT_OK, EXIT_CONFIG, EXIT_START = 0, 78, 70
+"""sysexits.h: EX_CONFIG for settings, EX_SOFTWARE for what can't start and has said why."""
+
+
+class StartError(Exception):
+    """The server can't start, or can't change while it runs; the text says why and what to do."""
+
 
 class Role(Enum):
     STEWARD = "steward"
@@ -27,6 +34,8 @@ class Child:
     sockets: Mapping[str, Sequence[socket.socket]]
     """Listening sockets by listener name."""
     bus: Bus
+    place: str
+    """Where it counts for the metrics."""
     ready_fd: int
     """Write one byte and close it, once connections can be served."""
     life_fd: int

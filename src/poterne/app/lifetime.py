@@ -30,7 +30,7 @@ class Lifetime:
         """Tell the supervisor that this process serves."""
         with suppress(OSError):
             os.write(self._child.ready_fd, b"R")
-            os.close(self._child.ready_fd)
+        os.close(self._child.ready_fd)
 
     @property
     def ending(self) -> bool:

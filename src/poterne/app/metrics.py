@@ -1,34 +1,51 @@
 """Counters of all processes, and the Prometheus page that the steward serves on loopback.
 
+Each process counts in files of its own (`metrics_files.py`); the page adds them up.
+
 Labels have few values, never an address or a name: a stranger must not be able to make new time series.
 """
 
+import os
+import threading
+from collections.abc import Callable, Mapping
+from socketserver import BaseServer
 from typing import Final, final
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, make_wsgi_app
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client import CollectorRegistry, Counter, Gauge, make_wsgi_app, values
+from prometheus_client.multiprocess import MultiProcessCollector
 
+from poterne.app.metrics_files import FOLDER_VARIABLE
 from poterne.net.notice import Kind, Notice
 
 MAX_REASONS: Final = 64
+VISIT_S: Final = 5
+"""A visitor of the page that says nothing is dropped after that."""
 
 
 @final
 class Metrics:
-    """Counters of this process. Made once per process, after the fork."""
+    """Counters of this process. Made once per process, after the fork; `place` is nobody else's now."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: str) -> None:
+        if FOLDER_VARIABLE in os.environ:
+            values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]  # it has no types
         self._messages = Counter("poterne_messages", "Messages by service and outcome.", ["service", "outcome"])
         self._bytes = Counter("poterne_message_bytes", "Octets of accepted messages.", ["service"])
         self._refused = Counter("poterne_smtp_refused", "Refusals by stage and reason.", ["service", "stage", "reason"])
         self._connections = Counter("poterne_connections", "Connections that ended, by service.", ["service"])
+        self._traffic = Counter("poterne_connection_bytes", "Octets in and out, without TLS.", ["service", "direction"])
         self._open = Gauge(
             "poterne_open_connections", "Connections open now.", ["service"], multiprocess_mode="livesum"
         )
         self._notices = Counter("poterne_connection_events", "What went wrong on connections.", ["service", "kind"])
-        self._sign_ins = Counter("poterne_sign_ins", "Sign-ins by outcome.", ["outcome"])
+        self._sign_ins = Counter("poterne_sign_ins", "Sign-ins by outcome, of all protocols.", ["outcome"])
+        self._queued = Gauge(
+            "poterne_queued_recipients", "Recipients that mail waits for.", multiprocess_mode="livesum"
+        )
         self._reasons: set[str] = set()
+        for outcome in ("ok", "failed"):
+            self._sign_ins.labels(outcome)
 
     def message(self, service: str, outcome: str, size_bytes: int) -> None:
         self._messages.labels(service, outcome).inc()
@@ -44,29 +61,51 @@ class Metrics:
     def sign_in(self, outcome: str) -> None:
         self._sign_ins.labels(outcome).inc()
 
-    def open_connections(self, service: str, count: int) -> None:
-        self._open.labels(service).set(count)
+    def open_connections(self, counts: Mapping[str, int]) -> None:
+        """How many are open, by service."""
+        for service, count in counts.items():
+            self._open.labels(service).set(count)
+
+    def queued(self, recipients: int) -> None:
+        self._queued.set(recipients)
 
     def notice(self, notice: Notice) -> None:
         if notice.kind is Kind.CLOSED:
             self._connections.labels(notice.service).inc()
+            self._traffic.labels(notice.service, "in").inc(notice.bytes_in)
+            self._traffic.labels(notice.service, "out").inc(notice.bytes_out)
         else:
             self._notices.labels(notice.service, notice.kind.value).inc()
 
 
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
 class _Quiet(WSGIRequestHandler):
+    timeout = VISIT_S
+
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Say nothing of each visit."""
 
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the library's name)
+        """Nor of a visitor's mistakes."""
 
-def serve(address: str, port: int) -> None:
-    """Serve the page until the process ends; call it in a thread. Raises OSError when the port is taken."""
+
+class _Server(WSGIServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A visitor who went away is no matter for the log."""
+
+
+def serve(address: str, port: int) -> Callable[[], None]:
+    """Serve the page in a thread; gives what ends it. Raises OSError when the port is taken."""
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types here
-    with make_server(address, port, make_wsgi_app(registry), handler_class=_Quiet) as server:
-        server.serve_forever()
+    kind = type("_ServerV6", (_Server,), {"address_family": 10}) if ":" in address else _Server
+    server: BaseServer = make_server(address, port, make_wsgi_app(registry), server_class=kind, handler_class=_Quiet)
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
 
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
 
-def forget(pid: int) -> None:
-    """A process is gone: its gauges no longer count."""
-    mark_process_dead(pid)  # type: ignore[no-untyped-call]  # the library has no types here
+    return stop

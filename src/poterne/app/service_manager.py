@@ -24,8 +24,15 @@ def reloading() -> None:
     notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
+def extend_start(seconds: float) -> None:
+    """Ask for more time: a large store is being migrated or recovered."""
+    notify(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
+
+
 def watchdog_interval_s() -> float | None:
     """How often the manager wants to hear of us (half of its limit), or None."""
+    if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None  # it is meant for somebody else
     try:
         return int(os.environ["WATCHDOG_USEC"]) / 2_000_000
     except (KeyError, ValueError):

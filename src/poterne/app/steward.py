@@ -2,21 +2,27 @@
 
 import asyncio
 import datetime as dt
-import threading
+import os
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
 from poterne.app import certificates, metrics
 from poterne.app.bus import CertificatesChanged
 from poterne.app.context import Child
 from poterne.app.lifetime import Lifetime
+from poterne.app.metrics_files import FOLDER_VARIABLE
 from poterne.app.stores import open_instance_store
+from poterne.net.tls import CertificateError
 from poterne.observe import logger
 from poterne.store.errors import StoreError
 
 TICK_S: Final = 1.0
 RENEW_S: Final = 12 * 3600.0
+COUNT_S: Final = 10.0
+METRICS_S: Final = 5.0
+"""How often a taken metrics port is tried again."""
 
 
 async def keep(child: Child) -> int:
@@ -24,46 +30,77 @@ async def keep(child: Child) -> int:
     return await _Steward(child).run()
 
 
+@dataclass(slots=True)
+class _Task:
+    """Something to do again and again."""
+
+    name: str
+    every_s: float
+    work: Callable[[], Awaitable[None]]
+    at: float
+
+
 class _Steward:
     def __init__(self, child: Child) -> None:
         self._child = child
         self._log = logger()
+        self._metrics = metrics.Metrics(child.place)
         self._lifetime = Lifetime(child, self._nothing)
         self._store = open_instance_store(child.data, child.settings)
-        certificates.renew_local(child.data, child.settings, dt.datetime.now(dt.UTC))
+        self._renewed = certificates.renew_local(child.data, child.settings, dt.datetime.now(dt.UTC))
+        self._stop_page: Callable[[], None] | None = None
+        self._page_refused = ""
 
     @staticmethod
     def _nothing() -> None:
         """SIGHUP: the steward reads its files when it needs them."""
 
     async def run(self) -> int:
-        self._child.bus.listen(asyncio.get_running_loop(), lambda _: None)
-        self._serve_metrics()
+        loop = asyncio.get_running_loop()
+        self._child.bus.listen(loop, lambda _: None)
+        if self._renewed:
+            self._child.bus.publish(CertificatesChanged())
+        await self._attempt("metrics", self._serve_metrics)
         self._lifetime.ready()
-        compact_at = time.monotonic() + self._child.settings.store.compact_every_s
-        renew_at = time.monotonic() + RENEW_S
+        tasks = self._tasks(time.monotonic())
         while await self._lifetime.sleep(TICK_S):
-            if self._store.poll():
-                await self._attempt("checkpoint", self._checkpoint)
+            self._child.bus.remind()
             now = time.monotonic()
-            if now >= compact_at:
-                compact_at = now + self._child.settings.store.compact_every_s
-                await self._attempt("compact", self._compact)
-            if now >= renew_at:
-                renew_at = now + RENEW_S
-                await self._attempt("renew", self._renew)
+            for task in tasks:
+                if now >= task.at and not self._lifetime.ending:
+                    await self._attempt(task.name, task.work)
+                    task.at = time.monotonic() + task.every_s
+        if self._stop_page is not None:
+            self._stop_page()
+        self._child.bus.stop(loop)
         await self._store.close()
         return 0
+
+    def _tasks(self, now: float) -> list[_Task]:
+        compact_s = self._child.settings.store.compact_every_s
+        tasks = [
+            _Task("checkpoint", TICK_S, self._checkpoint, now),
+            _Task("count", COUNT_S, self._count, now),
+            _Task("compact", compact_s, self._compact, now + compact_s),
+            _Task("renew", RENEW_S, self._renew, now + RENEW_S),
+        ]
+        if self._child.settings.metrics.port:
+            tasks.append(_Task("metrics", METRICS_S, self._serve_metrics, now + METRICS_S))
+        return tasks
 
     async def _attempt(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         """Do a task; a failure is loud in the log and the task comes again."""
         try:
             await work()
-        except (StoreError, OSError) as error:
+        except (StoreError, CertificateError, OSError) as error:
             self._log.error(f"steward.{what}", problem=str(error))
 
     async def _checkpoint(self) -> None:
-        await self._store.checkpoint()
+        if self._store.poll():
+            await self._store.checkpoint()
+
+    async def _count(self) -> None:
+        self._metrics.queued(await self._store.queue_depth())
 
     async def _compact(self) -> None:
         if freed := await self._store.compact():
@@ -74,15 +111,15 @@ class _Steward:
             self._log.info("certificates.renewed")
             self._child.bus.publish(CertificatesChanged())
 
-    def _serve_metrics(self) -> None:
+    async def _serve_metrics(self) -> None:
+        """The page, as soon as its port is free; why not is told once."""
         settings = self._child.settings.metrics
-        if not settings.port:
+        if not settings.port or self._stop_page is not None or FOLDER_VARIABLE not in os.environ:
             return
-
-        def serve() -> None:
-            try:
-                metrics.serve(settings.address, settings.port)
-            except OSError as error:
-                self._log.error("metrics.off", address=settings.address, port=settings.port, problem=error.strerror)
-
-        threading.Thread(target=serve, name="metrics", daemon=True).start()
+        try:
+            self._stop_page = metrics.serve(settings.address, settings.port)
+        except OSError as error:
+            reason = error.strerror or "unknown reason"
+            if reason != self._page_refused:
+                self._page_refused = reason
+                self._log.error("metrics.off", address=settings.address, port=settings.port, problem=reason)

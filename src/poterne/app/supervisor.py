@@ -5,51 +5,49 @@ peer. Slot 0 is the steward, which opens (and migrates) the store first; the wor
 dies is replaced, at once the first time and then with growing pauses. Children hold the read end of a pipe whose write end
 only we hold: when we die, however, they notice and drain.
 
-SIGTERM and SIGINT stop everything gently; SIGHUP reads the settings anew and replaces the children one by one, new before
-old, so that no port is ever closed. With unchanged settings SIGHUP only makes them read their certificates again.
+SIGTERM and SIGINT stop everything gently. SIGHUP reads the settings anew: what is wrong with them is logged, and nothing
+changes. With new settings a new *generation* of children follows, one slot at a time: the new process first, and when it serves,
+the old one is told to go, so that no port is ever closed and settings that a worker can't start with stop at the first one. With
+unchanged settings SIGHUP only makes the children read their certificates again.
 """
 
 import contextlib
-import fcntl
-import ipaddress
 import os
 import select
 import signal
-import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NoReturn
 
-from poterne.app import privileges, service_manager
+from poterne.app import certificates, metrics_files, prepare, privileges, service_manager
 from poterne.app.bus import Exchange
-from poterne.app.context import Child, Role
+from poterne.app.context import EXIT_CONFIG, EXIT_OK, EXIT_START, Child, Role, StartError
+from poterne.app.ports import BIND_S, Ports
 from poterne.config.load import ConfigError, load
 from poterne.config.settings import Settings
-from poterne.net.listen import bind_socket
+from poterne.net.tls import CertificateError
 from poterne.observe import Log, configure, logger
 
 STEWARD: Final = 0
 START_S: Final = 60.0
-"""A child that is not ready by then is killed and tried again."""
+"""A worker that is not ready by then is killed and tried again. The steward may take longer: it migrates the store."""
 STABLE_S: Final = 30.0
 """A child that ran this long is replaced at once when it dies."""
 MAX_PAUSE_S: Final = 30.0
 MAX_FIRST_FAILURES: Final = 2
-"""Before the server was ever ready, a child may fail so often; then it is no accident, and the server ends with its message."""
+MAX_FIRST_CRASHES: Final = 5
+"""Before the server was ever ready, a child may fail so often (having said why), or die so often; then the server ends."""
+LEAVE_S: Final = 15.0
+"""What a child may take beyond its drain time before it is killed."""
+TURN_S: Final = 30.0
 
-EXIT_OK, EXIT_CONFIG, EXIT_START = 0, 78, 70
-"""sysexits.h: EX_CONFIG for settings, EX_SOFTWARE for a child that can't start."""
-
-Address = tuple[str, str, int]
-"""(listener name, IP address, port)"""
-
-
-class StartError(Exception):
-    """The server can't start; the text says why and what to do."""
+_CAUGHT: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(slots=True)
@@ -58,12 +56,13 @@ class _Process:
 
     slot: int
     pid: int
+    place: str
+    generation: int
     ready_fd: int
     started: float
     ready: bool = False
-    replaces: int = 0
-    """Pid of the child that is told to go once this one is ready."""
     leaving: bool = False
+    kill_at: float | None = None
 
 
 @dataclass(slots=True)
@@ -72,6 +71,9 @@ class _Slot:
     failures: int = 0
     restart_at: float | None = None
     processes: list[_Process] = field(default_factory=list)
+
+    def staying(self) -> Iterator[_Process]:
+        return (process for process in self.processes if not process.leaving)
 
 
 class Supervisor:
@@ -84,11 +86,16 @@ class Supervisor:
         self._path = path
         self._keep_root = keep_root
         self._load_main = load_main
-        self._sockets: dict[Address, socket.socket] = {}
+        self._ports = Ports()
         self._slots: dict[int, _Slot] = {}
+        self._roll: deque[int] = deque()
+        """Slots that still have to change to the current generation."""
+        self._rolling: int | None = None
+        self._generation = 0
         self._stopping: float | None = None
         self._exit = EXIT_OK
         self._ever_ready = False
+        self._announced = False
         self._signals: set[int] = set()
 
     def run(self) -> int:
@@ -99,7 +106,7 @@ class Supervisor:
         except ConfigError as error:
             print(error, file=sys.stderr)  # noqa: T201  (nobody reads a log yet)
             return EXIT_CONFIG
-        except (StartError, privileges.PrivilegeError) as error:
+        except (StartError, privileges.PrivilegeError, CertificateError) as error:
             print(f"poterne: {error}", file=sys.stderr)  # noqa: T201
             return EXIT_START
         self._catch_signals()
@@ -110,80 +117,34 @@ class Supervisor:
         finally:
             service_manager.notify("STOPPING=1")
             self._kill_all()
+        self._log.info("server.stopped", status=self._exit)
         return self._exit
 
     def _prepare(self) -> None:
-        """Everything that may fail for a reason the administrator can mend."""
+        """Everything that may fail for a reason the administrator can mend, and everything that needs root."""
         settings = self._settings
         configure(settings.log.level, settings.log.format, "supervisor")
         self._log: Log = logger()
-        who = None if self._keep_root and _trial_only(settings) else privileges.identity(settings.server.user)
-        data = (self._path.parent / settings.server.data).resolve()
-        if not data.is_dir():
-            raise StartError(f"the data folder {data} does not exist: make the instance with `poterne setup`")
-        owner = data.stat().st_uid
-        if who is not None and owner != who.uid:
-            raise StartError(f"the data folder {data} does not belong to {who.name}: chown -R {who.name}: {data}")
-        self._bind(settings)
+        prepare.require_loop(settings)
+        who = None if self._keep_root and prepare.trial_only(settings) else privileges.identity(settings.server.user)
+        self._data = prepare.data_folder(self._path, settings, who)
+        os.umask(0o077)
+        self._lock = prepare.take_lock(self._data, who)
+        self._ports.rebind(settings.listener, patience_s=BIND_S)
+        files = privileges.many_files()
         if who is not None:
             privileges.drop(who)
-        self._data = data
-        self._lock = self._take_lock(data)
-        self._metrics_folder()
+        privileges.no_new_privileges()
+        certificates.require_usable(self._path, self._data, settings)
+        self._metrics = prepare.metrics_folder(self._data, self._log)
+        prepare.warn(self._data, settings, files, self._log)
         self._main = self._load_main()
-        self._slots = {slot: _Slot() for slot in range(self._worker_count(settings) + 1)}
+        self._slots = {slot: _Slot() for slot in range(_worker_count(settings) + 1)}
         self._exchange = Exchange(len(self._slots))
         self._life_read, self._life_write = os.pipe()
         self._wake_read, self._wake_write = os.pipe()
         for descriptor in (self._wake_read, self._wake_write):
             os.set_blocking(descriptor, False)
-
-    def _take_lock(self, data: Path) -> int:
-        try:
-            lock = os.open(data / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StartError(f"another server is running on {data}: stop it first") from None
-        except OSError as error:
-            raise StartError(
-                f"the data folder {data} can't be written ({error.strerror}): check its owner and mode"
-            ) from None
-        return lock
-
-    def _metrics_folder(self) -> None:
-        """Counters of all processes meet in files there; old ones are of processes that are gone."""
-        folder = self._data / "metrics"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        for old in folder.glob("*.db"):
-            old.unlink(missing_ok=True)
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-
-    @staticmethod
-    def _worker_count(settings: Settings) -> int:
-        return settings.server.workers or len(os.sched_getaffinity(0))
-
-    def _bind(self, settings: Settings) -> None:
-        """Bind what the settings name and is not bound; close what they no longer name. Raises StartError."""
-        wanted: dict[Address, int] = {
-            (name, address, listener.port): listener.backlog
-            for name, listener in settings.listener.items()
-            for address in listener.addresses
-        }
-        bound: dict[Address, socket.socket] = {}
-        for key, backlog in wanted.items():
-            if key in self._sockets:
-                continue
-            name, address, port = key
-            try:
-                bound[key] = bind_socket(address, port, backlog=backlog)
-            except OSError as error:
-                for sock in bound.values():
-                    sock.close()
-                raise StartError(_bind_text(name, address, port, error)) from None
-        for key in list(self._sockets):
-            if key not in wanted:
-                self._sockets.pop(key).close()
-        self._sockets.update(bound)
 
     # -- signals and turns ---------------------------------------------------------------------------------------------
 
@@ -191,18 +152,20 @@ class Supervisor:
         def note(number: int, _frame: object) -> None:
             self._signals.add(number)
 
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+        for number in _CAUGHT:
             signal.signal(number, note)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
 
     def _turn(self) -> None:
-        waiting = {p.ready_fd: p for s in self._slots.values() for p in s.processes if not p.ready}
-        readable, _, _ = select.select([self._wake_read, *waiting], [], [], self._patience())
-        if self._wake_read in readable:
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._wake_read, 4096)
-        for descriptor in readable:
-            if descriptor in waiting:
+        waiting = {p.ready_fd: p for p in self._processes() if p.ready_fd != -1}
+        poll = select.poll()  # no limit on the numbers of descriptors, unlike select
+        for descriptor in (self._wake_read, *waiting):
+            poll.register(descriptor, select.POLLIN)
+        for descriptor, _ in poll.poll(self._patience() * 1000):
+            if descriptor == self._wake_read:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._wake_read, 4096)
+            else:
                 self._heard_ready(waiting[descriptor])
         signals, self._signals = self._signals, set()
         if signals & {signal.SIGTERM, signal.SIGINT}:
@@ -211,18 +174,25 @@ class Supervisor:
             self._reload()
         self._reap()
         self._look_at_clock()
+        if self._stopping is None:
+            self._roll_on()
+            self._announce()
+
+    def _processes(self) -> Iterator[_Process]:
+        return (process for slot in self._slots.values() for process in slot.processes)
 
     def _patience(self) -> float:
         """Seconds until something is due: a restart, a child that is late, the end of the drain, the watchdog."""
         now = time.monotonic()
-        due = [now + 30.0]
+        due = [now + TURN_S]
         due += [s.restart_at for s in self._slots.values() if s.restart_at is not None]
-        due += [p.started + START_S for s in self._slots.values() for p in s.processes if not p.ready]
+        due += [p.started + START_S for p in self._processes() if not p.ready and p.slot != STEWARD]
+        due += [p.kill_at for p in self._processes() if p.kill_at is not None]
         if self._stopping is not None:
             due.append(self._stopping)
         if (watchdog := service_manager.watchdog_interval_s()) is not None:
             due.append(now + watchdog)
-        return max(0.0, min(due) - now)
+        return max(0.001, min(due) - now)
 
     def _look_at_clock(self) -> None:
         now = time.monotonic()
@@ -236,64 +206,85 @@ class Supervisor:
                 slot.restart_at = None
                 self._start(number)
             for process in slot.processes:
-                if not process.ready and now >= process.started + START_S:
-                    self._log.error("process.late", slot=number, pid=process.pid)
-                    os.kill(process.pid, signal.SIGKILL)
+                late = not process.ready and now >= process.started + START_S
+                if late and number == STEWARD:
+                    service_manager.extend_start(2 * TURN_S)
+                elif late or (process.kill_at is not None and now >= process.kill_at):
+                    self._log.error("process.late", slot=number, pid=process.pid, ready=process.ready)
+                    self._tell(process.pid, signal.SIGKILL)
 
     def _finished(self) -> bool:
-        return self._stopping is not None and not any(s.processes for s in self._slots.values())
+        return self._stopping is not None and not any(self._processes())
 
     def _stop(self) -> None:
         if self._stopping is not None:
             return
         self._log.info("server.stopping")
         service_manager.notify("STOPPING=1")
-        self._stopping = time.monotonic() + self._settings.server.drain_s + 5.0
+        self._stopping = time.monotonic() + self._settings.server.drain_s + LEAVE_S
         for slot in self._slots.values():
             slot.restart_at = None
-            for process in slot.processes:
-                self._tell(process.pid, signal.SIGTERM)
+        for process in self._processes():
+            self._tell(process.pid, signal.SIGTERM)
 
     def _kill_all(self) -> None:
-        for slot in self._slots.values():
-            for process in slot.processes:
-                self._tell(process.pid, signal.SIGKILL)
+        for process in self._processes():
+            self._tell(process.pid, signal.SIGKILL)
 
     @staticmethod
     def _tell(pid: int, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
 
+    def _announce(self) -> None:
+        """Tell the service manager, once, when everything serves (again)."""
+        if self._announced or not all(self._serves(n) for n, s in self._slots.items() if s.wanted):
+            return
+        self._announced = self._ever_ready = True
+        workers = sum(s.wanted for s in self._slots.values()) - 1
+        self._log.info("server.ready", workers=workers, sockets=len(self._ports))
+        service_manager.notify(f"READY=1\nSTATUS=Serving on {len(self._ports)} sockets with {workers} workers")
+
+    def _serves(self, number: int) -> bool:
+        return any(p.ready and p.generation == self._generation for p in self._slots[number].staying())
+
     # -- children ------------------------------------------------------------------------------------------------------
 
-    def _start(self, number: int, *, replaces: int = 0) -> None:
+    def _start(self, number: int) -> None:
+        slot = self._slots[number]
+        used = {process.place for process in slot.processes}
+        place = next((name for letter in _LETTERS if (name := f"{number}{letter}") not in used), f"{number}z")
+        if self._metrics is not None:
+            with contextlib.suppress(OSError):  # a full disk: the process makes the files itself
+                metrics_files.make_place(self._metrics, place)
         ready_read, ready_write = os.pipe()
-        role = Role.STEWARD if number == STEWARD else Role.WORKER
         sys.stderr.flush()
+        # A signal between fork and the child's own handlers would be noted by nobody.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _CAUGHT)
         pid = os.fork()
         if pid == 0:
             os.close(ready_read)
-            self._become_child(number, role, ready_write)
+            self._become_child(number, place, ready_write)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(ready_write)
-        self._slots[number].processes.append(_Process(number, pid, ready_read, time.monotonic(), replaces=replaces))
+        slot.processes.append(_Process(number, pid, place, self._generation, ready_read, time.monotonic()))
 
-    def _become_child(self, number: int, role: Role, ready_fd: int) -> NoReturn:
+    def _become_child(self, number: int, place: str, ready_fd: int) -> NoReturn:
         """In the new process: give up what is the parent's, and run."""
         code = EXIT_START
         try:
             signal.set_wakeup_fd(-1)
-            for caught in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
-                signal.signal(caught, signal.SIG_DFL)
-            os.close(self._life_write)
-            os.close(self._wake_read)
-            os.close(self._wake_write)
-            os.close(self._lock)
-            sockets: dict[str, list[socket.socket]] = {}
-            for (name, _, _), sock in self._sockets.items():
-                sockets.setdefault(name, []).append(sock)
+            for caught in _CAUGHT:
+                signal.signal(caught, signal.SIG_IGN if caught == signal.SIGHUP else signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _CAUGHT)
+            for descriptor in (self._life_write, self._wake_read, self._wake_write, self._lock):
+                os.close(descriptor)
+            role = Role.STEWARD if number == STEWARD else Role.WORKER
+            sockets = self._ports.by_listener()
             bus = self._exchange.end_of(number)
-            child = Child(role, number, self._path, self._data, self._settings, sockets, bus, ready_fd, self._life_read)
-            code = self._main(child)
+            code = self._main(
+                Child(role, number, self._path, self._data, self._settings, sockets, bus, place, ready_fd, self._life_read)
+            )  # fmt: skip
         except BaseException:  # noqa: BLE001  (nothing may return into the parent's code)
             traceback.print_exc()
         finally:
@@ -304,25 +295,23 @@ class Supervisor:
         answer = os.read(process.ready_fd, 1)
         os.close(process.ready_fd)
         process.ready_fd = -1
-        process.ready = True  # also at end of file: then it is dying, and _reap comes next
         if not answer:
-            return
-        if process.replaces:
-            self._retire(process.slot, process.replaces)
+            return  # it is dying, and `_reap` comes next
+        process.ready = True
+        for other in self._slots[process.slot].processes:
+            if other is not process:
+                self._retire(other)
         if process.slot == STEWARD:
             for number, slot in self._slots.items():
                 if number != STEWARD and slot.wanted and not slot.processes and slot.restart_at is None:
                     self._start(number)
-        if all(any(p.ready for p in s.processes) for s in self._slots.values() if s.wanted):
-            self._ever_ready = True
-            self._log.info("server.ready", workers=len(self._slots) - 1, listeners=len(self._sockets))
-            service_manager.notify("READY=1")
 
-    def _retire(self, number: int, pid: int) -> None:
-        for process in self._slots[number].processes:
-            if process.pid == pid:
-                process.leaving = True
-                self._tell(pid, signal.SIGTERM)
+    def _retire(self, process: _Process) -> None:
+        """Tell a child to drain and go."""
+        if not process.leaving:
+            process.leaving = True
+            process.kill_at = time.monotonic() + self._settings.server.drain_s + LEAVE_S
+            self._tell(process.pid, signal.SIGTERM)
 
     def _reap(self) -> None:
         while True:
@@ -332,37 +321,38 @@ class Supervisor:
                 return
             if pid == 0:
                 return
-            self._died(pid, os.waitstatus_to_exitcode(status))
+            process = next((p for p in self._processes() if p.pid == pid), None)
+            if process is not None:
+                self._died(process, os.waitstatus_to_exitcode(status))
 
-    def _died(self, pid: int, code: int) -> None:
-        found = [(n, p) for n, s in self._slots.items() for p in s.processes if p.pid == pid]
-        if not found:
-            return
-        number, process = found[0]
-        slot = self._slots[number]
+    def _died(self, process: _Process, code: int) -> None:
+        slot = self._slots[process.slot]
         slot.processes.remove(process)
-        was_ready = process.ready and process.ready_fd == -1 and code not in {EXIT_START, EXIT_CONFIG}
         if process.ready_fd != -1:
             os.close(process.ready_fd)
-        if self._stopping is not None or process.leaving or not slot.wanted:
+        if self._metrics is not None:
+            metrics_files.forget(self._metrics, process.place)
+        if self._stopping is not None or not slot.wanted:
             return
-        self._log.error("process.died", slot=number, pid=pid, status=code)
-        if number == STEWARD and not was_ready and self._first_start():
-            # The very first child could not open the store: its message is on the screen; workers would fail alike.
-            self._exit = EXIT_START
-            self._stopping = time.monotonic()
+        if process.leaving:
+            if process.slot == STEWARD and not slot.processes:  # one at a time: the next follows when the last has gone
+                self._start(STEWARD)
             return
-        if not was_ready and not self._ever_ready and slot.failures >= MAX_FIRST_FAILURES:
+        self._log.error("process.died", slot=process.slot, pid=process.pid, status=code)
+        said_why = code in {EXIT_START, EXIT_CONFIG}
+        if not self._ever_ready and (
+            (said_why and (process.slot == STEWARD or slot.failures >= MAX_FIRST_FAILURES))
+            or slot.failures >= MAX_FIRST_CRASHES
+        ):
             self._exit = EXIT_START
             self._stop()
             return
+        if any(other.generation == self._generation for other in slot.staying()):
+            return  # its successor is on the way already
         ran = time.monotonic() - process.started
         slot.failures = 0 if ran >= STABLE_S else slot.failures + 1
         pause = 0.0 if slot.failures <= 1 else min(MAX_PAUSE_S, 0.5 * 2.0 ** (slot.failures - 2))
         slot.restart_at = time.monotonic() + pause
-
-    def _first_start(self) -> bool:
-        return not any(s.processes or s.failures for n, s in self._slots.items() if n != STEWARD)
 
     # -- reload --------------------------------------------------------------------------------------------------------
 
@@ -370,16 +360,19 @@ class Supervisor:
         service_manager.reloading()
         try:
             settings = load(self._path)
-            self._refuse_moved_data(settings)
-            self._bind(settings)
-        except (ConfigError, StartError) as error:
+            prepare.require_loop(settings)
+            prepare.require_same(settings, self._settings)
+            if self._keep_root:
+                prepare.trial_only(settings)
+            certificates.require_usable(self._path, self._data, settings)
+            self._ports.rebind(settings.listener)
+        except (ConfigError, StartError, CertificateError) as error:
             self._log.error("settings.refused", problems=str(error).splitlines(), kept="the settings in force")
-            service_manager.notify("READY=1")
+            service_manager.notify("READY=1\nSTATUS=The new settings were refused, see the log")
             return
         if settings == self._settings:
-            for slot in self._slots.values():
-                for process in slot.processes:
-                    self._tell(process.pid, signal.SIGHUP)
+            for process in self._processes():
+                self._tell(process.pid, signal.SIGHUP)
             self._log.info("certificates.reload")
             service_manager.notify("READY=1")
             return
@@ -387,25 +380,27 @@ class Supervisor:
         configure(settings.log.level, settings.log.format, "supervisor")
         self._log = logger()
         self._log.info("settings.reload")
-        self._resize(self._worker_count(settings) + 1)
-        for number, slot in self._slots.items():
-            if not slot.wanted:
-                continue
-            slot.failures = 0
-            current = [p for p in slot.processes if not p.leaving]
-            if number == STEWARD:  # two stewards at a time would do the same work twice: old first
-                for process in current:
-                    process.leaving = True
-                    self._tell(process.pid, signal.SIGTERM)
-                slot.restart_at = time.monotonic() + 0.5
-            elif current:
-                self._start(number, replaces=current[-1].pid)
-            else:
-                self._start(number)
+        self._generation += 1
+        self._announced = False
+        self._resize(_worker_count(settings) + 1)
+        self._rolling = None
+        self._roll = deque(number for number, slot in self._slots.items() if slot.wanted)
+        for slot in self._slots.values():
+            slot.restart_at = None
 
-    def _refuse_moved_data(self, settings: Settings) -> None:
-        if settings.server.data != self._settings.server.data:
-            raise StartError("[server] data can't change while the server runs: stop it, move the folder, start it")
+    def _roll_on(self) -> None:
+        """Replace the children of the next slot, once those of the last one serve."""
+        while self._roll and (self._rolling is None or self._serves(self._rolling)):
+            self._rolling = self._roll.popleft()
+            slot = self._slots[self._rolling]
+            slot.failures = 0
+            slot.restart_at = None
+            staying = list(slot.staying())
+            if self._rolling == STEWARD and staying:  # two at a time would do the same work twice: see `_died`
+                for process in staying:
+                    self._retire(process)
+            else:
+                self._start(self._rolling)
 
     def _resize(self, count: int) -> None:
         """More or fewer workers, up to the number that the bus was made for."""
@@ -417,26 +412,8 @@ class Supervisor:
             if not slot.wanted:
                 slot.restart_at = None
                 for process in slot.processes:
-                    process.leaving = True
-                    self._tell(process.pid, signal.SIGTERM)
+                    self._retire(process)
 
 
-def _trial_only(settings: Settings) -> bool:
-    """Nothing outside this machine can reach it, and no port would have needed root."""
-    for name, listener in settings.listener.items():
-        if listener.port < 1024 or not all(ipaddress.ip_address(a).is_loopback for a in listener.addresses):
-            raise StartError(
-                f"--keep-root is for loopback and high ports only, and [listener.{name}] is more than that"
-            )
-    return True
-
-
-def _bind_text(name: str, address: str, port: int, error: OSError) -> str:
-    where = f"[listener.{name}] can't listen on {address} port {port}"
-    if isinstance(error, PermissionError):
-        return (
-            f"{where}: ports below 1024 need a privilege. Start as root with [server] user set, "
-            "or give the service CAP_NET_BIND_SERVICE, or choose a higher port"
-        )
-    text = error.strerror or "unknown reason"
-    return f"{where}: {text}. Stop the program that uses it (ss -ltnp), or choose another address or port"
+def _worker_count(settings: Settings) -> int:
+    return settings.server.workers or len(os.sched_getaffinity(0))

@@ -1,13 +1,15 @@
 """A worker: accepts connections on the inherited sockets and serves them, until it is told to end."""
 
 import asyncio
+import ssl
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
 from poterne.app import certificates
-from poterne.app.bus import CertificatesChanged, MailboxesChanged, Message, SignInFailed, changes_of
+from poterne.app.bus import CertificatesChanged, MailboxesChanged, Message, Missed, SignInFailed, changes_of
 from poterne.app.context import Child
 from poterne.app.lifetime import Lifetime
 from poterne.app.metrics import Metrics
@@ -17,18 +19,20 @@ from poterne.net.limits import Gate, Limits
 from poterne.net.link import TlsSetup
 from poterne.net.listen import Listener
 from poterne.net.notice import Kind, Notice
-from poterne.net.tls import CertificateError, Certificates
+from poterne.net.tls import CertificateError, CertificateFiles, Certificates
 from poterne.observe import TraceIds, logger
 from poterne.session.authenticate import Authenticator, Failure
 from poterne.session.notify import Subscriptions
 from poterne.session.pending import Snapshots
+from poterne.store.errors import StoreError
 from poterne.values.ids import TraceId
 from poterne.values.mailbox import MailboxChanged
 
 POLL_S: Final = 2.0
 """How often we look whether something was committed that neither we nor the bus told of."""
-MISSED_S: Final = 30.0
-"""While the bus is busy, a lost message among many is made up for after this time."""
+MISSED_S: Final = 10.0
+"""While the bus is busy, a lost message among many that nobody noticed is made up for after this time."""
+STORE_CLOSE_S: Final = 10.0
 
 _REFUSALS: Final = {
     "mx": b"421 4.7.0 Too many connections, try again later\r\n",
@@ -49,12 +53,11 @@ class _Worker:
         self._child = child
         self._settings = child.settings
         self._log = logger()
-        self._metrics = Metrics()
+        self._metrics = Metrics(child.place)
         self._lifetime = Lifetime(child, self._reload_certificates)
         self._traces = TraceIds()
-        self._certificates = Certificates(
-            certificates.files(child.config, child.data, self._settings), set(child.sockets) or {"none"}
-        )
+        services = {self._settings.listener[name].service for name in child.sockets}
+        self._certificates = Certificates(self._certificate_files(), services or {"none"})
         self._store = open_instance_store(child.data, self._settings)
         self._subscriptions = Subscriptions()
         self._authenticator = Authenticator(
@@ -69,7 +72,6 @@ class _Worker:
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
         self._store.listen(self._committed)
-        self._child.bus.listen(loop, self._hear)
         await self._authenticator.start()
         parts = Parts(
             settings=self._settings,
@@ -85,18 +87,19 @@ class _Worker:
             draining=lambda: self._lifetime.ending,
         )
         listeners = [self._listener(name, parts) for name in self._child.sockets]
+        self._child.bus.listen(loop, self._hear)
         for listener in listeners:
             listener.start()
         self._lifetime.ready()
         poll = asyncio.create_task(self._poll(listeners))
         await self._lifetime.end()
+        self._child.bus.stop(loop)  # who replaces us reads from the same inbox, and has clients that wait
         poll.cancel()
         cut = sum(await asyncio.gather(*(listener.drain(self._settings.server.drain_s) for listener in listeners)))
         self._log.info("worker.drained", cut=cut)
-        self._child.bus.stop(loop)
         self._authenticator.close()
         with suppress(TimeoutError):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(STORE_CLOSE_S):
                 await self._store.close()
         return 0
 
@@ -105,18 +108,28 @@ class _Worker:
 
     def _listener(self, name: str, parts: Parts) -> Listener:
         settings = self._settings.listener[name]
-        certs = self._certificates
         return Listener(
             settings.service,
             self._child.sockets[name],
             serving(settings, parts),
             gate=Gate(Limits(settings.max_connections, settings.max_per_address)),
             observe=self._observe,
-            tls=TlsSetup(lambda: certs.context(name), settings.service, float(self._settings.tls.handshake_s)),
+            tls=TlsSetup(
+                lambda: self._context(settings.service), settings.service, float(self._settings.tls.handshake_s)
+            ),
             implicit_tls=settings.tls == "implicit",
             refusal=_REFUSALS[settings.service],
             new_trace=self._new_trace,
         )
+
+    def _certificate_files(self) -> list[CertificateFiles]:
+        return certificates.files(self._child.config, self._child.data, self._settings)
+
+    def _context(self, service: str) -> ssl.SSLContext:
+        context = self._certificates.context(service)
+        if self._settings.tls.minimum_version == "1.3":  # it stays that of the handshake when SNI chooses a certificate
+            context.minimum_version = ssl.TLSVersion.TLSv1_3
+        return context
 
     # -- what others do ------------------------------------------------------------------------------------------------
 
@@ -134,6 +147,8 @@ class _Worker:
                 self._authenticator.heard(Failure(message.peer, message.account))
             case CertificatesChanged():
                 self._reload_certificates()
+            case Missed():
+                self._subscriptions.wake_all()
 
     def _sign_in_failed(self, failure: Failure) -> None:
         self._metrics.sign_in("failed")
@@ -143,17 +158,27 @@ class _Worker:
         """The fallback for lost bus messages and for commands that write to the store themselves."""
         missed_at = time.monotonic()
         while await self._lifetime.sleep(POLL_S):
+            self._child.bus.remind()
+            counts: Counter[str] = Counter()
             for listener in listeners:
-                self._metrics.open_connections(listener.service, listener.connections)
+                counts[listener.service] += listener.connections
+            self._metrics.open_connections(counts)
             known, self._known = self._known, 0
             quiet = time.monotonic() - missed_at >= MISSED_S
-            if self._store.poll() and len(self._subscriptions) and (quiet or not known):
+            if self._others_committed() and len(self._subscriptions) and (quiet or not known):
                 missed_at = time.monotonic()
                 self._subscriptions.wake_all()
 
+    def _others_committed(self) -> bool:
+        try:
+            return self._store.poll()
+        except StoreError as error:
+            self._log.warning("store.poll", problem=str(error))
+            return True  # it may be so
+
     def _reload_certificates(self) -> None:
         try:
-            self._certificates.reload()
+            self._certificates.reload(self._certificate_files())
         except CertificateError as error:
             self._log.error("certificates.refused", problem=str(error), kept="the certificates in use")
         else:
