@@ -3,6 +3,8 @@
 Theory of operation. An operation is one call that becomes one transaction: it returns after the commit is durable (writes)
 or with a consistent snapshot (reads). Callers never hold a transaction over an await: with group commit that would let one
 slow session hold the write lock for all (ADR 3). What belongs together is therefore one operation, its event included.
+One exception to "durable": flags (`store_flags`, `claim_recent`) are committed and told at once and are on disk within a
+second, so that a power loss, and only that, may take the last of them back (ADR 8).
 
 Promises: UID, modseq, quota and counters are decided inside the transaction; time and ids come from the caller; every key
 starts with the account. Reads are short and indexed, or come in pages. All methods raise StoreError and nothing else.

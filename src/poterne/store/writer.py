@@ -9,6 +9,9 @@ An operation is claimed exactly once: by the writer when it begins it, or by the
 process holds the lock, the disk hangs). Whoever comes second leaves it alone. So a timed-out operation has no effect, and a
 blocked writer thread never blocks a caller for longer than the limit.
 
+An operation handed over by `submit_soon` (flags) does not wait for the disk: a group of only such operations is committed without
+a sync. A killed process loses none of it; a power loss may, but nothing older than RELAXED_S, for then a sync follows by itself.
+
 An operation that raises StoreError is undone alone. Any failure of the database itself fails the whole group: its callers
 hear UnavailableError, nothing of it is there, and the next group tries anew.
 """
@@ -20,7 +23,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar
 
 from poterne.store.errors import StoreError, UnavailableError
 from poterne.values.mailbox import MailboxChanged
@@ -32,6 +35,9 @@ Tx_co = TypeVar("Tx_co", covariant=True)
 
 _log = logging.getLogger("poterne.store")
 
+RELAXED_S: Final = 1.0
+"""How long a commit may be without a sync."""
+
 
 class Transactions(Protocol[Tx_co]):
     """The database side. Called from the writer thread only, in this order; each may raise StoreError."""
@@ -39,8 +45,14 @@ class Transactions(Protocol[Tx_co]):
     def prepare(self) -> None:
         """Make durable what the coming transaction will name. Called without the lock."""
 
-    def begin(self) -> Tx_co:
-        """Take the lock and begin. After it, exactly one of commit or rollback is called."""
+    def begin(self, *, durable: bool) -> Tx_co:
+        """Take the lock and begin. After it, exactly one of commit or rollback is called.
+
+        `durable` False: the commit need not wait for the disk; the next durable one, or `sync`, makes up for it.
+        """
+
+    def sync(self) -> None:
+        """Make durable what was committed without waiting. Called without a transaction."""
 
     def mark(self) -> None:
         """Begin an operation that can be undone alone."""
@@ -66,7 +78,7 @@ class Transactions(Protocol[Tx_co]):
 class _Job:
     """One operation and the future of its caller."""
 
-    __slots__ = ("args", "claimed", "error", "future", "kwargs", "operation", "result", "since")
+    __slots__ = ("args", "claimed", "durable", "error", "future", "kwargs", "operation", "result", "since")
 
     def __init__(
         self,
@@ -74,7 +86,9 @@ class _Job:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         future: "asyncio.Future[Any]",
+        durable: bool,
     ) -> None:
+        self.durable = durable
         self.operation = operation
         self.args = args
         self.kwargs = kwargs
@@ -106,6 +120,7 @@ class GroupWriter(Generic[TxT]):
         self._listeners: list[Callable[[Sequence[MailboxChanged]], None]] = []
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._unsynced_since: float | None = None
         self.groups = 0
         self.operations = 0
 
@@ -116,13 +131,24 @@ class GroupWriter(Generic[TxT]):
     def submit(
         self, operation: Callable[Concatenate[TxT, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> "asyncio.Future[T]":
-        """Hand an operation to the writer; the future is done after the commit. Called on an event loop."""
+        """Hand an operation to the writer; the future is done after the durable commit. Called on an event loop."""
+        return self._submit(operation, args, kwargs, durable=True)
+
+    def submit_soon(
+        self, operation: Callable[Concatenate[TxT, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> "asyncio.Future[T]":
+        """The same for what a power loss may take back: committed at once, on disk within RELAXED_S."""
+        return self._submit(operation, args, kwargs, durable=False)
+
+    def _submit(
+        self, operation: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any], *, durable: bool
+    ) -> "asyncio.Future[T]":
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         if self._closed:
             future.set_exception(UnavailableError("the store is closed"))
             return future
-        job = _Job(operation, args, kwargs, future)
+        job = _Job(operation, args, kwargs, future, durable)
         self._pending.append(job)
         self._queue.put(job)
         if self._thread is None:
@@ -199,7 +225,7 @@ class GroupWriter(Generic[TxT]):
         while running:
             group: list[_Job] = []
             try:
-                job = self._queue.get()
+                job = self._next()
                 while job is not None:
                     group.append(job)
                     if len(group) >= self._group_limit:
@@ -211,13 +237,33 @@ class GroupWriter(Generic[TxT]):
             if group:
                 self._commit(group)
 
+    def _next(self) -> _Job | None:
+        """Wait for an operation; meanwhile make durable what was committed without waiting. None: the end."""
+        if self._unsynced_since is None:
+            return self._queue.get()
+        try:
+            return self._queue.get(timeout=max(0.0, self._unsynced_since + RELAXED_S - time.monotonic()))
+        except Empty:
+            self._sync()
+            return self._queue.get()
+
+    def _sync(self) -> None:
+        self._unsynced_since = None
+        try:
+            self._transactions.sync()
+        except Exception as error:  # noqa: BLE001  # the operations are committed; the next durable one tries again
+            _log.error("flags could not be made durable yet: %s", self._transactions.failure(error))
+
     def _commit(self, group: list[_Job]) -> None:
         claimed: list[_Job] = []
         changed: Sequence[MailboxChanged] = ()
         transactions = self._transactions
+        since = self._unsynced_since
+        overdue = since is not None and time.monotonic() - since >= RELAXED_S
+        durable = overdue or any(job.durable for job in group)
         try:
             transactions.prepare()
-            tx = transactions.begin()
+            tx = transactions.begin(durable=durable)
         except Exception as error:  # noqa: BLE001  # whatever it is, the callers must be answered
             claimed = [job for job in group if job.claim()]
             self._fail(claimed, error)
@@ -228,6 +274,7 @@ class GroupWriter(Generic[TxT]):
                         claimed.append(job)
                         self._run(job, tx)
                 changed = transactions.commit()
+                self._unsynced_since = None if durable else since or time.monotonic()
                 self.groups += 1
                 self.operations += len(claimed)
             except Exception as error:  # noqa: BLE001  # likewise

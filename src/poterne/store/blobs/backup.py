@@ -15,6 +15,7 @@ from poterne.store.blobs.files import Files, unavailable, write_all
 from poterne.store.blobs.folder import SegmentFolder, marker_name, segment_name
 
 _STEP_BYTES: Final = 1_048_576
+_UNFINISHED: Final = ".unfinished"
 
 
 @contextlib.contextmanager
@@ -39,11 +40,17 @@ def copy_segments(
         numbers = folder.numbers()
         present = set(files.listdir(target))
         copied = 0
+        ended: list[str] = []
         for done, number in enumerate(numbers):
             if progress is not None:
                 progress(done, len(numbers))
-            copied += _copy_segment(folder, target, number, present, sealed=number not in unsealed, link=link)
+            sealed = number not in unsealed
+            copied += _copy_segment(folder, target, number, present, sealed=sealed, link=link)
+            if sealed and marker_name(number) in present and _same_size(folder, target, number):
+                ended.append(f"{target}/{marker_name(number)}")
         files.sync_folder(target)
+        for marker in ended:  # only now: a marker that is gone says that the whole segment is there
+            files.unlink(marker)
     except OSError as error:
         raise unavailable("backup", error) from error
     if progress is not None:
@@ -54,25 +61,36 @@ def copy_segments(
 def _copy_segment(
     folder: SegmentFolder, target: str, number: int, present: set[str], *, sealed: bool, link: bool
 ) -> int:
+    """Beside it first, then in its place: an earlier copy, which an earlier database names, is whole at any time."""
     files = folder.files
     source, path = folder.segment_path(number), f"{target}/{segment_name(number)}"
-    marker = f"{target}/{marker_name(number)}"
-    was_unsealed = marker_name(number) in present
-    if sealed and segment_name(number) in present and not was_unsealed and _size(files, path) == _size(files, source):
-        return 0
-    with contextlib.suppress(FileNotFoundError):
-        files.unlink(path)
+    if segment_name(number) in present:
+        size = _size(files, source)
+        if not size:  # compaction emptied it; the earlier database may name what the copy has
+            return 0
+        if sealed and marker_name(number) not in present and _size(files, path) == size:
+            return 0
     if not sealed:
-        files.close(files.open(marker, os.O_RDWR | os.O_CREAT))
-    elif link:
-        try:
-            files.link(source, path)
-        except OSError:  # another file system, or none that links
-            link = False
-    size = 0 if sealed and link else _copy(files, source, path)
-    if sealed and was_unsealed:
-        files.unlink(marker)
+        files.close(files.open(f"{target}/{marker_name(number)}", os.O_RDWR | os.O_CREAT))
+    fresh = path + _UNFINISHED
+    with contextlib.suppress(FileNotFoundError):
+        files.unlink(fresh)
+    size = 0 if sealed and link and _linked(files, source, fresh) else _copy(files, source, fresh)
+    files.rename(fresh, path)
     return size
+
+
+def _same_size(folder: SegmentFolder, target: str, number: int) -> bool:
+    files = folder.files
+    return _size(files, folder.segment_path(number)) == _size(files, f"{target}/{segment_name(number)}")
+
+
+def _linked(files: Files, source: str, target: str) -> bool:
+    try:
+        files.link(source, target)
+    except OSError:  # another file system, or none that links
+        return False
+    return True
 
 
 def _copy(files: Files, source: str, target: str) -> int:

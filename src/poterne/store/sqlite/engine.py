@@ -10,6 +10,7 @@ import apsw
 
 from poterne.store.blobs.segments import BlobLimits, SegmentBlobs
 from poterne.store.errors import UnavailableError
+from poterne.store.sqlite.boot import boot_number, note
 from poterne.store.sqlite.connection import DATABASE_NAME, connect, require_sound_sqlite, unavailable
 from poterne.store.sqlite.layout import BLOB_FOLDER, INSTANCE_LOCK, WRITERS_LOCK
 from poterne.store.sqlite.lock import FileLock
@@ -80,11 +81,12 @@ def open_store(
     cache_kib: int = 8_192,
     vfs: str | None = None,
     blobs: SegmentBlobs | None = None,
+    boot: int | None = None,
 ) -> SqliteStore:
     """The store in this folder, made or brought to this version's schema first. Needs no event loop yet.
 
     `grace_s`: how long `compact` leaves removed messages alone. `wait_limit_s`: how long an operation may wait for the
-    writers' lock. `cache_kib` is the writer's page cache. `vfs` and `blobs` stand in for the disk in tests.
+    writers' lock. `cache_kib` is the writer's page cache. `vfs`, `blobs` and `boot` stand in for the disk in tests.
     Raises UnavailableError, with what to do, when it cannot be used.
     """
     require_sound_sqlite()
@@ -98,7 +100,7 @@ def open_store(
         instance.close()
         raise UnavailableError(f"{path}: a restore is running there; wait until it has finished")
     try:
-        _bring_up_to_date(path, int(clock()), vfs, wait_limit_s)
+        _bring_up_to_date(path, int(clock()), vfs, wait_limit_s, boot)
         blobs = blobs or SegmentBlobs(
             str(path / BLOB_FOLDER), limits=BlobLimits(segment_bytes=segment_bytes), clock=clock
         )
@@ -119,13 +121,14 @@ def open_store(
         raise
 
 
-def _bring_up_to_date(path: Path, now: int, vfs: str | None, wait_limit_s: float) -> None:
+def _bring_up_to_date(path: Path, now: int, vfs: str | None, wait_limit_s: float, boot: int | None) -> None:
     lock = FileLock(path / WRITERS_LOCK)
     try:
         _acquire(lock, wait_limit_s)
         connection = connect(path, busy_ms=5_000, cache_kib=2_048, vfs=vfs)
         try:
             migrate(connection, now)
+            note(connection, boot_number() if boot is None else boot)
         finally:
             connection.close(force=True)
     except UnavailableError as error:

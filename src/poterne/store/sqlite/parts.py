@@ -150,7 +150,7 @@ class MailboxesPart:
         found = mailbox_rows.by_id(self._reader, account_id, mailbox_id)
         if found.recent_uid == found.uid_next:  # nothing to claim: most SELECTs need no write
             return found.recent_uid
-        return await self._writer.submit(mailboxes.claim_recent, account_id, mailbox_id)
+        return await self._writer.submit_soon(mailboxes.claim_recent, account_id, mailbox_id)
 
 
 class MessagesPart:
@@ -209,7 +209,9 @@ class MessagesPart:
         flags: int,
         unchanged_since: ModSeq | None = None,
     ) -> tuple[ModSeq, list[Uid]]:
-        return await self._writer.submit(_store_flags, account_id, mailbox_id, uids, change, flags, unchanged_since)
+        return await self._writer.submit_soon(
+            _store_flags, account_id, mailbox_id, uids, change, flags, unchanged_since
+        )
 
     async def copy(
         self, account_id: AccountId, source: MailboxId, uids: Uids, destination: MailboxId, now: int

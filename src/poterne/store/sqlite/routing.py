@@ -54,7 +54,7 @@ class Routes:
         version = self._reader.version()
         if version != self._version:
             serial: int = self._reader.all("SELECT value FROM meta WHERE key = 'directory_serial'")[0][0]
-            if serial != self._serial or len(self._known) > _MOST_REMEMBERED:
+            if serial != self._serial:
                 self._known.clear()
                 self._serial = serial
             self._version = version
@@ -63,5 +63,7 @@ class Routes:
         if found is None:
             found = route(self._reader, local_part, domain)
             if found.kind is RouteKind.ACCOUNTS:  # others are a stranger's guesses, without end
+                if len(self._known) >= _MOST_REMEMBERED:  # so are the tags behind a "+"
+                    self._known.clear()
                 self._known[key] = found
         return found

@@ -102,6 +102,7 @@ class SqliteTransactions:
         self._tx: Tx | None = None
         self._marked = 0
         self._changes_before = 0
+        self._durable = True
         self.own_serials: deque[int] = deque()
 
     def prepare(self) -> None:
@@ -110,12 +111,13 @@ class SqliteTransactions:
         except UnavailableError as error:  # each operation learns by `require` whether its own bytes were lost
             _log.error("message bytes could not be written: %s", error)
 
-    def begin(self) -> Tx:
+    def begin(self, *, durable: bool) -> Tx:
         self._lock.acquire()
         try:
-            if self._connection is None:
-                self._connection = self._connect()
-            connection = self._connection
+            connection = self._connected()
+            if durable != self._durable:  # the pragma is for the next commits; it can't be changed inside a transaction
+                connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}").fetchall()
+                self._durable = durable
             connection.execute("BEGIN IMMEDIATE")
         except BaseException:
             self.rollback()
@@ -123,6 +125,20 @@ class SqliteTransactions:
         self._changes_before = connection.total_changes()
         self._tx = Tx(connection, int(self._clock()), self._limits, self._blobs.require)
         return self._tx
+
+    def sync(self) -> None:
+        # A checkpoint syncs the journal before it copies anything; what it can't copy now (readers) is synced all the same.
+        self._lock.acquire()
+        try:
+            self._connected().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        finally:
+            self._lock.release()
+
+    def _connected(self) -> apsw.Connection:
+        if self._connection is None:
+            self._connection = self._connect()
+            self._durable = True
+        return self._connection
 
     def mark(self) -> None:
         tx = self._begun()
