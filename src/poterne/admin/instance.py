@@ -69,9 +69,11 @@ def make(plan: Plan, now: dt.datetime) -> Path:
         descriptor = os.open(folder / SETTINGS, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
-    except OSError as error:
+    except (OSError, local_ca.DamagedError) as error:
         if fresh:
             shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, local_ca.DamagedError):
+            raise InstanceError(f"{folder / DATA / TLS}: {error}") from None
         raise InstanceError(
             f"{folder} can't be written ({error.strerror}): choose another folder, or check its owner"
         ) from None
@@ -79,6 +81,8 @@ def make(plan: Plan, now: dt.datetime) -> Path:
 
 
 def give_to(folder: Path, uid: int, gid: int) -> None:
-    """Make the data the server's user's, after a set-up as root."""
-    for path in (folder, folder / DATA, *(folder / DATA).rglob("*"), folder / SETTINGS):
-        os.chown(path, uid, gid)
+    """After a set-up as root: the data is the server's user's; the settings stay root's, and that user may read them."""
+    for path in (folder / DATA, *(folder / DATA).rglob("*")):
+        os.chown(path, uid, gid, follow_symlinks=False)
+    os.chown(folder / SETTINGS, 0, gid, follow_symlinks=False)
+    (folder / SETTINGS).chmod(0o640)

@@ -68,7 +68,13 @@ def generate_password() -> Secret:
 def check_password(password: Secret, address: str) -> None:
     """Raises AdminError when it is too short, too long, or the address itself."""
     revealed = password.reveal()
-    if len(revealed) < MIN_PASSWORD:
+    try:
+        characters = revealed.decode()
+    except UnicodeDecodeError:
+        raise AdminError("this password is not UTF-8: mail programs could not send it") from None
+    if any(ord(character) < 32 or ord(character) == 127 for character in characters):
+        raise AdminError("this password holds control characters: mail programs could not send it")
+    if len(characters) < MIN_PASSWORD:
         raise AdminError(f"this password is too short: take {MIN_PASSWORD} characters or more, or let one be generated")
     if len(revealed) > MAX_PASSWORD:
         raise AdminError(f"this password is too long: {MAX_PASSWORD} octets are the most")
@@ -125,6 +131,11 @@ async def domains(store: Store) -> list[Domain]:
     return await store.domains()
 
 
+async def _require_domain(store: Store, domain: str) -> None:
+    if domain not in {served.name for served in await store.domains()}:
+        raise AdminError(f"{domain} is not served here: add it first (poterne domain add {domain})")
+
+
 # -- accounts ----------------------------------------------------------------------------------------------------------
 
 
@@ -148,8 +159,7 @@ async def add_account(
 ) -> Made:
     """An account with its folders; without a password one is generated."""
     address = parse_address(text)
-    if address.domain not in {domain.name for domain in await store.domains()}:
-        raise AdminError(f"{address.domain} is not served here: add it first (poterne domain add {address.domain})")
+    await _require_domain(store, address.domain)
     if "+" in address.local_part:
         raise AdminError('an account\'s name has no "+": what follows a "+" is a tag that its user may choose freely')
     if language not in LANGUAGES:
@@ -171,7 +181,12 @@ async def add_account(
 
 
 async def accounts(store: Store, domain: str | None = None) -> list[Account]:
-    return await store.accounts(parse_domain(domain) if domain else None)
+    """All accounts, or those of a domain."""
+    if domain is None:
+        return await store.accounts(None)
+    name = parse_domain(domain)
+    await _require_domain(store, name)
+    return await store.accounts(name)
 
 
 async def _account(store: Store, text: str) -> Account:
@@ -208,8 +223,7 @@ async def remove_account(store: Store, text: str, acting: Acting) -> None:
 async def add_alias(store: Store, text: str, targets: Sequence[str], acting: Acting) -> Alias:
     """Mail for an address goes to these accounts."""
     address = parse_address(text)
-    if address.domain not in {domain.name for domain in await store.domains()}:
-        raise AdminError(f"{address.domain} is not served here: add it first (poterne domain add {address.domain})")
+    await _require_domain(store, address.domain)
     keys = tuple(dict.fromkeys(parse_address(target).key for target in targets))
     event = acting.event("alias.added", address=address.key, targets=" ".join(keys))
     try:
@@ -224,7 +238,12 @@ async def add_alias(store: Store, text: str, targets: Sequence[str], acting: Act
 
 
 async def aliases(store: Store, domain: str | None = None) -> list[Alias]:
-    return await store.aliases(parse_domain(domain) if domain else None)
+    """All aliases, or those of a domain."""
+    if domain is None:
+        return await store.aliases(None)
+    name = parse_domain(domain)
+    await _require_domain(store, name)
+    return await store.aliases(name)
 
 
 async def remove_alias(store: Store, text: str, acting: Acting) -> None:

@@ -5,7 +5,7 @@ import sys
 import click
 
 from poterne.admin import people
-from poterne.cli.common import acting, json_option, show, with_store
+from poterne.cli.common import acting, json_option, settings, show, with_store
 from poterne.values.secret import Secret
 
 stdin_option = click.option("--password-stdin", is_flag=True, help="Read the password from standard input (one line).")
@@ -22,28 +22,41 @@ def _from_stdin(wanted: bool) -> Secret | None:
         return None
     if sys.stdin.isatty():
         return Secret(str(click.prompt("Password", hide_input=True, confirmation_prompt=True)))
-    return Secret(sys.stdin.readline().rstrip("\r\n"))
+    return Secret(sys.stdin.buffer.readline(people.MAX_PASSWORD + 2).rstrip(b"\r\n"))
 
 
 @command.command("add")
 @click.argument("address")
 @stdin_option
 @click.option("--name", default="", help="Whose it is, for lists.")
+@click.option("--language", type=click.Choice(people.LANGUAGES), help="Names of folders; else [server] language.")
 @click.option(
-    "--language", type=click.Choice(people.LANGUAGES), default="en", help="Names of folders, texts of notices."
+    "--quota", "quota_bytes", type=click.IntRange(0, 2**60), help="Octets, 0 is no limit; else [store] quota_bytes."
 )
-@click.option("--quota", "quota_bytes", type=click.IntRange(min=0), default=0, help="Octets; 0 is no limit.")
 @json_option
 @click.pass_context
 def add(
-    ctx: click.Context, address: str, password_stdin: bool, name: str, language: str, quota_bytes: int, as_json: bool
+    ctx: click.Context,
+    address: str,
+    password_stdin: bool,
+    name: str,
+    language: str | None,
+    quota_bytes: int | None,
+    as_json: bool,
 ) -> None:
     """Make the account ADDRESS. Without --password-stdin a password is generated and shown once."""
+    _, values = settings(ctx)
     password = _from_stdin(password_stdin)
     made = with_store(
         ctx,
         lambda store: people.add_account(
-            store, address, acting(), password=password, name=name, language=language, quota_bytes=quota_bytes
+            store,
+            address,
+            acting(),
+            password=password,
+            name=name,
+            language=language or values.server.language,
+            quota_bytes=values.store.quota_bytes if quota_bytes is None else quota_bytes,
         ),
     )
     _tell(made.account.address, made.password, "is made", as_json=as_json)

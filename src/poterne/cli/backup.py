@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from poterne.admin.instance import SETTINGS, TLS
-from poterne.cli.common import data_folder, settings, with_store
+from poterne.cli.common import data_folder, fail, settings, with_store
 from poterne.store.interface import Store
 
 
@@ -27,10 +27,17 @@ def command(ctx: click.Context, folder: Path) -> None:
 
             await store.backup(str(folder), progress)
 
-    with_store(ctx, work)
     path, values = settings(ctx)
-    shutil.copy2(path, folder / SETTINGS)
-    tls = data_folder(path, values) / TLS
-    if tls.is_dir():
-        shutil.copytree(tls, folder / TLS, dirs_exist_ok=True)
+    data = data_folder(path, values)
+    if folder.resolve() == data or data in folder.resolve().parents:
+        fail(f"{folder} is inside the data folder: name a folder elsewhere, best on another disk")
+    with_store(ctx, work)
+    try:
+        shutil.copy2(path, folder / SETTINGS)
+        if (data / TLS).is_dir():
+            shutil.copytree(data / TLS, folder / TLS, dirs_exist_ok=True)
+    except OSError as error:  # shutil.Error is one too, with a list of what failed
+        fail(f"the mail is copied to {folder}, the settings and the local CA are not: {error.strerror or error}")
     click.echo(f"The backup is in {folder}/. Get it back with: poterne restore {folder} NEW-FOLDER")
+    if values.certificate:
+        click.echo("Certificates named in [certificate.NAME] are not in it: back those files up yourself.")

@@ -3,6 +3,7 @@
 import datetime as dt
 import ipaddress
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +11,8 @@ import click
 from cryptography import x509
 
 from poterne.app.certificates import files
-from poterne.cli.common import data_folder, json_option, settings, show
+from poterne.cli.common import EXIT_CONFIG, config_path, data_folder, json_option, show
+from poterne.config.load import ConfigError, load
 from poterne.config.settings import Listener, Settings
 from poterne.net.tls import CertificateError, CertificateFiles, Certificates
 
@@ -22,8 +24,16 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 @json_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
-    """Are the settings sound, the files there, and what would the server expose? Status 1 when something must be mended."""
-    path, values = settings(ctx)
+    """Are the settings sound, the files there, and what would the server expose?
+
+    Status 0: it can be started. 1: something must be mended. 78: the settings themselves are wrong.
+    """
+    path = config_path(ctx)
+    try:
+        values = load(path)
+    except ConfigError as error:
+        _tell_problems(error, as_json=as_json)
+        raise click.exceptions.Exit(EXIT_CONFIG) from None
     lines = [
         ("ok", f"{path}: every setting is understood"),
         *_listeners(values),
@@ -38,6 +48,24 @@ def command(ctx: click.Context, as_json: bool) -> None:
             click.echo(text)
     if any(outcome == "fail" for outcome, _ in lines):
         raise click.exceptions.Exit(1)
+
+
+def _tell_problems(error: ConfigError, *, as_json: bool) -> None:
+    if not as_json:
+        click.secho(str(error), fg="red", err=True)
+        return
+    rows: list[dict[str, object]] = [
+        {
+            "outcome": "fail",
+            "text": f"{problem.key}: {problem.what}",
+            "file": str(problem.path),
+            "line": problem.line,
+            "key": problem.key,
+            "remedy": problem.remedy,
+        }
+        for problem in error.problems
+    ]
+    show(rows, as_json=True, empty="")
 
 
 def _listeners(values: Settings) -> Iterator[Line]:
@@ -64,11 +92,23 @@ def _exposure(name: str, listener: Listener) -> Line:
 
 def _certificates(path: Path, values: Settings) -> Iterator[Line]:
     data = data_folder(path, values)
-    for pair in files(path, data, values):
-        yield _certificate(pair, values.server.hostname, local=not values.certificate)
+    try:
+        pairs = files(path, data, values)
+    except CertificateError as error:
+        yield "fail", f"certificate: {error}"
+        return
+    for pair in pairs:
+        yield from _certificate(pair, values.server.hostname, local=not values.certificate)
 
 
-def _certificate(pair: CertificateFiles, hostname: str, *, local: bool) -> Line:
+def _certificate(pair: CertificateFiles, hostname: str, *, local: bool) -> Iterator[Line]:
+    yield _validity(pair, hostname, local=local)
+    with suppress(OSError):
+        if pair.key.stat().st_mode & 0o027:
+            yield "warn", f"the key {pair.key} can be read or changed by other users: chmod 600 {pair.key}"
+
+
+def _validity(pair: CertificateFiles, hostname: str, *, local: bool) -> Line:
     try:
         Certificates([pair], ["check"])
         leaf = x509.load_pem_x509_certificate(pair.chain.read_bytes())
@@ -77,10 +117,13 @@ def _certificate(pair: CertificateFiles, hostname: str, *, local: bool) -> Line:
         )
     except (CertificateError, OSError, ValueError, x509.ExtensionNotFound) as error:
         return "fail", f"certificate: {error}"
-    days = (leaf.not_valid_after_utc - dt.datetime.now(dt.UTC)).days
+    now = dt.datetime.now(dt.UTC)
+    days = (leaf.not_valid_after_utc - now).days
     text = f"certificate {pair.chain.name} for {', '.join(names)}, valid {days} more days"
     if days < 0:
         return "fail", f"{text}: it has expired, put a new one in place"
+    if leaf.not_valid_before_utc > now:
+        return "fail", f"{text}: it is not valid yet, check the clock and the file"
     wildcard = "*." + hostname.partition(".")[2]
     if hostname not in names and wildcard not in names:
         return "fail", f"{text}: it is not for {hostname}; clients will refuse it"

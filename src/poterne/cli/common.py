@@ -20,6 +20,7 @@ from poterne.store.interface import Store
 from poterne.values.ids import TraceId
 
 T = TypeVar("T")
+EXIT_CONFIG = 78
 PLACES = (Path("poterne.toml"), Path("/etc/poterne/poterne.toml"))
 
 
@@ -47,7 +48,7 @@ def settings(ctx: click.Context) -> tuple[Path, Settings]:
         return path, load(path)
     except ConfigError as error:
         click.secho(str(error), fg="red", err=True)
-        raise click.exceptions.Exit(78) from None
+        raise click.exceptions.Exit(EXIT_CONFIG) from None
 
 
 def data_folder(path: Path, values: Settings) -> Path:
@@ -80,7 +81,11 @@ def run_with_store(folder: Path, values: Settings, work: Callable[[Store], Await
         finally:
             await store.close()
 
-    _same_user(folder)
+    if not folder.is_dir():  # or an empty one would be made, and nobody would find the mail in it
+        fail(
+            f"the data folder {folder} does not exist, or you may not see it: check [server] data, or run `poterne setup`"
+        )
+    same_user(folder)
     try:
         return asyncio.run(run())
     except AdminError as error:
@@ -91,9 +96,9 @@ def run_with_store(folder: Path, values: Settings, work: Callable[[Store], Await
         fail(f"{error.filename or folder}: {error.strerror}")
 
 
-def _same_user(folder: Path) -> None:
-    """As root, become the owner of the data: files made as root would lock the server out."""
-    if os.geteuid() != 0 or not folder.exists():
+def same_user(folder: Path) -> None:
+    """As root, become the owner of the data for good: files made as root would lock the server out."""
+    if os.geteuid() != 0:
         return
     owner = folder.stat()
     if owner.st_uid:

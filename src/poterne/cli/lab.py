@@ -48,7 +48,7 @@ def command(folder: Path, port_offset: int, fresh: bool) -> None:
 async def _run(world: "World", folder: Path, began: float) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stopped.set)
 
     def ready() -> None:

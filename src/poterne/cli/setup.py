@@ -8,7 +8,7 @@ import click
 
 from poterne.admin import people
 from poterne.admin.instance import InstanceError, Plan, certificate_names, give_to, make, standard_listeners
-from poterne.app.privileges import PrivilegeError, identity
+from poterne.app.privileges import Identity, PrivilegeError, identity
 from poterne.cli.common import acting, data_folder, fail, run_with_store
 from poterne.config.load import ConfigError, load
 from poterne.store.interface import Store
@@ -23,21 +23,21 @@ from poterne.store.interface import Store
 @click.option("--language", type=click.Choice(people.LANGUAGES), default="en", show_default=True)
 @click.option("--port-offset", type=click.IntRange(0, 60000), default=0, show_default=True,
               help="Added to every port, to run without root or beside another server.")  # fmt: skip
-def command(domain: str, folder: Path, hostname: str | None, local_part: str, language: str, port_offset: int) -> None:
+@click.option("--user", default="", help='System user of the server when started as root; else "poterne".')
+def command(
+    domain: str, folder: Path, hostname: str | None, local_part: str, language: str, port_offset: int, user: str
+) -> None:
     """Make a new instance for DOMAIN: settings, keys, first domain, first account. It answers on loopback only."""
     try:
         name = people.parse_domain(domain)
+        people.parse_address(f"{local_part}@{name}")  # before anything is made
         host = hostname or f"mail.{name}"
-        plan = Plan(folder, host, standard_listeners(offset=port_offset), {"server": {"language": language}})
-        path = make(plan, dt.datetime.now(dt.UTC))
+        chosen = {"server": {"language": language, **({"user": user} if user else {})}}
+        who = _server_user(user)
+        path = make(Plan(folder, host, standard_listeners(offset=port_offset), chosen), dt.datetime.now(dt.UTC))
         values = load(path)
-    except (people.AdminError, InstanceError, ConfigError) as error:
+    except (people.AdminError, InstanceError, ConfigError, PrivilegeError) as error:
         fail(str(error))
-    try:
-        who = identity("")
-    except PrivilegeError as error:
-        who = None
-        click.secho(f"Note: {error}", fg="yellow", err=True)
     if who is not None:
         give_to(folder, who.uid, who.gid)
 
@@ -60,3 +60,14 @@ def command(domain: str, folder: Path, hostname: str | None, local_part: str, la
     click.echo("\nIt answers on loopback only. Next:")
     click.echo(f"  poterne -c {config} check")
     click.echo(f"  poterne -c {config} serve")
+
+
+def _server_user(user: str) -> Identity | None:
+    """Whom the data will belong to when root sets up; a user that was named has to be there."""
+    try:
+        return identity(user)
+    except PrivilegeError as error:
+        if user:
+            raise
+        click.secho(f"Note: {error}", fg="yellow", err=True)
+        return None

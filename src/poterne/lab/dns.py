@@ -34,12 +34,12 @@ class Zones:
         """The reply to a query; None for what is not one."""
         try:
             query = dns.message.from_wire(wire)
-        except dns.exception.DNSException:
+            if query.flags & dns.flags.QR:
+                return None
+            reply = dns.message.make_response(query)
+        except (dns.exception.DNSException, ValueError):
             return None
-        if query.flags & dns.flags.QR:
-            return None
-        reply = dns.message.make_response(query)
-        if query.opcode() != dns.opcode.QUERY or len(query.question) != 1:
+        if query.opcode() != dns.opcode.QUERY or len(query.question) != 1 or _is_meta(query.question[0].rdtype):
             reply.set_rcode(dns.rcode.NOTIMP)
             return reply
         self._fill(reply, query.question[0])
@@ -65,9 +65,26 @@ class Zones:
             if soa is not None:
                 reply.authority.append(soa)
 
+    def wire(self, query: bytes, *, udp: bool) -> bytes | None:
+        """The reply as octets. Over UDP no longer than the asker takes, and never over UDP_OCTETS: then it is truncated."""
+        reply = self.answer(query)
+        if reply is None:
+            return None
+        try:
+            return reply.to_wire(max_size=min(UDP_OCTETS, reply.request_payload or 512) if udp else 65_535)
+        except dns.exception.TooBig:
+            reply.answer, reply.authority = [], []
+            reply.flags |= dns.flags.TC
+            return reply.to_wire()
+
     def _zone_of(self, name: dns.name.Name) -> dns.zone.Zone | None:
         best = max((o for o in self._zones if name.is_subdomain(o)), key=lambda o: len(o.labels), default=None)
         return None if best is None else self._zones[best]
+
+
+def _is_meta(rdtype: dns.rdatatype.RdataType) -> bool:
+    """Zone transfers, ANY and their like are no types of data."""
+    return dns.rdatatype.is_metatype(rdtype) or rdtype == dns.rdatatype.OPT
 
 
 class _Udp(asyncio.DatagramProtocol):
@@ -80,16 +97,9 @@ class _Udp(asyncio.DatagramProtocol):
             self._transport = transport  # type: ignore[assignment]  # uvloop's is no subclass
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        reply = self._zones.answer(data)
-        if reply is None or self._transport is None:
-            return
-        try:
-            wire = reply.to_wire(max_size=UDP_OCTETS)
-        except dns.exception.TooBig:
-            reply.answer, reply.authority = [], []
-            reply.flags |= dns.flags.TC
-            wire = reply.to_wire()
-        self._transport.sendto(wire, addr)
+        wire = self._zones.wire(data, udp=True)
+        if wire is not None and self._transport is not None:
+            self._transport.sendto(wire, addr)
 
 
 @final
@@ -116,10 +126,9 @@ class NameServer:
             while True:
                 async with asyncio.timeout(TCP_IDLE_S):
                     size = int.from_bytes(await reader.readexactly(2), "big")
-                    reply = self._zones.answer(await reader.readexactly(size))
-                if reply is None:
+                    wire = self._zones.wire(await reader.readexactly(size), udp=False)
+                if wire is None:
                     break
-                wire = reply.to_wire()
                 writer.write(len(wire).to_bytes(2, "big") + wire)
                 await writer.drain()
         except (asyncio.IncompleteReadError, TimeoutError, OSError):

@@ -5,8 +5,9 @@ neighbour   voisin.test     carol                  another instance, smaller, th
 """
 
 import asyncio
+import ctypes
 import datetime as dt
-import os
+import re
 import signal
 import smtplib
 import subprocess
@@ -95,27 +96,50 @@ def zone(org: Organisation) -> str:
 
 
 def prepare(org: Organisation) -> None:
-    """Make the instance unless it is there from another time. Raises LabError, AdminError, ConfigError."""
+    """Make the instance unless it is there from another time. Raises InstanceError, AdminError, ConfigError, StoreError."""
     if org.settings.exists():
-        load(org.settings)
-        return
-    chosen: dict[str, dict[str, int | str]] = {"server": {"workers": org.workers, "drain_s": 5}}
-    make(Plan(org.folder, org.hostname, org.listeners, chosen), dt.datetime.now(dt.UTC))
-    asyncio.run(_populate(org))
+        _move_ports(org)
+    else:
+        chosen: dict[str, dict[str, int | str]] = {"server": {"workers": org.workers, "drain_s": 5}}
+        make(Plan(org.folder, org.hostname, org.listeners, chosen), dt.datetime.now(dt.UTC))
+    populated = org.folder / "populated"
+    if not populated.exists():  # also after a first run that was interrupted
+        asyncio.run(_populate(org))
+        populated.touch()
+
+
+def _move_ports(org: Organisation) -> None:
+    """A later run may ask for other ports; what else was changed in the settings stays."""
+    found = load(org.settings)
+    text = org.settings.read_text(encoding="utf-8")
+    for name, listener in org.listeners.items():
+        if name in found.listener and found.listener[name].port != listener.port:
+            section = re.compile(rf"(^\[listener\.{name}\]\n(?:(?!\[).*\n)*?port *= *)[0-9_]+", re.MULTILINE)
+            text = section.sub(rf"\g<1>{listener.port}", text, count=1)
+    org.settings.write_text(text, encoding="utf-8")
+    load(org.settings)
 
 
 async def _populate(org: Organisation) -> None:
     store: Store = open_instance_store(org.folder / DATA, load(org.settings))
     try:
         acting = people.Acting("lab", int(time.time()), TraceId("lab"))
-        await people.add_domain(store, org.domain, acting)
+        if org.domain not in {domain.name for domain in await people.domains(store)}:
+            await people.add_domain(store, org.domain, acting)
+        there = {account.address for account in await people.accounts(store)}
         for account in org.accounts:
-            await people.add_account(
-                store, account, acting, password=Secret(PASSWORD), name=account.split("@")[0].title()
-            )
-        await people.add_alias(store, f"info@{org.domain}", [org.accounts[0]], acting)
+            if account not in there:
+                name = account.split("@")[0].title()
+                await people.add_account(store, account, acting, password=Secret(PASSWORD), name=name)
+        if not await people.aliases(store):
+            await people.add_alias(store, f"info@{org.domain}", [org.accounts[0]], acting)
     finally:
         await store.close()
+
+
+def _end_with_parent() -> None:
+    """In the server's process: SIGTERM comes when the lab ends without saying so (prctl(2), PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)
 
 
 @final
@@ -128,7 +152,12 @@ class Server:
         command = [sys.executable, "-m", "poterne", "-c", str(org.settings), "serve", "--keep-root"]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  (our own command)
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=dict(os.environ)
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509  (one call to the C library, no thread runs yet)
             )
 
     def failed(self) -> str | None:
@@ -147,11 +176,11 @@ class Server:
                 self._process.wait()
 
 
-async def wait_ready(server: Server) -> None:
-    """Return once the MX greets: then every port is served. Raises LabError."""
+async def wait_ready(server: Server, stopped: asyncio.Event) -> None:
+    """Return once the MX greets (then every port is served), or we are told to stop. Raises LabError."""
     port = server.org.port("mx")
     deadline = time.monotonic() + START_S
-    while not await _greets(port):
+    while not stopped.is_set() and not await _greets(port):
         if (text := server.failed()) is not None:
             raise LabError(f"the server of {server.org.domain} did not start:\n{text}")
         if time.monotonic() > deadline:
@@ -213,11 +242,14 @@ class World:
                 await names.start()
             except OSError as error:
                 raise LabError(
-                    f"port {self.dns_port} is taken ({error.strerror}): choose others with --port-offset"
+                    f"port {self.dns_port} is taken ({error.strerror or error}): does the lab run already? "
+                    "Choose other ports with --port-offset"
                 ) from None
             servers += [Server(self.ours), Server(self.neighbour)]
             for server in servers:
-                await wait_ready(server)
+                await wait_ready(server, stopped)
+            if stopped.is_set():
+                return
             first = self.ours.folder / "samples-delivered"
             if not first.exists():
                 count = await deliver_samples(self.ours, self.neighbour, self.dns_port)
