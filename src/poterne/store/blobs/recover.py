@@ -89,7 +89,8 @@ def _end(folder: SegmentFolder, number: int) -> Recovered:
         group.append(item)
         ended = isinstance(item, Record) and item.kind is Kind.END
     if ended and len(group) == 1:
-        folder.seal(number)  # its writer died between the end mark's sync and here
+        files.fdatasync(fd)  # its writer may have died before its own
+        folder.seal(number)
         return Recovered(number, kept)
     return _mend(folder, segment, _Durable(kept, raw, durable), group)
 
