@@ -216,7 +216,8 @@ class Store:
     grace_s: int = setting(
         86_400,
         "Seconds that expunged messages' bytes stay on disk before compaction takes them.",
-        minimum=0,
+        why="A message's bytes are written before anything names them: compaction must leave them alone until then.",
+        minimum=3_600,
         maximum=31_536_000,
     )
     compact_every_s: int = setting(3600, "Seconds between compactions.", minimum=60, maximum=604_800)
