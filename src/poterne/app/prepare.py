@@ -97,5 +97,8 @@ def warn(data: Path, settings: Settings, files: int, log: Log) -> None:
     wanted = sum(listener.max_connections for listener in settings.listener.values()) + 100
     if files < wanted:
         log.warning("files.few", possible=files, wanted=wanted, remedy="raise LimitNOFILE, or lower max_connections")
+    if not os.access(os.__file__, os.R_OK, effective_ids=True):
+        remedy = "install Python and Poterne where every user can read them, not in somebody's home folder"
+        log.warning("code.unreadable", path=os.__file__, remedy=remedy)
     if not settings.listener:
         log.warning("listeners.none", remedy="write a [listener.NAME] for each port")

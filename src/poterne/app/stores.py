@@ -1,5 +1,6 @@
 """Opening an instance's store, for every process and for the command line."""
 
+import importlib.readers  # noqa: F401  (importlib.resources needs it later, when privileges may be gone)
 from pathlib import Path
 
 from poterne.config.settings import Settings

@@ -79,7 +79,7 @@ class _Slot:
 class Supervisor:
     """Runs a server until it is told to stop. `load_main` imports what a child runs: `app.children.main`.
 
-    It is called once the environment is set, and before any fork, so that the children share the memory of the code.
+    It is called before any fork, so that the children share the memory of the code.
     """
 
     def __init__(self, path: Path, load_main: Callable[[], Callable[[Child], int]], *, keep_root: bool = False) -> None:
@@ -132,13 +132,13 @@ class Supervisor:
         self._lock = prepare.take_lock(self._data, who)
         self._ports.rebind(settings.listener, patience_s=BIND_S)
         files = privileges.many_files()
+        self._main = self._load_main()  # while we may surely read the code
         if who is not None:
             privileges.drop(who)
         privileges.no_new_privileges()
         certificates.require_usable(self._path, self._data, settings)
         self._metrics = prepare.metrics_folder(self._data, self._log)
         prepare.warn(self._data, settings, files, self._log)
-        self._main = self._load_main()
         self._slots = {slot: _Slot() for slot in range(_worker_count(settings) + 1)}
         self._exchange = Exchange(len(self._slots))
         self._life_read, self._life_write = os.pipe()

@@ -72,7 +72,7 @@ def with_store(ctx: click.Context, work: Callable[[Store], Awaitable[T]]) -> T:
 
 def run_with_store(folder: Path, values: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
     """The same with settings at hand."""
-    from poterne.app.stores import open_instance_store
+    from poterne.app.stores import open_instance_store  # before the change of user: it may not see our home folder
 
     async def run() -> T:
         store = open_instance_store(folder, values)
@@ -86,6 +86,7 @@ def run_with_store(folder: Path, values: Settings, work: Callable[[Store], Await
             f"the data folder {folder} does not exist, or you may not see it: check [server] data, or run `poterne setup`"
         )
     same_user(folder)
+    os.umask(0o077)  # what we make in the data folder is for the server only
     try:
         return asyncio.run(run())
     except AdminError as error:

@@ -47,7 +47,7 @@ def command(
 
     made = run_with_store(data_folder(path, values), values, begin)
     shown = made.password.reveal().decode() if made.password is not None else ""
-    config = os.path.relpath(path)
+    config = min(os.path.relpath(path), str(path.absolute()), key=len)
     click.secho(f"The instance for {name} is made in {folder}/", bold=True)
     click.echo(f"  settings   {config}")
     click.echo(f"  account    {made.account.address}")
