@@ -8,7 +8,7 @@ Labels have few values, never an address or a name: a stranger must not be able 
 import os
 import threading
 from collections.abc import Callable, Mapping
-from socketserver import BaseServer
+from socketserver import BaseServer, ThreadingMixIn
 from typing import Final, final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -91,7 +91,9 @@ class _Quiet(WSGIRequestHandler):
         """Nor of a visitor's mistakes."""
 
 
-class _Server(WSGIServer):
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
     def handle_error(self, request: object, client_address: object) -> None:
         """A visitor who went away is no matter for the log."""
 

@@ -222,6 +222,7 @@ class Supervisor:
         self._log.info("server.stopping")
         service_manager.notify("STOPPING=1")
         self._stopping = time.monotonic() + self._settings.server.drain_s + LEAVE_S
+        self._ports.rebind({})  # connections that nobody will accept are refused, not kept waiting
         for slot in self._slots.values():
             slot.restart_at = None
         for process in self._processes():
@@ -298,6 +299,7 @@ class Supervisor:
         if not answer:
             return  # it is dying, and `_reap` comes next
         process.ready = True
+        self._log.info("process.ready", slot=process.slot, pid=process.pid)
         for other in self._slots[process.slot].processes:
             if other is not process:
                 self._retire(other)
