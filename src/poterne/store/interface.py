@@ -24,6 +24,7 @@ from poterne.values.mailbox import (
     ContentRow,
     Copied,
     FlagChange,
+    FlagsStored,
     Mailbox,
     MailboxChanged,
     MessageRow,
@@ -213,8 +214,7 @@ class Messages(Protocol):
         change: FlagChange,
         flags: int,
         unchanged_since: ModSeq | None = None,
-    ) -> tuple[ModSeq, list[Uid]]:
-        """Change flags; gives the new modseq and the UIDs refused by `unchanged_since` (RFC 7162 §3.1.3)."""
+    ) -> FlagsStored: ...
 
     async def copy(
         self, account_id: AccountId, source: MailboxId, uids: Uids, destination: MailboxId, now: int

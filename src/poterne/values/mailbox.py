@@ -5,6 +5,7 @@
 
 from dataclasses import dataclass
 from enum import Enum, IntFlag
+from typing import NamedTuple
 
 import msgspec
 
@@ -136,6 +137,19 @@ class FlagChange(Enum):
     ADD = "+"
     REMOVE = "-"
     REPLACE = "="
+
+
+class FlagsStored(NamedTuple):
+    """What became of a STORE."""
+
+    modseq: ModSeq
+    """Of the change; the mailbox's own when nothing changed."""
+    refused: list[Uid]
+    """Messages that `unchanged_since` kept as they were (RFC 7162 §3.1.3)."""
+    changed: int
+    """How many messages really have other flags now."""
+    rows: tuple[MessageRow, ...] | None
+    """The named messages as they are now, when they are few: nobody has to read them again. None when they are many."""
 
 
 @dataclass(frozen=True, slots=True)

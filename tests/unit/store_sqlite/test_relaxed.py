@@ -14,7 +14,7 @@ from tests.unit.store_sqlite.conftest import Disk
 
 
 async def flag(world: World, change: FlagChange = FlagChange.ADD) -> int:
-    modseq, _ = await world.store.store_flags(world.alice, INBOX, ALL, change, Flag.SEEN)
+    modseq, _, *_ = await world.store.store_flags(world.alice, INBOX, ALL, change, Flag.SEEN)
     return modseq
 
 
@@ -72,7 +72,7 @@ async def test_after_another_boot_modseqs_leave_a_gap(tmp_path: Path) -> None:
     await store.close()
 
     store = open_store(tmp_path, clock=clock, boot=1)
-    again, _ = await store.store_flags(account, INBOX, ALL, FlagChange.REMOVE, Flag.SEEN)
+    again, _, *_ = await store.store_flags(account, INBOX, ALL, FlagChange.REMOVE, Flag.SEEN)
     await store.close()
     assert again == seen + 1
 
@@ -80,7 +80,7 @@ async def test_after_another_boot_modseqs_leave_a_gap(tmp_path: Path) -> None:
     try:
         inbox = await store.mailbox_by_id(account, INBOX)
         assert inbox.highest_modseq == again + GAP
-        later, _ = await store.store_flags(account, INBOX, ALL, FlagChange.ADD, Flag.SEEN)
+        later, _, *_ = await store.store_flags(account, INBOX, ALL, FlagChange.ADD, Flag.SEEN)
         assert later > again + GAP
         changes = await store.changes(account, INBOX, inbox.highest_modseq)
         assert [row.uid for row in changes.changed] == [1]

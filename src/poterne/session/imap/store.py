@@ -18,7 +18,7 @@ from poterne.session.imap.client import Client
 from poterne.session.imap.positions import EXPUNGED, NO_SUCH_NUMBER, READ_ONLY, names_gone, positions
 from poterne.session.imap.updates import catch_up, finish, learn_keywords, recent_flags, sync, tell_keywords
 from poterne.values.ids import ModSeq
-from poterne.values.mailbox import Flag, FlagChange, MessageRow, UidRange
+from poterne.values.mailbox import Flag, FlagChange, FlagsStored, MessageRow, UidRange
 
 ROWS_AT_ONCE = 2000
 
@@ -35,9 +35,9 @@ async def store(client: Client, command: commands.Store) -> None:
     if command.unchanged_since is not None:
         client.condstore = True
     bits = await flag_bits(client, command.flags, make=command.change is not FlagChange.REMOVE)
-    modified = await change(client, spans, command.change, bits, unchanged_since=command.unchanged_since)
+    modified, rows = await change(client, spans, command.change, bits, unchanged_since=command.unchanged_since)
     if spans and (client.condstore or not command.silent):
-        await _echo(client, command, spans, set(modified))
+        await _echo(client, command, spans, set(modified), rows)
     await catch_up(client, expunge=command.uid)
     gone = not command.uid and names_gone(client, spans)
     await finish(client, _completed(client, command, modified, gone=gone), expunge=command.uid)
@@ -77,42 +77,41 @@ async def flag_bits(client: Client, flags: FlagSet, *, make: bool) -> int:
 
 async def change(
     client: Client, spans: IndexRanges, how: FlagChange, bits: int, *, unchanged_since: int | None = None
-) -> list[int]:
-    """Change flags, and tell what others changed meanwhile. Gives the UIDs that `unchanged_since` refused."""
+) -> tuple[list[int], Sequence[MessageRow] | None]:
+    """Change flags, and tell what others changed meanwhile.
+
+    Gives the UIDs that `unchanged_since` refused, and the messages as they are now if the store told (few of them).
+    """
     mailbox, view = client.selected
     if not spans:
-        return []
+        return [], None
     ranges = view.ranges(spans)
     condition = view.modseq if unchanged_since is None else ModSeq(unchanged_since)
     args = (mailbox.account_id, mailbox.id)
-    modseq, refused = await client.store.store_flags(*args, ranges, how, bits, condition)
-    if not refused and unchanged_since is None:
-        await _caught_up(client, modseq, ranges)
-        return []
+    stored = await client.store.store_flags(*args, ranges, how, bits, condition)
+    if not stored.refused and unchanged_since is None:
+        await _caught_up(client, stored, ranges)
+        return [], stored.rows
     # Others changed these. Their flags are told as they are; what of ours is in there is told again, to be safe.
     await sync(client, expunge=False)
     if unchanged_since is not None:
-        return list(refused)
-    again = view.ranges(view.spans_of(refused))
+        return list(stored.refused), None
+    again = view.ranges(view.spans_of(stored.refused))
     if again:
         await client.store.store_flags(*args, again, how, bits)
         await sync(client, expunge=False)
-    return []
+    return [], None
 
 
-async def _caught_up(client: Client, modseq: ModSeq, ranges: Sequence[UidRange]) -> None:
+async def _caught_up(client: Client, stored: FlagsStored, ranges: Sequence[UidRange]) -> None:
     """Move the view past our own change. If others changed something before it, that is told first."""
-    mailbox, view = client.selected
-    if modseq <= view.modseq:
+    _, view = client.selected
+    if stored.modseq <= view.modseq:
         return
-    if modseq == view.modseq + 1:
-        # One step: ours, or another one's if we changed nothing. What others changed would have been refused, so one of our
-        # messages with this modseq proves that it is ours.
-        probe = client.store.rows(mailbox.account_id, mailbox.id, [UidRange(ranges[0].first, ranges[0].first)])
-        if probe and probe[0].modseq == modseq:
-            view.modseq = modseq
-            return
-    await sync(client, expunge=False, told=_ours(view.uids, ranges, modseq))
+    if stored.changed and stored.modseq == view.modseq + 1:  # one step, and it was ours
+        view.modseq = stored.modseq
+        return
+    await sync(client, expunge=False, told=_ours(view.uids, ranges, stored.modseq))
 
 
 def _ours(uids: "array[int]", ranges: Sequence[UidRange], modseq: int) -> dict[int, int]:
@@ -124,14 +123,23 @@ def _ours(uids: "array[int]", ranges: Sequence[UidRange], modseq: int) -> dict[i
     return told
 
 
-async def _echo(client: Client, command: commands.Store, spans: IndexRanges, modified: set[int]) -> None:
+async def _echo(
+    client: Client,
+    command: commands.Store,
+    spans: IndexRanges,
+    modified: set[int],
+    known: Sequence[MessageRow] | None,
+) -> None:
     """The new flags of each message (RFC 9051 §6.4.6); with .SILENT and CONDSTORE its new modseq (RFC 7162 §3.1.3)."""
     mailbox, view = client.selected
     for first, last in spans:
         for start in range(first, last, ROWS_AT_ONCE):
             stop = min(start + ROWS_AT_ONCE, last)
-            wanted = [UidRange(view.uids[start], view.uids[stop - 1])]
-            rows = client.store.rows(mailbox.account_id, mailbox.id, wanted)
+            low, high = view.uids[start], view.uids[stop - 1]
+            if known is None:
+                rows: Sequence[MessageRow] = client.store.rows(mailbox.account_id, mailbox.id, [UidRange(low, high)])
+            else:
+                rows = [row for row in known if low <= row.uid <= high]
             if not rows:
                 continue
             await learn_keywords(client, max([row.flags for row in rows]))

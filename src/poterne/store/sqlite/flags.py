@@ -5,15 +5,18 @@ from typing import Any, Final
 
 from poterne.store.errors import LimitError, NotFoundError
 from poterne.store.interface import Uids
-from poterne.store.sqlite import uidset
+from poterne.store.sqlite import messages, uidset
 from poterne.store.sqlite.connection import Rows
 from poterne.store.sqlite.transaction import Tx
 from poterne.values.ids import AccountId, MailboxId, ModSeq, Uid
-from poterne.values.mailbox import KEYWORD_SHIFT, MAX_KEYWORDS, Flag, FlagChange
+from poterne.values.mailbox import KEYWORD_SHIFT, MAX_KEYWORDS, Flag, FlagChange, FlagsStored, MessageRow
 
 _MAILBOX: Final = "account_id = ? AND mailbox_id = ?"
 _MOST_RANGES: Final = 16
 """More ranges than this of one STORE are logged as the one range around them."""
+
+_FEW: Final = 32
+"""Up to so many messages are given back with their new flags."""
 
 _NEW: Final = {FlagChange.ADD: "flags | ?1", FlagChange.REMOVE: "flags & ~?1", FlagChange.REPLACE: "?1"}
 _DIFFERS: Final = {
@@ -54,7 +57,7 @@ def store_flags(
     change: FlagChange,
     flags: int,
     unchanged_since: ModSeq | None,
-) -> tuple[ModSeq, list[Uid]]:
+) -> FlagsStored:
     """One UPDATE per range. Only rows that really change get the new modseq; if none does, there is no new one."""
     row = tx.one(
         "SELECT (SELECT modseq FROM account_counter WHERE account_id = ?1), highest_modseq, messages, unseen, deleted"
@@ -63,7 +66,7 @@ def store_flags(
     )
     if row is None:
         raise NotFoundError("no such mailbox")
-    modseq, highest, messages, unseen, deleted = row[0] + 1, *row[1:]
+    modseq, highest, total, unseen, deleted = row[0] + 1, *row[1:]
     limit = modseq if unchanged_since is None else unchanged_since
     refused: list[Uid] = []
     changed = more_seen = more_deleted = 0
@@ -73,15 +76,15 @@ def store_flags(
             found = tx.all(f"SELECT uid FROM message WHERE {where}", (account_id, mailbox_id, *args, unchanged_since))  # noqa: S608
             refused += [uid for (uid,) in found]
         part = _Part(tx, f"{_HERE} AND {_numbered(condition)}", (flags, account_id, mailbox_id, limit, *args), change)
-        seen = part.gain(Flag.SEEN, messages - unseen, messages)
-        deletions = part.gain(Flag.DELETED, deleted, messages)
+        seen = part.gain(Flag.SEEN, total - unseen, total)
+        deletions = part.gain(Flag.DELETED, deleted, total)
         count = part.update(modseq)
         # With one flag alone, the rows that changed are the ones that gained or lost it.
         changed += count
         more_seen += part.sign * count if seen is None else seen
         more_deleted += part.sign * count if deletions is None else deletions
     if not changed:
-        return ModSeq(highest), refused
+        return FlagsStored(ModSeq(highest), refused, 0, _named(tx, account_id, mailbox_id, uids))
     _log_ranges(tx, account_id, mailbox_id, uids, modseq)
     tx.run("UPDATE account_counter SET modseq = ? WHERE account_id = ?", (modseq, account_id))
     tx.run(
@@ -89,7 +92,14 @@ def store_flags(
         (modseq, more_seen, more_deleted, account_id, mailbox_id),
     )
     tx.touch(account_id, mailbox_id, modseq)
-    return ModSeq(modseq), refused
+    return FlagsStored(ModSeq(modseq), refused, changed, _named(tx, account_id, mailbox_id, uids))
+
+
+def _named(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, uids: Uids) -> tuple[MessageRow, ...] | None:
+    """The rows of a few messages, while their page is at hand."""
+    if sum(_FEW if part.last is None else part.last - part.first + 1 for part in uids) > _FEW:
+        return None
+    return tuple(messages.rows(tx, account_id, mailbox_id, uids))
 
 
 class _Part:

@@ -29,6 +29,7 @@ from poterne.values.mailbox import (
     ContentRow,
     Copied,
     FlagChange,
+    FlagsStored,
     Mailbox,
     MailboxChanged,
     MessageRow,
@@ -208,7 +209,7 @@ class MessagesPart:
         change: FlagChange,
         flags: int,
         unchanged_since: ModSeq | None = None,
-    ) -> tuple[ModSeq, list[Uid]]:
+    ) -> FlagsStored:
         return await self._writer.submit_soon(
             _store_flags, account_id, mailbox_id, uids, change, flags, unchanged_since
         )
