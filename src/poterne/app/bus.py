@@ -42,6 +42,9 @@ class Missed(msgspec.Struct, frozen=True, tag="x", array_like=True):
     """There was no room for some messages: whatever they said, ask the store."""
 
 
+GAP_S = 0.004
+"""How long changes gather after some were told."""
+
 Message = MailboxesChanged | SignInFailed | CertificatesChanged | Missed
 
 _decoder = msgspec.msgpack.Decoder(Message)
@@ -127,6 +130,32 @@ class Bus:
         for start in range(0, len(changes), _PER_PACKET):
             page = changes[start : start + _PER_PACKET]
             self.publish(MailboxesChanged(tuple((c.account_id, c.mailbox_id, c.modseq) for c in page)))
+
+
+class ChangesOut:
+    """Changes of this process on their way to the others: the first at once, what follows it within GAP_S together.
+
+    A packet costs its receivers a wake-up each, more than a commit is worth; a person does not see four milliseconds.
+    """
+
+    def __init__(self, bus: Bus, loop: asyncio.AbstractEventLoop) -> None:
+        self._bus = bus
+        self._loop = loop
+        self._waiting: dict[tuple[AccountId, MailboxId], MailboxChanged] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def tell(self, changes: Sequence[MailboxChanged]) -> None:
+        if self._timer is None:
+            self._bus.publish_changes(changes)
+            self._timer = self._loop.call_later(GAP_S, self._gap_over)
+        else:
+            self._waiting.update({(c.account_id, c.mailbox_id): c for c in changes})
+
+    def _gap_over(self) -> None:
+        self._timer = None
+        if self._waiting:
+            changes, self._waiting = list(self._waiting.values()), {}
+            self.tell(changes)
 
 
 def changes_of(message: MailboxesChanged) -> list[MailboxChanged]:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Final
 
 from poterne.app import certificates
-from poterne.app.bus import CertificatesChanged, MailboxesChanged, Message, Missed, SignInFailed, changes_of
+from poterne.app.bus import CertificatesChanged, ChangesOut, MailboxesChanged, Message, Missed, SignInFailed, changes_of
 from poterne.app.context import Child
 from poterne.app.lifetime import Lifetime
 from poterne.app.metrics import Metrics
@@ -71,6 +71,7 @@ class _Worker:
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
+        self._changes_out = ChangesOut(self._child.bus, loop)
         self._store.listen(self._committed)
         await self._authenticator.start()
         parts = Parts(
@@ -136,7 +137,7 @@ class _Worker:
     def _committed(self, changes: Sequence[MailboxChanged]) -> None:
         self._known += 1
         self._subscriptions.heard(changes)
-        self._child.bus.publish_changes(changes)
+        self._changes_out.tell(changes)
 
     def _hear(self, message: Message) -> None:
         match message:
