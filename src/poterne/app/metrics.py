@@ -8,7 +8,7 @@ Labels have few values, never an address or a name: a stranger must not be able 
 import os
 import threading
 from collections.abc import Callable, Mapping
-from socketserver import BaseServer, ThreadingMixIn
+from socketserver import BaseServer, TCPServer, ThreadingMixIn
 from typing import Final, final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -93,6 +93,12 @@ class _Quiet(WSGIRequestHandler):
 
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
+
+    def server_bind(self) -> None:
+        """Without the name lookup of the standard library, which may ask servers elsewhere and wait for them."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = "localhost", self.server_address[1]
+        self.setup_environ()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A visitor who went away is no matter for the log."""
