@@ -8,6 +8,7 @@ from typing import Final
 
 import apsw
 
+from poterne.store.blobs.files import REAL
 from poterne.store.blobs.segments import BlobLimits, SegmentBlobs
 from poterne.store.errors import UnavailableError
 from poterne.store.sqlite.boot import boot_number, note
@@ -104,6 +105,8 @@ def open_store(
         blobs = blobs or SegmentBlobs(
             str(path / BLOB_FOLDER), limits=BlobLimits(segment_bytes=segment_bytes), clock=clock
         )
+        for made in (path, path.parent):  # their names: what is synced below is of no use without them
+            REAL.sync_folder(str(made))
         blobs.recover()
         return SqliteStore(
             path,
@@ -116,6 +119,9 @@ def open_store(
             cache_kib=cache_kib,
             vfs=vfs,
         )
+    except OSError as error:
+        instance.close()
+        raise unavailable(error) from error
     except BaseException:
         instance.close()
         raise
