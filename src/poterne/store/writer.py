@@ -51,6 +51,9 @@ class Transactions(Protocol[Tx_co]):
         `durable` False: the commit need not wait for the disk; the next durable one, or `sync`, makes up for it.
         """
 
+    def try_begin(self) -> Tx_co | None:
+        """As `begin` with `durable` False if that is possible without waiting for anything, else None."""
+
     def sync(self) -> None:
         """Make durable what was committed without waiting. Called without a transaction."""
 
@@ -103,6 +106,14 @@ class _Job:
         return self.claimed.acquire(blocking=False)
 
 
+def _nothing() -> None:
+    """Never run."""
+
+
+_WAKE: Final = _Job(_nothing, (), {}, None, durable=False)  # type: ignore[arg-type]  # nobody waits for it
+"""In the queue, only to be taken out of it."""
+
+
 class GroupWriter(Generic[TxT]):
     """The one writer of a process. `wait_limit_s`: how long an operation may wait to be begun.
 
@@ -121,6 +132,8 @@ class GroupWriter(Generic[TxT]):
         self._thread: threading.Thread | None = None
         self._closed = False
         self._unsynced_since: float | None = None
+        self._turn = threading.Lock()
+        """Held by whoever uses the database connection: the writer thread, or `small_soon`."""
         self.groups = 0
         self.operations = 0
 
@@ -140,6 +153,32 @@ class GroupWriter(Generic[TxT]):
         """The same for what a power loss may take back: committed at once, on disk within RELAXED_S."""
         return self._submit(operation, args, kwargs, durable=False)
 
+    def small_soon(
+        self, operation: Callable[Concatenate[TxT, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> "asyncio.Future[T]":
+        """As `submit_soon`, for work of some microseconds: done here and now if nobody writes, without two thread switches.
+
+        Nothing in it waits for the disk; if another process holds the lock, or operations wait, it takes the usual way.
+        """
+        if self._pending or self._closed or not self._turn.acquire(blocking=False):
+            return self.submit_soon(operation, *args, **kwargs)
+        try:
+            since = self._unsynced_since
+            overdue = since is not None and time.monotonic() - since >= RELAXED_S
+            tx = None if overdue else self._transactions.try_begin()
+            if tx is None:
+                return self.submit_soon(operation, *args, **kwargs)
+            future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+            job = _Job(operation, args, kwargs, future, durable=False)
+            claimed, changed = self._transact([job], durable=False, tx=tx)
+            self._settle(claimed, changed)
+            if since is None:
+                self._begin_thread()
+                self._queue.put(_WAKE)  # the thread has to see to the sync
+            return future
+        finally:
+            self._turn.release()
+
     def _submit(
         self, operation: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any], *, durable: bool
     ) -> "asyncio.Future[T]":
@@ -151,12 +190,15 @@ class GroupWriter(Generic[TxT]):
         job = _Job(operation, args, kwargs, future, durable)
         self._pending.append(job)
         self._queue.put(job)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
-            self._thread.start()
+        self._begin_thread()
         if self._timer is None or self._timer_loop is not loop:
             self._watch(loop)
         return future
+
+    def _begin_thread(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
+            self._thread.start()
 
     async def close(self) -> None:
         """Finish what was handed over, then stop. Gives up after the wait limit if the thread hangs."""
@@ -234,6 +276,7 @@ class GroupWriter(Generic[TxT]):
                 running = job is not None
             except Empty:
                 pass
+            group = [job for job in group if job is not _WAKE]
             if group:
                 self._commit(group)
 
@@ -250,20 +293,34 @@ class GroupWriter(Generic[TxT]):
     def _sync(self) -> None:
         self._unsynced_since = None
         try:
-            self._transactions.sync()
+            with self._turn:
+                self._transactions.sync()
         except Exception as error:  # noqa: BLE001  # the operations are committed; the next durable one tries again
             _log.error("flags could not be made durable yet: %s", self._transactions.failure(error))
 
     def _commit(self, group: list[_Job]) -> None:
+        with self._turn:
+            since = self._unsynced_since
+            overdue = since is not None and time.monotonic() - since >= RELAXED_S
+            claimed, changed = self._transact(group, durable=overdue or any(job.durable for job in group))
+        self._answer(claimed, changed)
+
+    # In the writer thread or, for one small operation, on the event loop; whoever holds the turn
+
+    def _transact(
+        self, group: list[_Job], *, durable: bool, tx: TxT | None = None
+    ) -> tuple[list[_Job], Sequence[MailboxChanged]]:
+        """One transaction, begun already if `tx` is given.
+
+        Gives the operations to answer, with their results in them, and what changed.
+        """
         claimed: list[_Job] = []
         changed: Sequence[MailboxChanged] = ()
         transactions = self._transactions
-        since = self._unsynced_since
-        overdue = since is not None and time.monotonic() - since >= RELAXED_S
-        durable = overdue or any(job.durable for job in group)
         try:
-            transactions.prepare()
-            tx = transactions.begin(durable=durable)
+            if tx is None:
+                transactions.prepare()
+                tx = transactions.begin(durable=durable)
         except Exception as error:  # noqa: BLE001  # whatever it is, the callers must be answered
             claimed = [job for job in group if job.claim()]
             self._fail(claimed, error)
@@ -274,7 +331,7 @@ class GroupWriter(Generic[TxT]):
                         claimed.append(job)
                         self._run(job, tx)
                 changed = transactions.commit()
-                self._unsynced_since = None if durable else since or time.monotonic()
+                self._unsynced_since = None if durable else self._unsynced_since or time.monotonic()
                 self.groups += 1
                 self.operations += len(claimed)
             except Exception as error:  # noqa: BLE001  # likewise
@@ -284,7 +341,7 @@ class GroupWriter(Generic[TxT]):
                 rest = [job for job in group if job.claim()]
                 self._fail(rest, error)
                 claimed += rest
-        self._answer(claimed, changed)
+        return claimed, changed
 
     def _run(self, job: _Job, tx: TxT) -> None:
         """Run one operation. Raises only when the whole transaction is lost."""

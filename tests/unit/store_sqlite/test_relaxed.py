@@ -8,7 +8,9 @@ import pytest
 from poterne.store import writer
 from poterne.store.sqlite.boot import GAP
 from poterne.store.sqlite.engine import open_store
-from poterne.values.mailbox import Flag, FlagChange
+from poterne.store.sqlite.layout import WRITERS_LOCK
+from poterne.store.sqlite.lock import FileLock
+from poterne.values.mailbox import Flag, FlagChange, UidRange
 from tests.support.stores import ALL, INBOX, Clock, World
 from tests.unit.store_sqlite.conftest import Disk
 
@@ -87,3 +89,38 @@ async def test_after_another_boot_modseqs_leave_a_gap(tmp_path: Path) -> None:
         assert await store.check() == []
     finally:
         await store.close()
+
+
+async def test_few_flags_are_stored_without_the_writer_thread(disk: Disk) -> None:
+    await disk.world.deliver()
+    groups = disk.store._writer.groups
+    stored = disk.store.store_flags(disk.world.alice, INBOX, [UidRange(1, 1)], FlagChange.ADD, Flag.SEEN)
+    task = asyncio.ensure_future(stored)
+    await asyncio.sleep(0)  # one turn of the loop is enough: nobody else had to run
+    assert task.done()
+    assert disk.store._writer.groups == groups + 1
+    assert [row.flags for row in task.result().rows or ()] == [Flag.SEEN]
+
+
+async def test_few_flags_wait_when_another_process_writes(disk: Disk) -> None:
+    await disk.world.deliver()
+    other = FileLock(disk.world.folder / WRITERS_LOCK)
+    assert other.acquire(wait=False)
+    task = asyncio.ensure_future(
+        disk.store.store_flags(disk.world.alice, INBOX, [UidRange(1, 1)], FlagChange.ADD, Flag.SEEN)
+    )
+    await asyncio.sleep(0.05)
+    assert not task.done()
+    other.release()
+    assert (await task).changed == 1
+    other.close()
+    await disk.world.consistent()
+
+
+async def test_few_flags_keep_their_order_with_what_waits(disk: Disk) -> None:
+    await disk.world.deliver()
+    delivered = asyncio.ensure_future(disk.world.deliver())  # will be UID 2
+    await asyncio.sleep(0)
+    stored = await disk.store.store_flags(disk.world.alice, INBOX, [UidRange(2, 2)], FlagChange.ADD, Flag.SEEN)
+    assert stored.changed == 1
+    await delivered

@@ -13,6 +13,9 @@ Row = tuple[Any, ...]
 DATABASE_NAME: Final = "poterne.db"
 OLDEST_SQLITE: Final = (3, 51, 3)
 PAGE_SIZE_BYTES: Final = 4096
+BUSY_MS: Final = 5_000
+"""How long a writer waits for a lock of SQLite's own (a checkpoint that cuts the log)."""
+CHECKPOINT_PAGES: Final = 8_000
 
 _BROKEN = (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.CantOpenError, apsw.NoMemError, apsw.ReadOnlyError)
 
@@ -70,7 +73,7 @@ def connect(
     vfs: str | None = None,
     busy_ms: int,
     cache_kib: int,
-    checkpoint_pages: int = 8_000,
+    checkpoint_pages: int = CHECKPOINT_PAGES,
     read_only: bool = False,
 ) -> apsw.Connection:
     """A connection to the folder's database, which is created if it is missing.

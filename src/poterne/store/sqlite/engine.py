@@ -12,7 +12,7 @@ from poterne.store.blobs.files import REAL
 from poterne.store.blobs.segments import BlobLimits, SegmentBlobs
 from poterne.store.errors import UnavailableError
 from poterne.store.sqlite.boot import boot_number, note
-from poterne.store.sqlite.connection import DATABASE_NAME, connect, require_sound_sqlite, unavailable
+from poterne.store.sqlite.connection import BUSY_MS, DATABASE_NAME, connect, require_sound_sqlite, unavailable
 from poterne.store.sqlite.layout import BLOB_FOLDER, INSTANCE_LOCK, WRITERS_LOCK
 from poterne.store.sqlite.lock import FileLock
 from poterne.store.sqlite.migrate import migrate
@@ -49,7 +49,7 @@ class SqliteStore(DirectoryPart, MailboxesPart, MessagesPart, QueuePart, EventsP
         self._instance = instance
         open_one = functools.partial(connect, folder, cache_kib=cache_kib, vfs=vfs)
         lock = FileLock(folder / WRITERS_LOCK)
-        transactions = SqliteTransactions(functools.partial(open_one, busy_ms=5_000), lock, blobs, clock, limits)
+        transactions = SqliteTransactions(functools.partial(open_one, busy_ms=BUSY_MS), lock, blobs, clock, limits)
         self._writer = GroupWriter(transactions, wait_limit_s=wait_limit_s)
         self._reader = Reader(
             functools.partial(open_one, busy_ms=250, read_only=True, cache_kib=_READER_CACHE_KIB),
@@ -131,7 +131,7 @@ def _bring_up_to_date(path: Path, now: int, vfs: str | None, wait_limit_s: float
     lock = FileLock(path / WRITERS_LOCK)
     try:
         _acquire(lock, wait_limit_s)
-        connection = connect(path, busy_ms=5_000, cache_kib=2_048, vfs=vfs)
+        connection = connect(path, busy_ms=BUSY_MS, cache_kib=2_048, vfs=vfs)
         try:
             migrate(connection, now)
             note(connection, boot_number() if boot is None else boot)

@@ -15,9 +15,6 @@ _MAILBOX: Final = "account_id = ? AND mailbox_id = ?"
 _MOST_RANGES: Final = 16
 """More ranges than this of one STORE are logged as the one range around them."""
 
-_FEW: Final = 32
-"""Up to so many messages are given back with their new flags."""
-
 _NEW: Final = {FlagChange.ADD: "flags | ?1", FlagChange.REMOVE: "flags & ~?1", FlagChange.REPLACE: "?1"}
 _DIFFERS: Final = {
     FlagChange.ADD: "flags & ?1 != ?1",
@@ -97,7 +94,7 @@ def store_flags(
 
 def _named(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, uids: Uids) -> tuple[MessageRow, ...] | None:
     """The rows of a few messages, while their page is at hand."""
-    if sum(_FEW if part.last is None else part.last - part.first + 1 for part in uids) > _FEW:
+    if not uidset.few(uids):
         return None
     return tuple(messages.rows(tx, account_id, mailbox_id, uids))
 

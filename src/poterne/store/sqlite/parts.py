@@ -14,6 +14,7 @@ from poterne.store.sqlite import (
     mailboxes,
     messages,
     queue,
+    uidset,
 )
 from poterne.store.sqlite.reader import Reader
 from poterne.store.sqlite.routing import Routes
@@ -210,9 +211,8 @@ class MessagesPart:
         flags: int,
         unchanged_since: ModSeq | None = None,
     ) -> FlagsStored:
-        return await self._writer.submit_soon(
-            _store_flags, account_id, mailbox_id, uids, change, flags, unchanged_since
-        )
+        hand_over = self._writer.small_soon if uidset.few(uids) else self._writer.submit_soon
+        return await hand_over(_store_flags, account_id, mailbox_id, uids, change, flags, unchanged_since)
 
     async def copy(
         self, account_id: AccountId, source: MailboxId, uids: Uids, destination: MailboxId, now: int

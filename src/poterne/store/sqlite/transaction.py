@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import apsw
 
 from poterne.store.errors import UnavailableError
-from poterne.store.sqlite.connection import Row, is_broken, unavailable
+from poterne.store.sqlite.connection import BUSY_MS, CHECKPOINT_PAGES, Row, is_broken, unavailable
 from poterne.store.sqlite.lock import FileLock
 from poterne.values.ids import AccountId, BlobId, MailboxId, ModSeq
 from poterne.values.mailbox import MailboxChanged
@@ -115,13 +115,40 @@ class SqliteTransactions:
         self._lock.acquire()
         try:
             connection = self._connected()
-            if durable != self._durable:  # the pragma is for the next commits; it can't be changed inside a transaction
-                connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}").fetchall()
-                self._durable = durable
+            self._wait_for_disk(connection, wanted=durable)
             connection.execute("BEGIN IMMEDIATE")
         except BaseException:
             self.rollback()
             raise
+        return self._began(connection)
+
+    def try_begin(self) -> Tx | None:
+        connection = self._connection
+        if connection is None or not self._lock.acquire(wait=False):
+            return None
+        try:
+            self._wait_for_disk(connection, wanted=False)
+            connection.set_busy_timeout(0)
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            finally:
+                connection.set_busy_timeout(BUSY_MS)
+        except BaseException as error:
+            self.rollback()
+            if isinstance(error, apsw.Error):
+                return None
+            raise
+        return self._began(connection)
+
+    def _wait_for_disk(self, connection: apsw.Connection, *, wanted: bool) -> None:
+        """Whether the next commits do. It can't be changed inside a transaction. Checkpoints wait for the disk too."""
+        if wanted == self._durable:
+            return
+        connection.execute(f"PRAGMA synchronous={'FULL' if wanted else 'NORMAL'}").fetchall()
+        connection.wal_autocheckpoint(CHECKPOINT_PAGES if wanted else 0)
+        self._durable = wanted
+
+    def _began(self, connection: apsw.Connection) -> Tx:
         self._changes_before = connection.total_changes()
         self._tx = Tx(connection, int(self._clock()), self._limits, self._blobs.require)
         return self._tx

@@ -10,6 +10,7 @@ from poterne.values.ids import Uid
 from poterne.values.mailbox import UidRange
 
 MAX_UID: Final = 2**32 - 1
+FEW: Final = 32
 _EXPAND_UP_TO: Final = 64
 """A range of up to so many UIDs that has neighbours is looked up UID by UID, together with them."""
 
@@ -17,6 +18,11 @@ Condition = tuple[str, tuple[Any, ...]]
 
 _BETWEEN: Final = "uid BETWEEN ? AND ?"
 _LISTED: Final = "uid IN carray(?)"
+
+
+def few(uids: Sequence[UidRange]) -> bool:
+    """At most FEW messages, whatever exists."""
+    return sum(FEW + 1 if part.last is None else part.last - part.first + 1 for part in uids) <= FEW
 
 
 def conditions(uids: Sequence[UidRange]) -> Iterator[Condition]:
