@@ -22,7 +22,7 @@ class Curl:
 
     def get(self, service: str, path: str, *options: str | Path) -> bytes:
         url = f"{service}://{HOST}:{self._server.ports[service]}/{path}"
-        common = ["-sS", "--ssl-reqd", "--cacert", self._server.ca, "-u", f"{self._account}:{PASSWORD}"]
+        common = ["-sS", "--ssl-reqd", "--cacert", str(self._server.ca), "-u", f"{self._account}:{PASSWORD}"]
         self._got.unlink(missing_ok=True)
         run("curl", *common, "-o", self._got, *options, url)
         return self._got.read_bytes() if self._got.exists() else b""
@@ -110,7 +110,7 @@ def test_pop3(server: PeerServer, account: str, curl: Curl, service: str) -> Non
 def test_wrong_password(server: PeerServer, account: str, service: str) -> None:
     url = f"{service}://{HOST}:{server.ports[service]}/"
     source = "127.0.0.23" if service == "imaps" else "127.0.0.24"
-    options = ["-sSv", "--interface", source, "--cacert", server.ca, "-u", f"{account}:a guess"]
+    options = ["-sSv", "--interface", source, "--cacert", str(server.ca), "-u", f"{account}:a guess"]
     said = run("curl", *options, url, expect=LOGIN_DENIED).all
     wanted = r"< A00\d NO \[AUTHENTICATIONFAILED\] " if service == "imaps" else r"< -ERR \[AUTH\] "
     assert re.search(wanted + "(Address|User name) or password is wrong", said), said
@@ -121,7 +121,16 @@ def test_submission(server: PeerServer, account: str, tmp_path: Path) -> None:
     for name, message in letters.items():
         (tmp_path / name).write_bytes(message)
         url = f"smtps://{HOST}:{server.ports['submissions']}/client.elsewhere.test"
-        options = ["--cacert", server.ca, "-u", f"{account}:{PASSWORD}", "--mail-from", account, "--mail-rcpt", account]
+        options = [
+            "--cacert",
+            str(server.ca),
+            "-u",
+            f"{account}:{PASSWORD}",
+            "--mail-from",
+            account,
+            "--mail-rcpt",
+            account,
+        ]
         run("curl", "-sS", *options, "-T", tmp_path / name, url)
     assert [each.sent for each in server.store.messages(account)] == list(letters.values())
 
@@ -131,7 +140,7 @@ def test_smtputf8(server: PeerServer, account: str, tmp_path: Path) -> None:
     message = letter("Früh")
     (tmp_path / "message").write_bytes(message)
     url = f"smtp://{HOST}:{server.ports['mx']}/client.elsewhere.test"
-    options = ["--ssl-reqd", "--cacert", server.ca, "--mail-from", "jürgen@elsewhere.test", "--mail-rcpt", account]
+    options = ["--ssl-reqd", "--cacert", str(server.ca), "--mail-from", "jürgen@elsewhere.test", "--mail-rcpt", account]
     said = run("curl", "-sSv", *options, "-T", tmp_path / "message", url).all
     assert re.search(r"> MAIL FROM:<jürgen@elsewhere\.test> SIZE=\d+ SMTPUTF8", said), said
     (found,) = server.store.messages(account)
