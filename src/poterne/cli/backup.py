@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from poterne.admin.instance import SETTINGS, TLS
-from poterne.cli.common import data_folder, fail, settings, with_store
+from poterne.cli.common import data_folder, fail, progress_bar, settings, with_store
 from poterne.store.interface import Store
 
 
@@ -19,7 +19,7 @@ def command(ctx: click.Context, folder: Path) -> None:
 
     async def work(store: Store) -> None:
         await asyncio.to_thread(folder.mkdir, 0o700, parents=True, exist_ok=True)
-        with click.progressbar(length=1, label="Copying", show_eta=True) as bar:
+        with progress_bar("Copying") as bar:
 
             def progress(done: int, total: int) -> None:
                 bar.length = max(total, 1)

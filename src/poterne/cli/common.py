@@ -4,10 +4,11 @@ import asyncio
 import getpass
 import json
 import os
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
@@ -18,6 +19,9 @@ from poterne.observe import TraceIds
 from poterne.store.errors import StoreError
 from poterne.store.interface import Store
 from poterne.values.ids import TraceId
+
+if TYPE_CHECKING:
+    from click._termui_impl import ProgressBar
 
 T = TypeVar("T")
 EXIT_CONFIG = 78
@@ -122,6 +126,11 @@ def show(rows: Sequence[dict[str, object]], *, as_json: bool, empty: str) -> Non
     click.secho("  ".join(c.upper().ljust(w) for c, w in zip(columns, widths, strict=True)).rstrip(), bold=True)
     for text in texts:
         click.echo("  ".join(t.ljust(w) for t, w in zip(text, widths, strict=True)).rstrip())
+
+
+def progress_bar(label: str) -> "ProgressBar[int]":
+    """Long work, shown to people only: on standard error, when that is a terminal."""
+    return click.progressbar(length=1, label=label, show_eta=True, file=sys.stderr, hidden=not sys.stderr.isatty())
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")

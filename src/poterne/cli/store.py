@@ -2,7 +2,7 @@
 
 import click
 
-from poterne.cli.common import json_option, show, with_store
+from poterne.cli.common import json_option, progress_bar, show, with_store
 from poterne.store.interface import Finding, Store
 
 
@@ -20,7 +20,7 @@ def check(ctx: click.Context, as_json: bool) -> None:
     async def work(store: Store) -> list[Finding]:
         if as_json:
             return await store.check()
-        with click.progressbar(length=1, label="Checking", show_eta=True) as bar:
+        with progress_bar("Checking") as bar:
 
             def progress(done: int, total: int) -> None:
                 bar.length = max(total, 1)

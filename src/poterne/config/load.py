@@ -156,11 +156,10 @@ def parse(text: str, path: Path) -> Settings:
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        line = re.search(r"line (\d+)", str(error))
+        found = re.search(r"line (\d+)", str(error))
+        line = int(found[1]) if found else max(1, len(text.rstrip().split("\n")))  # else it says: at end of document
         what = str(error).split(" (at")[0]
-        raise ConfigError(
-            [Problem(path, int(line[1]) if line else 0, "syntax", what, "correct the TOML syntax of this line")]
-        ) from None
+        raise ConfigError([Problem(path, line, "syntax", what, "correct the TOML syntax of this line")]) from None
     reader = _Reader(path, Lines(text), [])
     settings = reader.table(Settings, raw, ())
     assert isinstance(settings, Settings)  # noqa: S101  (for the type checker: table returns what it was asked for)

@@ -131,8 +131,8 @@ class NameServer:
                     break
                 writer.write(len(wire).to_bytes(2, "big") + wire)
                 await writer.drain()
-        except (asyncio.IncompleteReadError, TimeoutError, OSError):
-            pass
+        except (asyncio.IncompleteReadError, TimeoutError, OSError, asyncio.CancelledError):
+            pass  # also when the lab closes: the task ends here, and the standard library would complain of a cancelled one
         finally:
             writer.close()
 

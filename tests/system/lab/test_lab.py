@@ -1,0 +1,207 @@
+"""`poterne lab` as a newcomer runs it: ready soon, mail there, every printed line works, Ctrl-C ends everything."""
+
+import imaplib
+import os
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import ADDRESS, alive, free_port, wait_for
+
+ROOT = os.geteuid() == 0
+
+
+class Lab:
+    """A lab that runs, and what it printed."""
+
+    def __init__(self, folder: Path, offset: int, *options: str) -> None:
+        self.folder = folder
+        self.offset = offset
+        self.began = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "poterne", "lab", "--folder", str(folder), "--port-offset", str(offset), *options],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        self.said = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.said += line.decode()
+
+    def ready(self) -> "Lab":
+        wait_for(lambda: "The lab is ready" in self.said or self.process.poll() is not None, 20)
+        assert "The lab is ready" in self.said, self.said
+        return self
+
+    def servers(self) -> list[int]:
+        """Every process that serves one of the lab's instances."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    command = (entry / "cmdline").read_bytes().split(b"\0")
+                except OSError:
+                    continue
+                if b"serve" in command and any(part.startswith(str(self.folder).encode()) for part in command):
+                    found.append(int(entry.name))
+        return found
+
+    def end(self, number: int = signal.SIGINT) -> int:
+        if self.process.poll() is None:
+            os.kill(self.process.pid, number)
+        status = self.process.wait(20)
+        self._reader.join(5)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return status
+
+    def lines(self) -> list[str]:
+        """The commands to paste."""
+        text = self.said.splitlines()
+        return [text[number + 1] for number, line in enumerate(text) if line.startswith("# ")]
+
+    def subjects(self) -> int:
+        context = ssl.create_default_context(cafile=str(self.folder / "ours/data/tls/ca.pem"))
+        with imaplib.IMAP4_SSL(ADDRESS, self.offset + 993, ssl_context=context, timeout=10) as client:
+            client.login("alice@poterne.test", "open-the-small-door")
+            return int((client.select("INBOX")[1][0] or b"0").decode())
+
+
+def offset() -> int:
+    return free_port() - 1000
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    running = Lab(tmp_path_factory.mktemp("lab") / "world", offset()).ready()
+    yield running
+    running.end()
+
+
+def test_it_is_ready_soon_with_mail(lab: Lab) -> None:
+    assert time.monotonic() - lab.began < 20
+    assert "4 sample messages were delivered over SMTP with STARTTLS" in lab.said
+    assert lab.subjects() >= 4
+    assert len(lab.servers()) >= 5
+
+
+def test_taken_ports_are_told(lab: Lab, tmp_path: Path) -> None:
+    other = Lab(tmp_path / "other", lab.offset)
+    assert other.end(0) == 1
+    assert "is taken" in other.said
+    assert "Choose other ports with --port-offset" in other.said
+    assert not other.servers()
+    third = Lab(lab.folder, offset())  # other ports, but the folder is in use
+    assert third.end(0) == 1
+    assert "another server is running on" in third.said
+
+
+def test_ctrl_c_leaves_nothing_and_the_next_run_goes_on_even_with_other_ports(tmp_path: Path) -> None:
+    first = Lab(tmp_path / "world", offset()).ready()
+    pids = first.servers()
+    assert first.end() == 0
+    assert "The lab is closed" in first.said
+    assert not [pid for pid in pids if alive(pid)]
+    second = Lab(tmp_path / "world", offset()).ready()
+    assert "sample messages" not in second.said
+    assert second.subjects() == 4
+    pids = second.servers()
+    os.kill(second.process.pid, signal.SIGKILL)  # the servers notice
+    second.end(signal.SIGKILL)
+    for pid in pids:
+        _gone(pid)
+
+
+def _gone(pid: int) -> None:
+    wait_for(lambda: not alive(pid), text=f"server {pid} outlives the lab")
+
+
+@pytest.mark.peers
+def test_every_printed_line_works(lab: Lab) -> None:
+    """In the order in which they stand: each does what the line above it says."""
+    commands = lab.lines()
+    assert len(commands) >= 7
+
+    def paste(word: str, number: int = 0, text: str = "", status: int = 0) -> str:
+        if shutil.which(word) is None:
+            pytest.skip(f"{word} is not installed")
+        command = [line for line in commands if line.startswith(word)][number]
+        done = subprocess.run(
+            ["bash", "-c", command], input=text, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == status, (command, done.stdout, done.stderr)
+        return done.stdout + done.stderr
+
+    assert "Accepted as" in paste("swaks", 0)
+    assert "We do not relay" in paste("swaks", 1, status=24)
+    assert "Accepted as" in paste("swaks", 2)
+    assert "test" in paste("curl", 0)
+    assert "test" in paste("curl", 1)
+    session = paste("openssl", text="a login alice@poterne.test open-the-small-door\nb logout\n")
+    assert "a OK" in session
+    paste("mbsync")
+    assert len(list((lab.folder / "maildir-alice/INBOX").glob("*/*"))) == lab.subjects()
+    paste("mbsync")
+
+
+@pytest.mark.peers
+@pytest.mark.skipif(not ROOT, reason="only root can become somebody else")
+def test_an_ordinary_user_can_run_it() -> None:
+    """With the system's Python, where every user can read it."""
+    site = Path(sys.modules["click"].__file__ or "").parent.parent
+    source = Path(sys.modules["poterne"].__file__ or "").parent.parent
+    folder = Path("/var/tmp") / f"poterne-lab-{os.getpid()}"
+    python = f"/usr/bin/python3.{sys.version_info.minor}"
+    env = {
+        "PYTHONPATH": f"{source}:{site}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PATH": "/usr/bin:/bin",
+        "PYTHONUNBUFFERED": "1",
+    }
+    probe = (
+        subprocess.run(
+            [python, "-c", "import poterne.app.children"],
+            env=env,
+            user="nobody",
+            cwd="/",
+            capture_output=True,
+            check=False,
+        )
+        if Path(python).exists()
+        else None
+    )
+    if probe is None or probe.returncode:
+        pytest.skip("no Python that every user can read")
+    folder.mkdir(mode=0o700)
+    shutil.chown(folder, "nobody")
+    command = [python, "-m", "poterne", "lab", "--folder", str(folder / "world"), "--port-offset", str(offset())]
+    process = subprocess.Popen(
+        command, env=env, user="nobody", group="nogroup", extra_groups=[], cwd="/", stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        said = b""
+        while b"The lab is ready" not in said:
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+        process.stdout.close()
+        shutil.rmtree(folder)

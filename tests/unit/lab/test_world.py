@@ -1,0 +1,64 @@
+"""The lab's instances: made once, kept, moved to other ports, and its sample mail is good mail."""
+
+import datetime as dt
+import email
+import email.policy
+import re
+from pathlib import Path
+
+import dns.zone
+
+from poterne.config.load import load
+from poterne.lab.letters import samples
+from poterne.lab.lines import lines, thunderbird, write_mbsyncrc
+from poterne.lab.world import World, organisations, prepare, zone
+
+
+def test_an_instance_is_made_once_and_follows_the_ports_that_are_asked_for(tmp_path: Path) -> None:
+    ours, _ = organisations(tmp_path, 20_000)
+    prepare(ours)
+    assert load(ours.settings).listener["mx"].port == 20_025
+    ours.settings.write_text(ours.settings.read_text().replace("# max_recipients = 1000", "max_recipients = 777"))
+    moved, _ = organisations(tmp_path, 21_000)
+    prepare(moved)
+    found = load(moved.settings)
+    assert {name: listener.port for name, listener in found.listener.items()} == {
+        name: listener.port for name, listener in moved.listeners.items()
+    }
+    assert found.smtp.max_recipients == 777
+    before = moved.settings.read_text()
+    prepare(moved)
+    assert moved.settings.read_text() == before
+
+
+def test_a_first_run_that_was_interrupted_is_finished_by_the_next(tmp_path: Path) -> None:
+    ours, _ = organisations(tmp_path, 20_000)
+    prepare(ours)
+    (ours.folder / "populated").unlink()
+    prepare(ours)  # what is there already is no error
+
+
+def test_the_zones_can_be_read_and_name_our_ports(tmp_path: Path) -> None:
+    for org in organisations(tmp_path, 20_000):
+        text = dns.zone.from_text(zone(org), origin=f"{org.domain}.").to_text()
+        assert f"_imaps._tcp 300 IN SRV 0 1 {org.port('imaps')} mail\n" in text
+        assert "@ 300 IN MX 10 mail\n" in text
+
+
+def test_the_samples_are_good_mail() -> None:
+    found = list(samples("carol@voisin.test", "alice@poterne.test", dt.datetime(2026, 11, 22, tzinfo=dt.UTC)))
+    assert len({message["Message-ID"] for message in found}) == len(found) >= 4
+    for message in found:
+        wire = message.as_bytes(policy=email.policy.SMTP)
+        assert all(len(line) <= 998 for line in wire.split(b"\r\n"))
+        assert email.message_from_bytes(wire, policy=email.policy.default)["Subject"] == message["Subject"]
+
+
+def test_the_lines_name_the_worlds_ports_and_nothing_outside(tmp_path: Path) -> None:
+    world = World(tmp_path, 20_000, lambda _: None)
+    text = "\n".join(line for _, line in lines(world, write_mbsyncrc(world, tmp_path))) + thunderbird(world)
+    ports = {int(number) for number in re.findall(r"\b2\d{4}\b", text)}
+    ours = {listener.port for listener in world.ours.listeners.values()}
+    assert ours <= ports <= ours | {world.dns_port}
+    assert set(re.findall(r"\d+\.\d+\.\d+\.\d+", text)) == {"127.0.0.1"}
+    assert (tmp_path / "mbsyncrc").stat().st_mode & 0o077 == 0
