@@ -1,5 +1,6 @@
 """One server for all of these tests; each test has accounts of its own on it."""
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ import pytest
 
 from tests.support.peer_server import PeerServer, serve
 from tests.support.peer_tools import NewAccount
+
+_NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -24,11 +27,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PeerServer]:
 
 @pytest.fixture
 def new_account(server: PeerServer, request: pytest.FixtureRequest) -> NewAccount:
-    test = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower()).strip("-")[:40]
+    test = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:40].strip("-")
     module = Path(str(request.path)).stem.removeprefix("test_")
 
     def make(name: str = "") -> str:
-        return server.store.add_account(f"{module}.{test}{'.' if name else ''}{name}")
+        return server.store.add_account(f"{next(_NUMBERS)}.{module}.{test}{'.' if name else ''}{name}")
 
     return make
 

@@ -104,6 +104,15 @@ class Raw:
         line, _, self._left = self._left.partition(b"\r\n")
         return line
 
+    def rest(self) -> bytes:
+        """Everything until the server closes; TimeoutError if it does not."""
+        try:
+            while more := self._socket.recv(65536):
+                self._left += more
+        except ConnectionError:
+            pass
+        return self._left
+
     def until(self, start: bytes) -> list[bytes]:
         """Lines up to and with the first that starts so."""
         lines = [self.line()]
