@@ -8,8 +8,9 @@ ranges of the blob, read when it is their turn and handed on in pieces. After ea
 """
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from operator import attrgetter
-from typing import Final, cast
+from typing import Final, NoReturn, cast
 
 from poterne.net.drive import FLUSH_AT
 from poterne.proto.imap import commands, render
@@ -22,14 +23,20 @@ from poterne.session.imap.client import Client
 from poterne.session.imap.errors import UNAVAILABLE
 from poterne.session.imap.positions import EXPUNGED, NO_SUCH_NUMBER, names_gone, positions
 from poterne.session.imap.store import mark_seen
+from poterne.session.imap.turns import Turn
 from poterne.session.imap.updates import finish, learn_keywords, recent_flags, shown_flags
 from poterne.store.errors import StoreError
 from poterne.values.mailbox import ContentRow, Flag, MessageRow, UidRange
+from poterne.values.mime import Part
 
 ROWS_AT_ONCE: Final = 2000
 CONTENTS_AT_ONCE: Final = 500
 MESSAGES_AT_ONCE: Final = 100
 SHORT_BYTES: Final = 16 * 1024
+FEW: Final = 8
+"""Items of octets that are read for a message without counting what they give."""
+HELD_BYTES: Final = 1024 * 1024
+"""With more items: what is read before a message's line begins. What goes beyond is read when it is its turn."""
 """Sections up to this size are gathered into one piece; longer ones are handed on as they are, without a copy."""
 _FLAGS: Final = attrgetter("flags")
 _MODSEQ: Final = attrgetter("modseq")
@@ -39,6 +46,8 @@ _UNKNOWN_CTE: Final = no(b"A transfer encoding is not known", UNKNOWN_CTE)
 _DAMAGED: Final = no(b"Some messages could not be read", UNAVAILABLE.code)
 
 Octets = BodySection | Binary | BinarySize
+Late = partial[sections.Source]
+"""A section that is read when it is its turn."""
 
 
 async def fetch(client: Client, command: commands.Fetch) -> None:
@@ -228,10 +237,12 @@ class _Fetching:
                 await client.flush_if_big()
         client.send_all(pieces)
 
-    async def _read(self, content: ContentRow) -> list[tuple[bytes, sections.Source]] | None:
+    async def _read(self, content: ContentRow) -> Sequence[tuple[bytes, sections.Source | Late]] | None:
         """What each item gives. Everything short is read before a line begins, so that it begins only if it can end."""
         try:
             root = sections.decode_part(content.parsed) if self._wants_parsed else None
+            if len(self._readers) > FEW:
+                return await self._read_many(content, root)
             sources = [(label, read(content, root)) for label, read in self._readers]
             if self._has_binary:
                 blobs = self._client.store.blobs
@@ -247,6 +258,28 @@ class _Fetching:
             self.unknown_encoding = True
         return None
 
+    async def _read_many(self, content: ContentRow, root: Part | None) -> list[tuple[bytes, sections.Source | Late]]:
+        """A client may ask for hundreds of long sections of one message: neither memory nor the others' time is spent on it."""
+        found: list[tuple[bytes, sections.Source | Late]] = []
+        held = 0
+        turn = Turn()
+        for item, (label, read) in zip(self._octets, self._readers, strict=True):
+            source: sections.Source | Late
+            if held < HELD_BYTES or not isinstance(item, BodySection):  # an unknown encoding must be known before
+                source = read(content, root)
+                if isinstance(source, sections.Encoded):
+                    source = await sections.measure(self._client.store.blobs, content.blob, source)
+            else:
+                source = partial(read, content, root)
+            if isinstance(source, bytes):
+                held += len(source)
+                if held > HELD_BYTES:
+                    source = partial(read, content, root)
+            found.append((label, source))
+            if turn.over:
+                await turn.give_way()
+        return found
+
     def _add_flags(self, inner: list[bytes], rows: Sequence[MessageRow]) -> None:
         r"""FLAGS too, where \Seen was set by this command (RFC 9051 §6.4.5)."""
         client = self._client
@@ -256,8 +289,15 @@ class _Fetching:
                 flags = b"FLAGS " + client.flag_texts[shown_flags(client, view, row)]
                 inner[i] = inner[i] + b" " + flags if inner[i] else flags
 
-    async def _send_source(self, label: bytes, source: sections.Source, content: ContentRow, *, first: bool) -> None:
+    async def _send_source(
+        self, label: bytes, source: sections.Source | Late, content: ContentRow, *, first: bool
+    ) -> None:
         client = self._client
+        if isinstance(source, partial):
+            try:
+                source = source()
+            except StoreError as error:
+                self._broken(content, error)
         match source:
             case bytes():
                 client.send(fetch_lines.section_open(label, len(source), first=first, binary=0 in source))
@@ -288,7 +328,7 @@ class _Fetching:
                 except StoreError as error:
                     self._broken(content, error)
 
-    def _broken(self, content: ContentRow, error: StoreError) -> None:
+    def _broken(self, content: ContentRow, error: StoreError) -> NoReturn:
         """In the middle of a literal nothing can be said any more but the end."""
         client = self._client
         client.service.log.error("imap.unreadable", trace=client.link.trace, uid=content.uid, error=str(error))

@@ -8,6 +8,7 @@ from poterne.proto.imap import commands, responses
 from poterne.proto.imap.items import ListReturn, ListSelect, StatusItem
 from poterne.proto.imap.responses import Condition, no, ok
 from poterne.session.imap.client import Client
+from poterne.session.imap.turns import Turn
 from poterne.session.imap.updates import finish
 from poterne.session.imap.wildcards import matcher
 from poterne.store.errors import ConflictError, NotFoundError
@@ -74,13 +75,18 @@ async def list_(client: Client, command: commands.List) -> None:
     subscribed: set[str] = set()
     if wants_subscribed or ListReturn.SUBSCRIBED in command.returns:
         subscribed = set(await client.store.subscriptions(client.account.id))
+    turn = Turn()  # thousands of names, hundreds of patterns
     for name in _ordered({*names.by_name, *subscribed} if wants_subscribed else names.by_name):
         if matches(name):
             await _list_one(client, command, names, subscribed, name, matches)
+        if turn.over:
+            await turn.give_way()
     if wants_subscribed and ListSelect.RECURSIVEMATCH in command.select:
         for name in _ordered(parents_of(subscribed) - names.by_name.keys() - subscribed):
             if matches(name):
                 await _list_one(client, command, names, subscribed, name, matches)
+            if turn.over:
+                await turn.give_way()
     await finish(client, ok(b"Listed"))
 
 
@@ -127,12 +133,15 @@ async def lsub(client: Client, command: commands.Lsub) -> None:
         return
     subscribed = set(await client.store.subscriptions(client.account.id))
     match = matcher(command.reference + command.pattern)
-    shown: dict[str, tuple[bytes, ...]] = {name: () for name in subscribed if match(name)}
-    if command.pattern.endswith("%"):
-        shown |= {name: (b"\\Noselect",) for name in parents_of(subscribed) - subscribed if match(name)}
-    for name in _ordered(shown):
-        client.send(responses.list_mailbox(name, shown[name], utf8=client.core.utf8, word=b"LSUB"))
-        await client.flush_if_big()
+    parents = parents_of(subscribed) - subscribed if command.pattern.endswith("%") else set()
+    turn = Turn()
+    for name in _ordered(subscribed | parents):
+        if match(name):
+            shown = (b"\\Noselect",) if name in parents else ()
+            client.send(responses.list_mailbox(name, shown, utf8=client.core.utf8, word=b"LSUB"))
+            await client.flush_if_big()
+        if turn.over:
+            await turn.give_way()
     await finish(client, ok(b"Listed"))
 
 

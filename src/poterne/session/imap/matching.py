@@ -6,11 +6,9 @@ flag index, dates and sizes from rows, header fields that an envelope has from t
 the message bytes. Everything that reads goes in pages and gives way to other connections every few milliseconds.
 """
 
-import asyncio
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
-from time import monotonic
 from typing import Final, assert_never, final
 
 from poterne.message.date import parse_date
@@ -19,13 +17,12 @@ from poterne.proto.imap.sequence import SequenceSet
 from poterne.session.imap import bits, envelope, texts
 from poterne.session.imap.bits import Bits
 from poterne.session.imap.client import Client
+from poterne.session.imap.turns import Turn
 from poterne.store.errors import UnavailableError
 from poterne.values.mailbox import ContentRow, MessageRow
 
 ROWS_AT_ONCE: Final = 2000
 CONTENTS_AT_ONCE: Final = 500
-TURN_S: Final = 0.004
-"""Others get a turn after so much work."""
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 _ZONE: Final = re.compile(rb"([+-])([0-9]{2}):?([0-9]{2})(?![0-9])")
 
@@ -69,12 +66,14 @@ class Matching:
         self._now: Final = now
         self._mailbox, self._view = client.selected
         self._count: Final = len(self._view)
-        self._turn_ends = monotonic() + TURN_S
+        self._turn: Final = Turn()
 
     async def matches(self, key: keys.SearchKey, within: Bits) -> Bits:
         """The positions of `within` whose messages match."""
         if not within:
             return 0
+        if self._turn.over:  # a search may have thousands of keys that cost little each
+            await self._turn.give_way()
         match key:
             case keys.And(parts):
                 for part in sorted(parts, key=cost):
@@ -199,7 +198,8 @@ class Matching:
                 found += [position for position, row in zip(page, rows, strict=True) if fits(row)]
             else:
                 found += [i for row in rows if fits(row) and (i := view.index(row.uid)) is not None]
-            await self._give_way()
+            if self._turn.over:
+                await self._turn.give_way()
         return bits.of_positions(found, self._count)
 
     async def _where_wide(
@@ -229,8 +229,8 @@ class Matching:
                     self._client.service.log.error(
                         "imap.unreadable", trace=self._client.link.trace, uid=row.uid, error=str(error)
                     )
-                if monotonic() > self._turn_ends:
-                    await self._give_way()
+                if self._turn.over:
+                    await self._turn.give_way()
         return bits.of_positions(found, self._count)
 
     def _placed(self, rows: Sequence[ContentRow], page: list[int]) -> Iterable[tuple[ContentRow, int]]:
@@ -260,11 +260,6 @@ class Matching:
                 )
             case _:
                 assert_never(key)
-
-    async def _give_way(self) -> None:
-        if monotonic() > self._turn_ends:
-            await asyncio.sleep(0)
-            self._turn_ends = monotonic() + TURN_S
 
 
 def _pages(within: Bits, size: int) -> Iterator[list[int]]:
