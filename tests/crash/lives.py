@@ -9,6 +9,7 @@ import os
 import pickle
 import random
 import signal
+import time
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -66,7 +67,7 @@ class Outcome:
     judged: bool = False
     cut: bool = False
     changes: int = 0
-    backed_up: bool = False
+    freed_bytes: int = 0
 
 
 _SHIPPED = migrate.shipped()
@@ -112,7 +113,7 @@ class _Life:
         self.chance = random.Random(plan.seed)
         self.outcome = Outcome(ledger)
         self.ledger = ledger
-        self.now = float(AT + plan.days * 86_400)
+        self.now = time.time() + plan.days * 86_400  # files have the real time
         self.files = PoweredFiles(self.data, home / "shadow")
         self.vfs = PoweredVFS("powered", self.files)
         ship(plan.migrations)
@@ -229,8 +230,7 @@ class _Life:
         self.ledger.done(operation)
 
     async def _compact(self) -> None:
-        await self.stores[self.chance.randrange(2)].compact()
+        self.outcome.freed_bytes += await self.stores[self.chance.randrange(2)].compact()
 
     async def _back_up(self) -> None:
         await self.stores[0].backup(str(self.home / "backup"))
-        self.outcome.backed_up = True

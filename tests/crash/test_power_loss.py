@@ -28,7 +28,9 @@ def test_power_is_lost_at_any_moment(tmp_path: Path, tell: Callable[[str], None]
     tell(f"SEED={seed} ROUNDS={ROUNDS}")
     chance = random.Random(seed)
     done = worlds = 0
-    totals = dict.fromkeys(("judged", "acknowledged", "unanswered", "cut while opening", "backups restored"), 0)
+    totals = dict.fromkeys(
+        ("judged", "acknowledged", "unanswered", "cut while opening", "backups restored", "octets freed"), 0
+    )
     while done < ROUNDS:
         worlds += 1
         home = tmp_path / f"world-{worlds}"
@@ -48,6 +50,7 @@ def test_power_is_lost_at_any_moment(tmp_path: Path, tell: Callable[[str], None]
             assert not outcome.wrong, _story(seed, worlds, life, plan, outcome)
             totals["judged"] += outcome.judged
             totals["cut while opening"] += not outcome.judged
+            totals["octets freed"] += outcome.freed_bytes
             if plan.backup:
                 totals["backups restored"] += _restores(home, migrations)
             lost = (lost and not outcome.judged) or chance.random() < 0.8
@@ -66,6 +69,7 @@ def test_power_is_lost_at_any_moment(tmp_path: Path, tell: Callable[[str], None]
     tell(f"{done} rounds in {worlds} worlds: {totals}")
     assert totals["acknowledged"] > 10 * done
     assert totals["unanswered"] > done
+    assert totals["octets freed"] > 0 or done < 100
 
 
 def test_power_is_lost_at_each_call_of_making_a_store(tmp_path: Path) -> None:
@@ -83,6 +87,27 @@ def test_power_is_lost_at_each_call_of_making_a_store(tmp_path: Path) -> None:
         if first.judged:
             return
     raise AssertionError("the store was never made")
+
+
+def test_what_was_seen_after_a_death_is_still_there_after_a_power_loss(tmp_path: Path) -> None:
+    """A process dies between a write and its sync; others see what it wrote, so that must be made durable first."""
+    for changes in range(2, 42, max(1, 200 // ROUNDS)):
+        home = tmp_path / f"{changes}"
+        (home / "data").mkdir(parents=True)
+        (home / "shadow").mkdir()
+        ledger = Ledger(changes)
+        for plan in (
+            Plan(changes, days=0, working=100),
+            Plan(changes + 1, days=1, working=changes),
+            Plan(changes + 2, days=2, working=1),
+        ):
+            outcome = live(home, ledger, plan)
+            assert not outcome.wrong, (changes, outcome.wrong)
+            ledger = outcome.ledger
+        lose_power(home / "data", home / "shadow", random.Random(changes), 0.0)
+        outcome = live(home, ledger, Plan(changes, days=3, working=1, lost_power=True))
+        assert not outcome.wrong, (changes, outcome.wrong)
+        shutil.rmtree(home)
 
 
 def _plan(chance: random.Random, life: int) -> Plan:
