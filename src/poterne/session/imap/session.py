@@ -10,7 +10,7 @@ from poterne.proto.imap.server import ServerCore
 from poterne.session.imap import append, auth, copy, errors, fetch, mailboxes, search, select, store
 from poterne.session.imap.client import Client, Service
 from poterne.session.imap.updates import leave, sync
-from poterne.store.errors import StoreError
+from poterne.store.errors import StoreError, UnavailableError
 
 LAST_WORDS: Final = b"* BYE Internal error\r\n"
 """For `net.drive`: what is said after a bug of ours."""
@@ -79,7 +79,10 @@ class ImapSession:
         try:
             await _HANDLERS[type(event)](client, event)
         except StoreError as error:
-            client.service.log.warning(
+            # A name that isn't there or a full account is the client's affair; only what is unavailable is the operator's.
+            log = client.service.log
+            tell = log.warning if isinstance(error, UnavailableError) else log.debug
+            tell(
                 "imap.store_error",
                 trace=client.link.trace,
                 command=type(event).__name__,
