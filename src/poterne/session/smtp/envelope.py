@@ -41,6 +41,15 @@ class Incoming:
 
     envelope: Envelope
     ingest: Ingest
+    begun: bool = False
+    folded: bool = False
+    """It begins with white space: its first line would become part of our own last field."""
+
+    def feed(self, chunk: bytes) -> None:
+        if not self.begun:
+            self.begun = True
+            self.folded = chunk.startswith((b" ", b"\t"))
+        self.ingest.feed(chunk)
 
 
 def begin(services: Services, envelope: Envelope, hop: Hop) -> Incoming:

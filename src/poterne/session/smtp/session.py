@@ -38,6 +38,7 @@ _TOO_MANY_MESSAGES = Reply(421, "4.5.3", "Enough messages for one connection: op
 _TOO_MANY_UNKNOWN = Reply(421, "4.7.1", "Too many unknown recipients: check your address list")
 _QUOTA = Reply(452, "4.2.2", "The recipient's mailbox is full: try again later")
 _LOOP = Reply(554, "5.4.6", "This message has travelled through too many servers: it is in a loop")
+_FOLDED = Reply(550, "5.6.0", "The message begins with white space: its header must begin with a field (RFC 5322)")
 _NOT_YOURS = Reply(553, "5.7.1", "This sender address is not yours: send as your own address or one of your aliases")
 _TLS_REQUIRED = Reply(530, "5.7.0", "This server takes mail over TLS only: send STARTTLS first")
 _AUTHZID = Reply(535, "5.7.8", "Acting as somebody else is not possible: sign in as yourself")
@@ -77,7 +78,7 @@ class SmtpSession:
             case ev.DataChunk():
                 await self._data_chunk(event)
             case ev.MailFrom():
-                self._core.send(await self._judge_sender(event))
+                await self._mail_from(event)
             case ev.RcptTo():
                 await self._rcpt_to(event)
             case ev.DataStart():
@@ -190,6 +191,14 @@ class SmtpSession:
 
     # -- the transaction -----------------------------------------------------------------------------------------------
 
+    async def _mail_from(self, event: ev.MailFrom) -> None:
+        try:
+            reply = await self._judge_sender(event)
+        except StoreError as error:
+            self._services.log.error("mail.unavailable", trace=self._link.trace, error=str(error))
+            reply = re.LOCAL_ERROR
+        self._core.send(reply)
+
     async def _judge_sender(self, event: ev.MailFrom) -> Reply:
         services = self._services
         if services.draining():
@@ -292,7 +301,7 @@ class SmtpSession:
     async def _data_chunk(self, event: ev.DataChunk) -> None:
         incoming = self._incoming
         if incoming is not None:
-            incoming.ingest.feed(event.data)
+            incoming.feed(event.data)
             if incoming.ingest.must_drain:
                 await incoming.ingest.drain()
 
@@ -317,6 +326,9 @@ class SmtpSession:
 
     async def _accept(self, incoming: tx.Incoming, event: ev.DataEnd) -> Reply:
         services = self._services
+        if incoming.folded:
+            incoming.ingest.abort()
+            return self._refuse("data", "folded", _FOLDED)
         try:
             ingested = await incoming.ingest.finish()
             if tx.looping(ingested, services.settings.max_received):
