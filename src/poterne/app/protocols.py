@@ -79,6 +79,7 @@ def _smtp(listener: Listener, parts: Parts) -> Serve:
         auth=MECHANISMS if submission else (),
         recipients=settings.smtp.max_recipients,
         transactions=settings.smtp.max_messages,
+        dsn=False,  # RFC 3461 §5.2.1: who offers it sends the notices, and they come with outbound
     )
     services = Services(
         service=Service(listener.service),

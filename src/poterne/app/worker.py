@@ -11,6 +11,7 @@ from typing import Final
 from poterne.app import certificates
 from poterne.app.bus import CertificatesChanged, ChangesOut, MailboxesChanged, Message, Missed, SignInFailed, changes_of
 from poterne.app.context import Child
+from poterne.app.fallback import Fallback
 from poterne.app.lifetime import Lifetime
 from poterne.app.metrics import Metrics
 from poterne.app.protocols import Parts, serving
@@ -30,8 +31,6 @@ from poterne.values.mailbox import MailboxChanged
 
 POLL_S: Final = 2.0
 """How often we look whether something was committed that neither we nor the bus told of."""
-MISSED_S: Final = 10.0
-"""While the bus is busy, a lost message among many that nobody noticed is made up for after this time."""
 STORE_CLOSE_S: Final = 10.0
 
 _REFUSALS: Final = {
@@ -66,8 +65,8 @@ class _Worker:
             on_failure=self._sign_in_failed,
             on_success=lambda _: self._metrics.sign_in("ok"),
         )
-        self._known = 0
-        """Commits that we made or heard of since the last poll."""
+        self._heard = 0
+        """Messages of the bus about commits, since the last poll."""
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -135,14 +134,14 @@ class _Worker:
     # -- what others do ------------------------------------------------------------------------------------------------
 
     def _committed(self, changes: Sequence[MailboxChanged]) -> None:
-        self._known += 1
+        self._heard += 1
         self._subscriptions.heard(changes)
         self._changes_out.tell(changes)
 
     def _hear(self, message: Message) -> None:
         match message:
             case MailboxesChanged():
-                self._known += 1
+                self._heard += 1
                 self._subscriptions.heard(changes_of(message))
             case SignInFailed():
                 self._authenticator.heard(Failure(message.peer, message.account))
@@ -157,17 +156,15 @@ class _Worker:
 
     async def _poll(self, listeners: Sequence[Listener]) -> None:
         """The fallback for lost bus messages and for commands that write to the store themselves."""
-        missed_at = time.monotonic()
+        fallback = Fallback(time.monotonic())
         while await self._lifetime.sleep(POLL_S):
             self._child.bus.remind()
             counts: Counter[str] = Counter()
             for listener in listeners:
                 counts[listener.service] += listener.connections
             self._metrics.open_connections(counts)
-            known, self._known = self._known, 0
-            quiet = time.monotonic() - missed_at >= MISSED_S
-            if self._others_committed() and len(self._subscriptions) and (quiet or not known):
-                missed_at = time.monotonic()
+            heard, self._heard = self._heard, 0
+            if fallback.due(others_committed=self._others_committed(), heard=heard, now=time.monotonic()):
                 self._subscriptions.wake_all()
 
     def _others_committed(self) -> bool:

@@ -35,13 +35,13 @@ def fail(text: str) -> NoReturn:
 
 
 def config_path(ctx: click.Context) -> Path:
-    """The settings file that was named, or the first that is there."""
+    """The settings file that was named, or the first that is there; links are followed, since paths in it are relative."""
     named = ctx.find_root().obj
     if isinstance(named, Path):
-        return named
+        return named.resolve()
     for place in PLACES:
         if place.exists():
-            return place
+            return place.resolve()
     fail("there is no settings file here: name it with -c FILE, or make an instance with `poterne setup DOMAIN`")
 
 

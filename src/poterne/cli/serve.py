@@ -21,7 +21,7 @@ def command(ctx: click.Context, keep_root: bool) -> None:
     """Run the server in the foreground until SIGTERM. SIGHUP reads settings and certificates again."""
     from poterne.app.supervisor import Supervisor
 
-    sys.exit(Supervisor(config_path(ctx).resolve(), _child_main, keep_root=keep_root).run())
+    sys.exit(Supervisor(config_path(ctx), _child_main, keep_root=keep_root).run())
 
 
 def _child_main() -> "Callable[[Child], int]":

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from poterne.store.interface import Store
+from poterne.values.mailbox import Flag, FlagChange, UidRange
 from tests.support.server import ADDRESS, DOMAIN, PASSWORD, Instance, letter, wait_for
 
 ALICE = f"alice@{DOMAIN}"
@@ -124,6 +126,27 @@ def test_a_flag_set_in_one_worker_shows_in_the_other(server: Instance) -> None:
     done(other)
     for client in clients:
         client.logout()
+
+
+def test_a_change_that_nobody_told_of_is_found_by_asking_the_store(server: Instance) -> None:
+    """The bus may lose messages; here a process that is not on the bus writes to the store."""
+    server.deliver(letter(ALICE, "lost"))
+    watcher = server.imap()
+    watcher.select("INBOX")
+    idle(watcher)
+    time.sleep(2.2)  # while others are told of, one change more is found only later
+
+    async def flag(store: Store) -> None:
+        account = await store.account(ALICE)
+        inbox = next(m for m in await store.mailboxes(account.id) if m.name == "INBOX")
+        await store.store_flags(account.id, inbox.id, [UidRange(1, 2**32 - 1)], FlagChange.ADD, Flag.ANSWERED)
+
+    server.with_store(flag)
+    began = time.monotonic()
+    while rb"\Answered" not in watcher.readline():
+        assert time.monotonic() - began < 8, "nobody asked the store"
+    done(watcher)
+    watcher.logout()
 
 
 def test_an_account_made_while_the_server_runs_receives_and_signs_in_at_once(server: Instance) -> None:
