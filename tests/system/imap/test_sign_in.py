@@ -101,7 +101,7 @@ def test_unknown_mechanism(world: World) -> None:
 def test_wrong_password_and_unknown_user_answer_the_same(world: World, user: str, password: str) -> None:
     with world.client(login=False) as wire:
         answer = wire.no(f'LOGIN "{user}" "{password}"')
-        assert answer == b"NO [AUTHENTICATIONFAILED] Address or password is wrong"
+        assert answer == b"NO [AUTHENTICATIONFAILED] User name or password is wrong"
 
 
 def test_address_in_any_case(world: World) -> None:

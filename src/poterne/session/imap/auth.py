@@ -36,7 +36,7 @@ _SIGNED_IN: Final = (
 )
 _ENABLEABLE: Final = frozenset({"IMAP4REV2", "CONDSTORE"})
 _PRIVACY: Final = no(b"Start TLS first", responses.PRIVACYREQUIRED)
-_WRONG: Final = no(b"Address or password is wrong", responses.AUTHENTICATIONFAILED)
+_WRONG: Final = no(b"User name or password is wrong", responses.AUTHENTICATIONFAILED)
 _LATER: Final = no(b"Not possible just now; try again later", responses.UNAVAILABLE)
 MAX_FAILURES: Final = 5
 """Failed sign-ins in one connection; then it ends."""
