@@ -62,10 +62,13 @@ async def fetch(client: Client, command: commands.Fetch) -> None:
     run = _Fetching(client, command)
     if command.sets_seen and not client.read_only:
         await run.set_seen(spans)
+    turn = Turn()  # a set may have thousands of parts, with a short answer each
     for first, last in spans:
         for start in range(first, last, run.page):
             await run.answer(start, min(start + run.page, last))
             await client.flush_if_big()
+            if turn.over:
+                await turn.give_way()
     completed = ok(b"Fetched")
     if run.unknown_encoding:
         completed = _UNKNOWN_CTE

@@ -205,7 +205,7 @@ class Matching:
     async def _where_wide(
         self,
         within: Bits,
-        fits: Callable[[ContentRow], bool],
+        fits: Callable[[ContentRow], bool | Iterator[bool]],
         *,
         wants_envelope: bool = False,
         wants_parsed: bool = False,
@@ -223,7 +223,8 @@ class Matching:
             )
             for row, position in self._placed(rows, page):
                 try:
-                    if fits(row):
+                    hit = fits(row)
+                    if hit if isinstance(hit, bool) else await self._any(hit):
                         found.append(position)
                 except UnavailableError as error:  # one damaged message is not found; the others are
                     self._client.service.log.error(
@@ -232,6 +233,15 @@ class Matching:
                 if self._turn.over:
                     await self._turn.give_way()
         return bits.of_positions(found, self._count)
+
+    async def _any(self, steps: Iterator[bool]) -> bool:
+        """Whether one of them is True; between the steps others get their turns."""
+        for hit in steps:
+            if hit:
+                return True
+            if self._turn.over:
+                await self._turn.give_way()
+        return False
 
     def _placed(self, rows: Sequence[ContentRow], page: list[int]) -> Iterable[tuple[ContentRow, int]]:
         """Rows with their positions; some may be missing, gone meanwhile."""

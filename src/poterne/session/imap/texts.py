@@ -24,6 +24,8 @@ _ASCII_BASED: Final = re.compile(
 ).fullmatch
 """Charsets in which ASCII octets are ASCII characters, whatever stands before them."""
 _PIECE_BYTES: Final = 1024 * 1024
+_PIECE_CHARS: Final = 16 * 1024
+"""Folding takes some milliseconds for so many of the dearest characters. A multiple of the slices of `fold`."""
 _decode_part: Final = msgspec.msgpack.Decoder(Part).decode
 
 
@@ -90,24 +92,24 @@ def in_whole_header(block: bytes, needle: Needle) -> bool:
     )
 
 
-def in_message(blobs: Blobs, row: ContentRow, needle: Needle, *, header: bool) -> bool:
-    """Is it in the body; with `header`, in the header or the body? Text parts are decoded, others passed over."""
-    if header and in_whole_header(header_block(blobs, row), needle):
-        return True
+def in_message(blobs: Blobs, row: ContentRow, needle: Needle, *, header: bool) -> Iterator[bool]:
+    """Is it in the body; with `header`, in the header or the body? Text parts are decoded, others passed over.
+
+    True as soon as it is found; False after each piece of work, so that the caller can give way: messages may be large.
+    """
+    if header:
+        yield in_whole_header(header_block(blobs, row), needle)
     root = _decode_part(row.parsed)
     for part, is_root in _parts(root):
         if part.type == b"text":
-            if _in_text(blobs, row, part, needle):
-                return True
+            yield from _in_text(blobs, row, part, needle)
         elif part.message is not None and not is_root:
             inner = part.message
             end = min(inner.body_start, inner.header_start + MAX_HEADER_BYTES)
-            if in_whole_header(blobs.read(row.blob, inner.header_start, end), needle):
-                return True
-    return False
+            yield in_whole_header(blobs.read(row.blob, inner.header_start, end), needle)
 
 
-def _in_text(blobs: Blobs, row: ContentRow, part: Part, needle: Needle) -> bool:
+def _in_text(blobs: Blobs, row: ContentRow, part: Part, needle: Needle) -> Iterator[bool]:
     start, end = part.body_start, part.body_end
     if part.encoding in _IDENTITY and _ASCII_BASED(find(part.params, b"charset") or b""):
         # Nearly all mail: as long as the octets are ASCII there is nothing to decode.
@@ -117,13 +119,18 @@ def _in_text(blobs: Blobs, row: ContentRow, part: Part, needle: Needle) -> bool:
             body = blobs.read(row.blob, at, min(at + _PIECE_BYTES, end))
             if not body.isascii():
                 break
-            if needle.octets in body.lower():
-                return True
+            yield needle.octets in body.lower()
             at += _PIECE_BYTES - overlap
             if at + overlap >= end:
-                return False
+                return
     body = blobs.read(row.blob, start, min(end, start + 2 * MAX_TEXT_BYTES))
-    return needle.text in fold(part_text(body, part))
+    text = part_text(body, part)
+    overlap = len(needle.text) - 1
+    tail = ""
+    for at in range(0, len(text), _PIECE_CHARS):
+        folded = tail + fold(text[at : at + _PIECE_CHARS])
+        yield needle.text in folded
+        tail = folded[-overlap:] if overlap > 0 else ""
 
 
 def _parts(root: Part) -> Iterator[tuple[Part, bool]]:
