@@ -67,7 +67,7 @@ def test_power_is_lost_at_any_moment(tmp_path: Path, tell: Callable[[str], None]
         assert last.ledger.refusals == []
         shutil.rmtree(home)
     tell(f"{done} rounds in {worlds} worlds: {totals}")
-    assert totals["acknowledged"] > 10 * done
+    assert totals["acknowledged"] > 3 * done
     assert totals["unanswered"] > done
     assert totals["octets freed"] > 0 or done < 100
 
