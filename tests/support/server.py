@@ -193,7 +193,7 @@ class Instance:
         """The log; every line must be JSON."""
         if not self.log.exists():
             return []
-        return [json.loads(line) for line in self.log.read_bytes().splitlines()]
+        return [_line(line) for line in self.log.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
 
     def events(self, name: str) -> list[dict[str, Any]]:
         return [line for line in self.lines() if line["event"] == name]
@@ -263,3 +263,11 @@ def alive(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+def _line(text: bytes) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(text)
+    except ValueError:
+        raise AssertionError(f"a log line is not JSON: {text!r}") from None
+    return found
