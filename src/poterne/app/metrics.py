@@ -7,7 +7,7 @@ Labels have few values, never an address or a name: a stranger must not be able 
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from socketserver import BaseServer, TCPServer, ThreadingMixIn
 from typing import Final, final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -19,6 +19,7 @@ from poterne.app.metrics_files import FOLDER_VARIABLE
 from poterne.net.notice import Kind, Notice
 
 MAX_REASONS: Final = 64
+_FOREVER_S: Final = 86_400.0
 VISIT_S: Final = 5
 """A visitor of the page that says nothing is dropped after that."""
 
@@ -104,16 +105,11 @@ class _Server(ThreadingMixIn, WSGIServer):
         """A visitor who went away is no matter for the log."""
 
 
-def serve(address: str, port: int) -> Callable[[], None]:
-    """Serve the page in a thread; gives what ends it. Raises OSError when the port is taken."""
+def serve(address: str, port: int) -> None:
+    """Serve the page in a thread until the process ends. Raises OSError when the port is taken."""
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types here
     kind = type("_ServerV6", (_Server,), {"address_family": 10}) if ":" in address else _Server
     server: BaseServer = make_server(address, port, make_wsgi_app(registry), server_class=kind, handler_class=_Quiet)
-    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-
-    def stop() -> None:
-        server.shutdown()
-        server.server_close()
-
-    return stop
+    # It need not look now and then whether it should stop: nobody tells it to.
+    threading.Thread(target=server.serve_forever, args=(_FOREVER_S,), name="metrics", daemon=True).start()

@@ -48,7 +48,7 @@ class _Steward:
         self._lifetime = Lifetime(child, self._nothing)
         self._store = open_instance_store(child.data, child.settings)
         self._renewed = certificates.renew_local(child.data, child.settings, dt.datetime.now(dt.UTC))
-        self._stop_page: Callable[[], None] | None = None
+        self._page_served = False
         self._page_refused = ""
 
     @staticmethod
@@ -70,8 +70,6 @@ class _Steward:
                 if now >= task.at and not self._lifetime.ending:
                     await self._attempt(task.name, task.work)
                     task.at = time.monotonic() + task.every_s
-        if self._stop_page is not None:
-            self._stop_page()
         self._child.bus.stop(loop)
         await self._store.close()
         return 0
@@ -114,12 +112,14 @@ class _Steward:
     async def _serve_metrics(self) -> None:
         """The page, as soon as its port is free; why not is told once."""
         settings = self._child.settings.metrics
-        if not settings.port or self._stop_page is not None or FOLDER_VARIABLE not in os.environ:
+        if not settings.port or self._page_served or FOLDER_VARIABLE not in os.environ:
             return
         try:
-            self._stop_page = metrics.serve(settings.address, settings.port)
+            metrics.serve(settings.address, settings.port)
         except OSError as error:
             reason = error.strerror or "unknown reason"
             if reason != self._page_refused:
                 self._page_refused = reason
                 self._log.error("metrics.off", address=settings.address, port=settings.port, problem=reason)
+        else:
+            self._page_served = True
