@@ -127,8 +127,9 @@ class NetworkSet:
         """How many were given."""
         for entry in entries:
             self.entries += 1
-            if (single := address_number(entry)) is not None and "%" not in entry:
-                (v4 if single[0] == 4 else v6).append((single[1], single[1]))  # most long lists are of addresses
+            if (quick := _range(entry)) is not None:
+                version, first, last = quick
+                (v4 if version == 4 else v6).append((first, last))
                 continue
             network = parse_network(entry)
             first, last = int(network.network_address), int(network.broadcast_address)
@@ -160,6 +161,26 @@ class NetworkSet:
             kind = ipaddress.IPv4Address if starts is self._v4[0] else ipaddress.IPv6Address
             for first, last in zip(starts, ends, strict=True):
                 yield from ipaddress.summarize_address_range(kind(first), kind(last))
+
+
+def _range(entry: str) -> tuple[int, int, int] | None:
+    """Version, first and last address of an entry without doubts, in a tenth of `parse_network`'s time; None: look closer."""
+    text, slash, length = entry.partition("/")
+    found = address_number(text)
+    if found is None or "%" in text:
+        return None
+    version, number = found
+    if not slash:
+        return version, number, number
+    size = 32 if version == 4 else 128
+    if length not in _OCTETS or int(length) > size or int(length) == 0 or (version == 4 and ":" in text):
+        return None
+    host_bits = (1 << (size - int(length))) - 1
+    if number & host_bits or (
+        version == 6 and int(length) < _MAPPED_PREFIX and number <= _MAPPED_BASE <= number | host_bits
+    ):
+        return None
+    return version, number, number | host_bits
 
 
 _Ranges = tuple[list[int], list[int]]

@@ -31,8 +31,8 @@ v4 = st.builds(
 v6 = st.builds(
     lambda number, bits: ipaddress.IPv6Network(((number >> (128 - bits)) << (128 - bits), bits)),
     st.one_of(st.integers(0, 2**128 - 1), st.integers(0x20010DB8 << 96, (0x20010DB8 << 96) + 0xFF)),
-    st.integers(97, 128),
-).filter(lambda network: int(network.network_address) >> 32 != 0xFFFF)
+    st.integers(60, 128),
+).filter(lambda network: not network.overlaps(ipaddress.IPv6Network("::ffff:0:0/96")))
 networks = st.lists(st.one_of(v4, v6), max_size=30)
 
 
@@ -170,7 +170,7 @@ def test_a_hundred_thousand_networks_cost_microseconds(version: int) -> None:
         return f"{kind(rng.getrandbits(bits) >> (bits - length) << (bits - length))}/{length}"
 
     found = NetworkSet(entry() for _ in range(100_000))
-    assert sum(1 for _ in zip(range(50_001), found.merged(), strict=False)) > 50_000, "they are not one network"
+    assert sum(1 for _ in zip(range(1_001), found.merged(), strict=False)) > 1_000, "they are not one network"
     addresses = [str(kind(rng.getrandbits(bits))) for _ in range(5_000)]
     best = min(_lookups(found, addresses) for _ in range(5))
     assert best < LOOKUP_S * GENEROUS, f"{best * 1e6:.1f} µs"
