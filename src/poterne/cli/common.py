@@ -90,7 +90,7 @@ def run_with_store(folder: Path, values: Settings, work: Callable[[Store], Await
             f"the data folder {folder} does not exist, or you may not see it: check [server] data, or run `poterne setup`"
         )
     same_user(folder)
-    os.umask(0o077)  # what we make in the data folder is for the server only
+    before = os.umask(0o077)  # what we make in the data folder is for the server only
     try:
         return asyncio.run(run())
     except AdminError as error:
@@ -99,6 +99,8 @@ def run_with_store(folder: Path, values: Settings, work: Callable[[Store], Await
         fail(f"the store says: {error}")
     except OSError as error:
         fail(f"{error.filename or folder}: {error.strerror}")
+    finally:
+        os.umask(before)
 
 
 def same_user(folder: Path) -> None:

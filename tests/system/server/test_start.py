@@ -196,7 +196,8 @@ def test_root_without_a_user_is_refused(own: Instance) -> None:
 def reachable() -> Iterator[Path]:
     """A folder that every user can enter, which pytest's is not."""
     folder = Path("/var/tmp") / f"poterne-test-{os.getpid()}-{time.monotonic_ns()}"
-    folder.mkdir(mode=0o755)
+    folder.mkdir()
+    folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
