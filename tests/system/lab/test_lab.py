@@ -12,8 +12,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+import poterne
 from tests.support.server import ADDRESS, alive, free_port, wait_for
 
 ROOT = os.geteuid() == 0
@@ -163,8 +165,8 @@ def test_every_printed_line_works(lab: Lab) -> None:
 @pytest.mark.skipif(not ROOT, reason="only root can become somebody else")
 def test_an_ordinary_user_can_run_it() -> None:
     """With the system's Python, where every user can read it."""
-    site = Path(sys.modules["click"].__file__ or "").parent.parent
-    source = Path(sys.modules["poterne"].__file__ or "").parent.parent
+    site = Path(click.__file__).parent.parent
+    source = Path(poterne.__file__).parent.parent
     folder = Path("/var/tmp") / f"poterne-lab-{os.getpid()}"
     python = f"/usr/bin/python3.{sys.version_info.minor}"
     env = {
