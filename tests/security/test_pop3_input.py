@@ -1,10 +1,12 @@
 """POP3: numbers, TOP, tricks with DELE and several sessions; S15."""
 
+import os
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.support.attack_client import MIB, Target
+from tests.support.attack_client import MIB, Target, target
 
 
 def test_numbers(world: Target) -> None:
@@ -68,3 +70,28 @@ def test_answers_that_nobody_reads(world: Target) -> None:
             wire.send(b"RETR 1\r\n" * 1000)
         time.sleep(0.3)
         assert world.pop3(user).say(b"STAT").startswith(b"+OK")
+
+
+def test_a_damaged_message_ends_the_connection_and_no_other(tmp_path: Path) -> None:
+    """Damage behind the first pieces of a long one: its octets stop, nothing else is put among them, the rest is served."""
+    with target(tmp_path / "instance") as world:
+        user = world.account()
+        noise = os.urandom(600_000).hex().encode()
+        body = b"\r\n".join(noise[at : at + 76] for at in range(0, len(noise), 76))
+        world.store.deliver(user, b"Subject: long\r\n\r\n" + body + b"\r\n")
+        world.store.deliver(user, b"Subject: short\r\n\r\nx\r\n")
+        segment = max((tmp_path / "instance").rglob("*.seg"), key=lambda path: path.stat().st_size)
+        with segment.open("r+b") as file:
+            file.seek(segment.stat().st_size - 100_000)
+            file.write(b"#" * 5000)
+        with world.attacked() as watch:
+            wire = world.pop3(user)
+            wire.send(b"RETR 1\r\nNOOP\r\n")
+            said = wire.rest()
+            assert said.startswith(b"+OK ")
+            assert b"-ERR" not in said
+            assert not said.endswith(b"\r\n.\r\n")
+            wire = world.pop3(user)
+            assert wire.say(b"RETR 2").startswith(b"+OK")
+            assert b"Subject: short" in wire.listing()
+        assert watch.events("pop3.unreadable")

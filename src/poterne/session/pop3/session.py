@@ -6,7 +6,7 @@ from typing import Final, assert_never, final
 
 from poterne.config.settings import Pop3
 from poterne.net.drive import flush_if_big
-from poterne.net.link import Link, Poke
+from poterne.net.link import Link, LinkClosed, Poke
 from poterne.observe import Log
 from poterne.proto.pop3 import commands as ev
 from poterne.proto.pop3.replies import BodyChunk, BodyEnd, BodyStart, Challenge, Code, Err, Listing, Ok
@@ -204,17 +204,27 @@ class Pop3Session:
             core.send(BodyChunk(data))
         else:
             started = False
-            async for chunk in blobs.stream(blob):
-                if not started:
-                    core.send(BodyStart(f"{blob.size} octets"))
-                    started = True
-                core.send(BodyChunk(chunk))
-                await flush_if_big(core, self._link)
-                if core.body_complete:
-                    break
+            try:
+                async for chunk in blobs.stream(blob):
+                    if not started:
+                        core.send(BodyStart(f"{blob.size} octets"))
+                        started = True
+                    core.send(BodyChunk(chunk))
+                    await flush_if_big(core, self._link)
+                    if core.body_complete:
+                        break
+            except StoreError as error:
+                if started:  # in the middle of a message nothing can be said any more but the end
+                    raise self._cut(error) from error
+                raise
         core.send(BodyEnd())
         if isinstance(event, ev.Retr):
             self._drop.mark_retrieved(event.number)
+
+    def _cut(self, error: StoreError) -> LinkClosed:
+        self._services.log.error("pop3.unreadable", trace=self._link.trace, error=str(error))
+        self._link.abort("answer-broken")
+        return LinkClosed("answer-broken")
 
     async def _update(self) -> Ok | Err:
         """The UPDATE state: messages go now, and what was fetched counts as seen."""
