@@ -47,12 +47,17 @@ def free_port() -> int:
     """A port outside the range that outgoing connections use."""
     while True:
         port = random.randint(20_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind((ADDRESS, port))
-            except OSError:
-                continue
+        if is_free(port):
             return port
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((ADDRESS, port))
+        except OSError:
+            return False
+    return True
 
 
 def wait_for(what: Callable[[], Any], timeout_s: float = WAIT_S, text: str = "it never came") -> Any:
