@@ -138,7 +138,8 @@ def index(data: bytes | memoryview) -> HeaderIndex:
     return HeaderIndex(block, tuple(fields), end, tuple(facts[:MAX_FACTS]), by_name)
 
 
-_REGULAR: Final = re.compile(rb"([!-9;-~]++):[^\r\n\x00]*+(?:\r\n[ \t][^\r\n\x00]*+)*\r\n")
+# At the start of a line only: else each octet of a line without a colon would be a start to try.
+_REGULAR: Final = re.compile(rb"(?<![^\n])([!-9;-~]++):([^\r\n\x00]*+(?:\r\n[ \t][^\r\n\x00]*+)*+\r\n)")
 
 
 def _regular_fields(text: bytes) -> list[Field] | None:
@@ -146,16 +147,16 @@ def _regular_fields(text: bytes) -> list[Field] | None:
     if b" \r\n" in text or b"\t\r\n" in text:  # perhaps a blank fold
         return None
     fields: list[Field] = []
-    at, size = 0, len(text)
-    while at < size:
-        match = _REGULAR.match(text, at)
-        if match is None or (match.end() - at > MAX_LINE_BYTES and _has_long_line(match[0])):
+    append, new = fields.append, tuple.__new__
+    at = 0
+    for name, rest in _REGULAR.findall(text):
+        value_start = at + len(name) + 1
+        end = value_start + len(rest)
+        if end - at > MAX_LINE_BYTES and _has_long_line(text[at:end]):
             return None
-        name = match[1]
-        end = match.end()
-        fields.append(Field(name.lower(), at, at + len(name) + 1, end))
+        append(new(Field, (name.lower(), at, value_start, end)))
         at = end
-    return fields
+    return fields if at == len(text) else None  # else something between them is no field
 
 
 def _has_long_line(lines: bytes) -> bool:
