@@ -40,7 +40,7 @@ RELAXED_S: Final = 1.0
 
 
 class Transactions(Protocol[Tx_co]):
-    """The database side. Called from the writer thread only, in this order; each may raise StoreError."""
+    """The database side. Called by whoever holds the writer's turn, in this order; each may raise StoreError."""
 
     def prepare(self) -> None:
         """Make durable what the coming transaction will name. Called without the lock."""
@@ -56,6 +56,9 @@ class Transactions(Protocol[Tx_co]):
 
     def sync(self) -> None:
         """Make durable what was committed without waiting. Called without a transaction."""
+
+    def foreign(self, *, look: bool) -> int:
+        """Grows when another process has committed. `look`: ask now, else the answer is as of the last `begin`."""
 
     def mark(self) -> None:
         """Begin an operation that can be undone alone."""
@@ -134,6 +137,7 @@ class GroupWriter(Generic[TxT]):
         self._unsynced_since: float | None = None
         self._turn = threading.Lock()
         """Held by whoever uses the database connection: the writer thread, or `small_soon`."""
+        self._foreign = 0
         self.groups = 0
         self.operations = 0
 
@@ -178,6 +182,17 @@ class GroupWriter(Generic[TxT]):
             return future
         finally:
             self._turn.release()
+
+    def others_committed(self) -> bool:
+        """Did another process commit since the last call? While a group is being written, as of its beginning."""
+        free = self._turn.acquire(blocking=False)
+        try:
+            found = self._transactions.foreign(look=free)
+        finally:
+            if free:
+                self._turn.release()
+        before, self._foreign = self._foreign, found
+        return found != before
 
     def _submit(
         self, operation: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any], *, durable: bool
@@ -326,10 +341,14 @@ class GroupWriter(Generic[TxT]):
             self._fail(claimed, error)
         else:
             try:
+                alone = len(group) == 1
                 for job in group:
                     if not job.future.cancelled() and job.claim():
                         claimed.append(job)
-                        self._run(job, tx)
+                        self._run(job, tx, alone=alone)
+                if alone and (not claimed or claimed[0].error is not None):
+                    transactions.rollback()
+                    return claimed, ()
                 changed = transactions.commit()
                 self._unsynced_since = None if durable else self._unsynced_since or time.monotonic()
                 self.groups += 1
@@ -343,21 +362,26 @@ class GroupWriter(Generic[TxT]):
                 claimed += rest
         return claimed, changed
 
-    def _run(self, job: _Job, tx: TxT) -> None:
-        """Run one operation. Raises only when the whole transaction is lost."""
-        self._transactions.mark()
+    def _run(self, job: _Job, tx: TxT, *, alone: bool) -> None:
+        """Run one operation, undone if it fails; if it is `alone`, by the caller, for then the transaction is the operation.
+
+        Raises only when the whole transaction is lost.
+        """
+        if not alone:
+            self._transactions.mark()
         try:
             job.result = job.operation(tx, *job.args, **job.kwargs)
         except StoreError as error:
             job.error = error
-            self._transactions.undo()
         except Exception as error:  # noqa: BLE001  # likewise: a defect in one operation must not stop the writer
-            failure = self._transactions.failure(error)
+            job.error = self._transactions.failure(error)
             _log.exception("store operation %s failed", getattr(job.operation, "__name__", "?"))
-            job.error = failure
-            self._transactions.undo()
-        else:
+        if alone:
+            return
+        if job.error is None:
             self._transactions.keep()
+        else:
+            self._transactions.undo()
 
     def _fail(self, jobs: list[_Job], error: Exception) -> None:
         if not jobs:

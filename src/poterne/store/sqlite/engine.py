@@ -51,11 +51,9 @@ class SqliteStore(DirectoryPart, MailboxesPart, MessagesPart, QueuePart, EventsP
         lock = FileLock(folder / WRITERS_LOCK)
         transactions = SqliteTransactions(functools.partial(open_one, busy_ms=BUSY_MS), lock, blobs, clock, limits)
         self._writer = GroupWriter(transactions, wait_limit_s=wait_limit_s)
-        self._reader = Reader(
-            functools.partial(open_one, busy_ms=250, read_only=True, cache_kib=_READER_CACHE_KIB),
-            transactions.own_serials,
-        )
-        self._reader.foreign_commits()  # `poll` counts from now
+        self._writer.others_committed()  # `poll` counts from now
+        self._reader = Reader(functools.partial(open_one, busy_ms=250, read_only=True, cache_kib=_READER_CACHE_KIB))
+        self._reader.version()  # opened now: SQLite recovers, or empties the log, only when the last connection closes
         self._routes = Routes(self._reader)
         self._uids = UidCache(self._reader, limit_bytes=16 * 1024 * 1024)
         self._start_upkeep(open_one, FileLock(folder / WRITERS_LOCK), clock, grace_s, blobs.limits.segment_bytes)

@@ -6,7 +6,7 @@ from typing import Any, Final
 from poterne.store.errors import LimitError, NotFoundError
 from poterne.store.interface import Uids
 from poterne.store.sqlite import messages, uidset
-from poterne.store.sqlite.connection import Rows
+from poterne.store.sqlite.connection import Row, Rows
 from poterne.store.sqlite.transaction import Tx
 from poterne.values.ids import AccountId, MailboxId, ModSeq, Uid
 from poterne.values.mailbox import KEYWORD_SHIFT, MAX_KEYWORDS, Flag, FlagChange, FlagsStored, MessageRow
@@ -21,6 +21,14 @@ _DIFFERS: Final = {
     FlagChange.REMOVE: "flags & ?1 != 0",
     FlagChange.REPLACE: "flags != ?1",
 }
+_SEEN: Final = int(Flag.SEEN)
+_DELETED: Final = int(Flag.DELETED)
+_COUNTERS: Final = (
+    "SELECT (SELECT modseq FROM account_counter WHERE account_id = ?1), highest_modseq, messages, unseen, deleted"
+    " FROM mailbox WHERE account_id = ?1 AND mailbox_id = ?2"
+)
+_COUNTED: Final = f"UPDATE mailbox SET highest_modseq = ?, unseen = unseen - ?, deleted = deleted + ? WHERE {_MAILBOX}"  # noqa: S608
+_ONE: Final = f"UPDATE message SET flags = ?, modseq = ? WHERE {_MAILBOX} AND uid = ?"  # noqa: S608
 _HERE: Final = "account_id = ?2 AND mailbox_id = ?3 AND modseq <= ?4"
 
 
@@ -55,14 +63,12 @@ def store_flags(
     flags: int,
     unchanged_since: ModSeq | None,
 ) -> FlagsStored:
-    """One UPDATE per range. Only rows that really change get the new modseq; if none does, there is no new one."""
-    row = tx.one(
-        "SELECT (SELECT modseq FROM account_counter WHERE account_id = ?1), highest_modseq, messages, unseen, deleted"
-        " FROM mailbox WHERE account_id = ?1 AND mailbox_id = ?2",
-        (account_id, mailbox_id),
-    )
+    """Only rows that really change get the new modseq; if none does, there is no new one."""
+    row = tx.one(_COUNTERS, (account_id, mailbox_id))
     if row is None:
         raise NotFoundError("no such mailbox")
+    if uidset.few(uids):
+        return _store_few(tx, (account_id, mailbox_id), uids, change, flags, unchanged_since, row)
     modseq, highest, total, unseen, deleted = row[0] + 1, *row[1:]
     limit = modseq if unchanged_since is None else unchanged_since
     refused: list[Uid] = []
@@ -81,22 +87,57 @@ def store_flags(
         more_seen += part.sign * count if seen is None else seen
         more_deleted += part.sign * count if deletions is None else deletions
     if not changed:
-        return FlagsStored(ModSeq(highest), refused, 0, _named(tx, account_id, mailbox_id, uids))
+        return FlagsStored(ModSeq(highest), refused, 0, None)
+    _count(tx, (account_id, mailbox_id), uids, modseq, more_seen, more_deleted)
+    return FlagsStored(ModSeq(modseq), refused, changed, None)
+
+
+def _store_few(
+    tx: Tx,
+    here: tuple[AccountId, MailboxId],
+    uids: Uids,
+    change: FlagChange,
+    flags: int,
+    unchanged_since: ModSeq | None,
+    counters: Row,
+) -> FlagsStored:
+    """A few messages: read once, changed one by one, given back."""
+    modseq, highest = ModSeq(counters[0] + 1), ModSeq(counters[1])
+    rows = messages.rows(tx, *here, uids)
+    refused: list[Uid] = []
+    changed = more_seen = more_deleted = 0
+    for i, row in enumerate(rows):
+        before = row.flags
+        if unchanged_since is not None and row.modseq > unchanged_since:
+            refused.append(row.uid)
+            continue
+        if change is FlagChange.ADD:
+            after = before | flags
+        elif change is FlagChange.REMOVE:
+            after = before & ~flags
+        else:
+            after = flags
+        if after == before:
+            continue
+        tx.run(_ONE, (after, modseq, *here, row.uid))
+        rows[i] = MessageRow(row.uid, after, modseq, row.internal_at, row.internal_offset, row.size, row.content_id)
+        changed += 1
+        more_seen += bool(after & _SEEN) - bool(before & _SEEN)
+        more_deleted += bool(after & _DELETED) - bool(before & _DELETED)
+    if changed:
+        _count(tx, here, uids, modseq, more_seen, more_deleted)
+    return FlagsStored(modseq if changed else highest, refused, changed, tuple(rows))
+
+
+def _count(
+    tx: Tx, here: tuple[AccountId, MailboxId], uids: Uids, modseq: int, more_seen: int, more_deleted: int
+) -> None:
+    """Log and count what was changed."""
+    account_id, mailbox_id = here
     _log_ranges(tx, account_id, mailbox_id, uids, modseq)
     tx.run("UPDATE account_counter SET modseq = ? WHERE account_id = ?", (modseq, account_id))
-    tx.run(
-        f"UPDATE mailbox SET highest_modseq = ?, unseen = unseen - ?, deleted = deleted + ? WHERE {_MAILBOX}",  # noqa: S608
-        (modseq, more_seen, more_deleted, account_id, mailbox_id),
-    )
+    tx.run(_COUNTED, (modseq, more_seen, more_deleted, account_id, mailbox_id))
     tx.touch(account_id, mailbox_id, modseq)
-    return FlagsStored(ModSeq(modseq), refused, changed, _named(tx, account_id, mailbox_id, uids))
-
-
-def _named(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, uids: Uids) -> tuple[MessageRow, ...] | None:
-    """The rows of a few messages, while their page is at hand."""
-    if not uidset.few(uids):
-        return None
-    return tuple(messages.rows(tx, account_id, mailbox_id, uids))
 
 
 class _Part:
@@ -147,7 +188,5 @@ def _log_ranges(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, uids: Uids
     ranges = [(part.first, uidset.MAX_UID if part.last is None else part.last) for part in uids]
     if len(ranges) > _MOST_RANGES:
         ranges = [(ranges[0][0], ranges[-1][1])]
-    tx.run_many(
-        "INSERT INTO flag_change VALUES (?, ?, ?, ?, ?)",
-        [(account_id, mailbox_id, modseq, first, last) for first, last in ranges],
-    )
+    for first, last in ranges:
+        tx.run("INSERT INTO flag_change VALUES (?, ?, ?, ?, ?)", (account_id, mailbox_id, modseq, first, last))

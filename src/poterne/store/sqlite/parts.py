@@ -266,7 +266,7 @@ class EventsPart:
 
     def poll(self) -> bool:
         """Did another process commit since the last call?"""
-        return self._reader.foreign_commits() > 0
+        return self._writer.others_committed()
 
 
 _record = events.record

@@ -5,7 +5,6 @@ write-ahead log from being emptied.
 """
 
 import contextlib
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,15 +17,13 @@ from poterne.store.sqlite.connection import Row, is_broken, unavailable
 class Reader:
     """One connection that reads. Opened at first use, and again after an error that broke it."""
 
-    __slots__ = ("_closed", "_connect", "_connection", "_data_version", "_own_serials", "_serial", "_version")
+    __slots__ = ("_closed", "_connect", "_connection", "_data_version", "_version")
 
-    def __init__(self, connect: Callable[[], apsw.Connection], own_serials: deque[int]) -> None:
+    def __init__(self, connect: Callable[[], apsw.Connection]) -> None:
         self._connect = connect
         self._connection: apsw.Connection | None = None
-        self._own_serials = own_serials
         self._closed = False
         self._data_version = -1
-        self._serial = -1
         self._version = 0
 
     def all(self, sql: str, args: tuple[Any, ...] = ()) -> list[Row]:
@@ -61,18 +58,6 @@ class Reader:
             self._version += 1
         return self._version
 
-    def foreign_commits(self) -> int:
-        """How many commits of other processes there were since the last call (0 at the first)."""
-        rows = self.all("SELECT value FROM meta WHERE key = 'commit_serial'")
-        serial: int = rows[0][0]
-        own = self._own_serials
-        ours = 0
-        while own and own[0] <= serial:
-            own.popleft()
-            ours += 1
-        before, self._serial = self._serial, serial
-        return 0 if before < 0 else serial - before - ours
-
     def close(self) -> None:
         self._closed = True
         self._drop()
@@ -93,4 +78,5 @@ class Reader:
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.close(force=True)
+            with contextlib.suppress(apsw.Error):  # the last one to close checkpoints: on a disk that may be broken
+                connection.close(force=True)

@@ -1,7 +1,7 @@
 """The database side of group commit, and what an operation gets to work with."""
 
+import contextlib
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -80,10 +80,7 @@ class Tx:
 
 
 class SqliteTransactions:
-    """`writer.Transactions` on one connection of the writer thread.
-
-    `own_serials` are the numbers of commits of this process that `Reader.foreign_commits` has not seen yet.
-    """
+    """`writer.Transactions` on one connection: whoever uses it holds the writer's turn."""
 
     def __init__(
         self,
@@ -101,9 +98,9 @@ class SqliteTransactions:
         self._connection: apsw.Connection | None = None
         self._tx: Tx | None = None
         self._marked = 0
-        self._changes_before = 0
         self._durable = True
-        self.own_serials: deque[int] = deque()
+        self._data_version = 0
+        self._foreign = 0
 
     def prepare(self) -> None:
         try:
@@ -149,7 +146,7 @@ class SqliteTransactions:
         self._durable = wanted
 
     def _began(self, connection: apsw.Connection) -> Tx:
-        self._changes_before = connection.total_changes()
+        self._look(connection)
         self._tx = Tx(connection, int(self._clock()), self._limits, self._blobs.require)
         return self._tx
 
@@ -165,7 +162,24 @@ class SqliteTransactions:
         if self._connection is None:
             self._connection = self._connect()
             self._durable = True
+            self._data_version = 0
         return self._connection
+
+    def _look(self, connection: apsw.Connection) -> None:
+        # Of a connection that only ever commits its own, this number changes exactly when somebody else has committed.
+        rows: list[Row] = connection.execute("PRAGMA data_version").fetchall()
+        found: int = rows[0][0]
+        if found != self._data_version:
+            self._data_version = found
+            self._foreign += 1
+
+    def foreign(self, *, look: bool) -> int:
+        if look:
+            try:
+                self._look(self._connected())
+            except apsw.Error as error:
+                raise self.failure(error) from error
+        return self._foreign
 
     def mark(self) -> None:
         tx = self._begun()
@@ -185,18 +199,7 @@ class SqliteTransactions:
 
     def commit(self) -> Sequence[MailboxChanged]:
         tx = self._begun()
-        connection = tx.connection
-        if connection.total_changes() == self._changes_before:
-            connection.execute("COMMIT")
-        else:
-            rows = tx.all("UPDATE meta SET value = value + 1 WHERE key = 'commit_serial' RETURNING value")
-            serial: int = rows[0][0]
-            self.own_serials.append(serial)
-            try:
-                connection.execute("COMMIT")
-            except BaseException:
-                self.own_serials.remove(serial)
-                raise
+        tx.connection.execute("COMMIT")
         self._tx = None
         self._lock.release()
         return _coalesced(tx.changed)
@@ -228,7 +231,8 @@ class SqliteTransactions:
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.close(force=True)
+            with contextlib.suppress(apsw.Error):  # the last one to close checkpoints: on a disk that may be broken
+                connection.close(force=True)
 
 
 def _coalesced(changed: list[MailboxChanged]) -> Sequence[MailboxChanged]:
