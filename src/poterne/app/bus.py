@@ -42,7 +42,7 @@ class Missed(msgspec.Struct, frozen=True, tag="x", array_like=True):
     """There was no room for some messages: whatever they said, ask the store."""
 
 
-GAP_S = 0.004
+GAP_S = 0.02
 """How long changes gather after some were told."""
 
 Message = MailboxesChanged | SignInFailed | CertificatesChanged | Missed
@@ -135,7 +135,7 @@ class Bus:
 class ChangesOut:
     """Changes of this process on their way to the others: the first at once, what follows it within GAP_S together.
 
-    A packet costs its receivers a wake-up each, more than a commit is worth; a person does not see four milliseconds.
+    A packet costs its receivers a wake-up each, more than a commit is worth; a person does not see twenty milliseconds.
     """
 
     def __init__(self, bus: Bus, loop: asyncio.AbstractEventLoop) -> None:
