@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.attack_client import MIB, Target, Wire, fresh_address, plain, target
+from tests.support.attack_client import MIB, Target, fresh_address, plain, target
 
 PAIRS = 30
 
@@ -51,39 +51,33 @@ JUNK = {
 }
 
 
-@pytest.mark.parametrize("name", list(JUNK))
-def test_junk(world: Target, name: str) -> None:
-    """A06, as initial response and as an answer, on each protocol: refused at once (CVE-2025-59028), and others sign in."""
-    junk = JUNK[name]
+@pytest.mark.parametrize("listener", ["submissions", "imaps", "pop3s"])
+def test_junk(world: Target, listener: str) -> None:
+    """A06, as initial response and as an answer: refused at once (CVE-2025-59028), and others sign in."""
     user = world.account()
     with world.attacked(growth_bytes=6 * MIB) as watch:
-        for mechanism, first in ((b"PLAIN", b""), (b"LOGIN", b64(user.encode()))):
-            for initial in (True, False):
-                if initial and first:
-                    continue
-                wires: list[tuple[Wire, bytes, bytes]] = [
-                    (world.smtp("submissions"), b"AUTH " + mechanism, b"334"),
-                    (world.open("pop3s"), b"AUTH " + mechanism, b"+ "),
-                    (world.open("imaps"), b"x AUTHENTICATE " + mechanism, b"+ "),
-                ]
-                for wire, command, go in wires:
-                    try:
-                        if initial:
-                            wire.send(command + b" " + junk + b"\r\n")
-                        else:
-                            wire.send(command + b"\r\n")
-                            assert wire.line().startswith(go)
-                            if first and mechanism == b"LOGIN":
-                                wire.send(first + b"\r\n")
-                                assert wire.line().startswith(go)
-                            wire.send(junk + b"\r\n")
-                        answer = wire.line()
-                    except ConnectionError:
-                        continue
-                    assert not answer.startswith((b"235", b"+OK", b"x OK")), answer
-                    assert answer[:1] in b"5-x*" or (mechanism == b"LOGIN" and answer.startswith((b"4", b"5"))), answer
-                    wire.close()
+        for name, junk in JUNK.items():
+            for exchange in ([b"PLAIN " + junk], [b"PLAIN", junk], [b"LOGIN", b64(user.encode()), junk]):
+                answer = _exchange(world, listener, exchange)
+                assert answer[:1] in {b"5", b"4", b"-", b"x", b"*", b""}, (name, answer)
+                assert not answer.startswith(b"x OK"), (name, answer)
     assert not [line for line in watch.log if line["event"] == "auth.ok" and user in str(line)]
+
+
+def _exchange(world: Target, listener: str, lines: list[bytes]) -> bytes:
+    """The answer to the last line; b"" if the connection ended before."""
+    wire = world.smtp(listener) if listener == "submissions" else world.open(listener)
+    verb = b"x AUTHENTICATE " if listener == "imaps" else b"AUTH "
+    answer = b""
+    try:
+        for number, line in enumerate([verb + lines[0], *lines[1:]]):
+            wire.send(line + b"\r\n")
+            answer = wire.line()
+            assert number == len(lines) - 1 or answer.startswith((b"334", b"+ "))
+    except ConnectionError:
+        answer = b""
+    wire.close()
+    return answer
 
 
 def test_only_as_oneself(world: Target) -> None:
