@@ -3,7 +3,8 @@
 Theory of operation. We accept ourselves (readiness of the listening socket, then `accept` until it is empty) instead of
 `loop.create_server`, because a connection has to be counted before its TLS handshake, a refusal must cost almost nothing,
 and running out of file descriptors must lead to a pause and not to a busy loop. Each connection is one task, which makes
-the transport, runs what `serve` returns (normally `net.drive.drive`), and takes the connection off the books.
+the transport, runs what `serve` returns (normally `net.drive.drive`), and takes the connection off the books. A connection
+from a listed proxy first has to say who is behind it; everything after that goes by the address it names.
 """
 
 import asyncio
@@ -15,10 +16,13 @@ from contextlib import suppress
 from itertools import count
 from typing import Final, final
 
-from poterne.net.limits import Gate
+from poterne.net.admission import Admission, read_origin
+from poterne.net.limits import Gate, Limits
 from poterne.net.link import WRITE_TIMEOUT_S, Link, Poke, TlsSetup
 from poterne.net.notice import Kind, Notice, Observe
 from poterne.net.tlswire import TlsError
+from poterne.policy.access import Reason
+from poterne.proto.proxy import ProxyError
 from poterne.values.ids import TraceId
 
 BACKLOG: Final = 1024
@@ -30,6 +34,9 @@ DRAIN_TAIL_S: Final = 2.0
 """After the drain's deadline connections are aborted; tasks that do not end then are cancelled after this."""
 SETTLE_S: Final = 0.01
 """How long a plaintext connection takes from accept to its session, at most."""
+MAX_INTRODUCTIONS: Final = 512
+"""Connections from proxies whose header has not come yet; beyond it new ones are closed."""
+_DENIALS: Final = frozenset(reason.value for reason in Reason)
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 Serve = Callable[[Link], Coroutine[object, object, None]]
@@ -73,6 +80,7 @@ class Listener:
 
     `implicit_tls`: the handshake comes first (465, 993, 995); else `tls` is there for STARTTLS, or None.
     `refusal`: the complete reply to a connection over a limit, sent in plaintext only (b"421 4.7.0 …\r\n").
+    `admission`: lists and proxies as well; a `gate` alone lets everybody in up to its limits.
     """
 
     def __init__(
@@ -81,7 +89,8 @@ class Listener:
         sockets: Sequence[socket.socket],
         serve: Serve,
         *,
-        gate: Gate,
+        gate: Gate | None = None,
+        admission: Admission | None = None,
         observe: Observe,
         tls: TlsSetup | None = None,
         implicit_tls: bool = False,
@@ -94,7 +103,7 @@ class Listener:
         self.service = service
         self._sockets = list(sockets)
         self._serve = serve
-        self._gate = gate
+        self._admission = admission or Admission(gate or Gate(Limits()))
         self._observe = observe
         self._tls = tls
         self._implicit_tls = implicit_tls
@@ -103,6 +112,7 @@ class Listener:
         self._write_timeout_s = write_timeout_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._serving: dict[asyncio.Task[None], Link] = {}
+        self._introductions: set[asyncio.Task[None]] = set()
         self._pauses: set[asyncio.TimerHandle] = set()
         self._empty = asyncio.Event()
         self._draining = False
@@ -136,7 +146,12 @@ class Listener:
                     self._rest(sock, error)
                     return
                 continue  # RFC 1122-style errors of that one connection, see accept(2)
-            self._admit(client, str(address[0]))
+            client.setblocking(False)
+            proxies, peer = self._admission.proxies, str(address[0])
+            if proxies and peer in proxies:
+                self._expect_introduction(client, peer)
+            else:
+                self._admit(client, peer, int(address[1]))
 
     def _rest(self, sock: socket.socket, error: OSError) -> None:
         """Leave the queue to the kernel for a moment instead of asking again and again."""
@@ -151,19 +166,42 @@ class Listener:
         timer = loop.call_later(ACCEPT_PAUSE_S, resume)
         self._pauses.add(timer)
 
-    def _admit(self, client: socket.socket, peer: str) -> None:
-        limit = self._gate.enter(peer)
-        if limit or self._draining:
-            if not limit:
-                self._gate.leave(peer)
-            self._observe(Notice(Kind.REFUSED, self.service, peer, detail=limit or "draining"))
-            with client, suppress(OSError):
-                client.setblocking(False)
-                if self._refusal and not self._implicit_tls:
-                    client.send(self._refusal)
+    def _expect_introduction(self, client: socket.socket, proxy: str) -> None:
+        """A proxy connected: who it is for is not known yet, so it counts for nobody."""
+        if len(self._introductions) >= MAX_INTRODUCTIONS or self._draining:
+            self._turn_away(client, proxy, "draining" if self._draining else "proxy")
+            return
+        task = asyncio.get_running_loop().create_task(self._introduce(client, proxy))
+        self._introductions.add(task)
+        task.add_done_callback(self._introductions.discard)
+
+    async def _introduce(self, client: socket.socket, proxy: str) -> None:
+        try:
+            found = await read_origin(client)
+        except ProxyError as error:
+            self._observe(Notice(Kind.PROXY_REFUSED, self.service, proxy, detail=error.code))
+            client.close()
+        except OSError:
+            client.close()
+        except asyncio.CancelledError:
+            client.close()
+            raise
+        else:
+            self._admit(client, found.address if found else proxy, found.port if found else 0)
+
+    def _turn_away(self, client: socket.socket, peer: str, why: str) -> None:
+        self._observe(Notice(Kind.REFUSED, self.service, peer, detail=why))
+        reply = self._admission.denial if why in _DENIALS else self._refusal
+        with client, suppress(OSError):
+            if reply and not self._implicit_tls:
+                client.send(reply)
+
+    def _admit(self, client: socket.socket, peer: str, port: int) -> None:
+        why = "draining" if self._draining else self._admission.enter(peer)
+        if why:
+            self._turn_away(client, peer, why)
             return
         loop = asyncio.get_running_loop()
-        client.setblocking(False)
         link = Link(
             loop,
             service=self.service,
@@ -173,15 +211,16 @@ class Listener:
             write_timeout_s=self._write_timeout_s,
         )
         link.peer = peer
-        task = loop.create_task(self._run(client, link, peer))
+        task = loop.create_task(self._run(client, link, peer, port))
         self._serving[task] = link
         self._empty.clear()
 
-    async def _run(self, client: socket.socket, link: Link, peer: str) -> None:
+    async def _run(self, client: socket.socket, link: Link, peer: str, port: int) -> None:
         """One connection from accept to the end."""
         try:
             await asyncio.get_running_loop().connect_accepted_socket(lambda: link, client)
             del client
+            link.peer, link.peer_port = peer, port  # the transport knows a proxy only
             await link.secured()
             await self._serve(link)
         except TlsError as failed:
@@ -197,7 +236,7 @@ class Listener:
             self._off_the_books(link, peer)
 
     def _off_the_books(self, link: Link, peer: str) -> None:
-        self._gate.leave(peer)
+        self._admission.leave(peer)
         task = asyncio.current_task()
         if task is not None:
             self._serving.pop(task, None)
@@ -236,6 +275,8 @@ class Listener:
         """Stop accepting, ask every session to say goodbye, wait; returns how many had to be cut after `timeout_s`."""
         self.stop_accepting()
         self._draining = True
+        for introduction in self._introductions:
+            introduction.cancel()
         # Who was just accepted becomes a session that can say goodbye; and a task that is cancelled before its first step
         # would never reach its own clean-up.
         await asyncio.sleep(SETTLE_S)

@@ -14,7 +14,9 @@ class Kind(Enum):
     """What happened on a connection or listener; the value is the stable word for logs and metrics."""
 
     REFUSED = "refused"
-    """Over a connection limit; detail says which one."""
+    """Over a connection limit, or not let in; detail says which limit, or why."""
+    PROXY_REFUSED = "proxy-refused"
+    """Security event: a listed proxy did not say who is behind it, or not so that it can be believed; detail says why."""
     TLS_FAILED = "tls-failed"
     """The handshake did not complete; detail is a `TlsError.code`, plus OpenSSL's reason."""
     INJECTION = "starttls-injection"

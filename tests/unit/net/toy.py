@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from poterne.net.admission import Admission
 from poterne.net.drive import drive, flush_if_big
 from poterne.net.limits import Gate, Limits
 from poterne.net.link import Link, Poke, TlsSetup
@@ -181,6 +182,7 @@ async def toy_server(
     handshake_timeout_s: float = 5.0,
     write_timeout_s: float = 30.0,
     address: str = "127.0.0.1",
+    admission: Callable[[Gate], Admission] = Admission,
 ) -> AsyncIterator[tuple[Listener, int]]:
     def serve(link: Link) -> Coroutine[object, object, None]:
         world.links.append(link)
@@ -197,7 +199,7 @@ async def toy_server(
         "toy",
         [sock],
         serve,
-        gate=gate,
+        admission=admission(gate),
         observe=world.notices.append,
         tls=setup,
         implicit_tls=implicit_tls,

@@ -17,9 +17,9 @@ _BDAT: Final = re.compile(rb" *([0-9]{1,15})(?: +(LAST))? *", re.IGNORECASE)
 
 NOT_IMPLEMENTED: Final = frozenset({b"EXPN", b"ETRN", b"TURN", b"ATRN", b"SEND", b"SOML", b"SAML"})
 FOREIGN: Final = frozenset(
-    {b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"DELETE", b"PATCH", b"TRACE", b"PRI"}
+    {b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"DELETE", b"PATCH", b"TRACE", b"PRI", b"PROXY"}
 )
-"""HTTP on a mail port is a browser that was talked into it (ALPACA and its elders)."""
+"""HTTP on a mail port is a browser that was talked into it (ALPACA and its elders). PROXY is a claim to be somebody else."""
 
 _MAIL_SYNTAX: Final = {
     "command-syntax": Reply(501, "5.5.2", "The syntax is MAIL FROM:<address>"),
