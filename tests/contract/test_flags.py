@@ -56,6 +56,15 @@ async def test_unchanged_since(world: World) -> None:
     await world.consistent()
 
 
+async def test_flags_alone_are_those_of_the_rows(world: World) -> None:
+    await fill(world, 0, 1, 8, 25, 0, 1 << 62, *[1] * 90)
+    await world.store.remove(world.alice, INBOX, only(2, 50))
+    scattered = [UidRange(uid, uid) for uid in range(1, 70, 3)] + [UidRange(80, None)]
+    for uids in (ALL, only(6), only(2), scattered):
+        rows = world.rows(INBOX, uids)
+        assert world.store.flags(world.alice, INBOX, uids) == ([row.uid for row in rows], [row.flags for row in rows])
+
+
 async def test_ranges(world: World) -> None:
     await fill(world, *[0] * 40)
     await world.store.remove(world.alice, INBOX, only(4, 20))

@@ -184,6 +184,22 @@ def test_macros_and_old_items(wire: Wire) -> None:
     assert literal(fetched(wire, "RFC822")) == message()
 
 
+def test_store_on_many(wire: Wire) -> None:
+    for number in range(40):
+        wire.append(message(f"n{number}"))
+    wire.ok("STORE 7 +FLAGS.SILENT (\\Seen)")
+    wire.ok("STORE 3 +FLAGS.SILENT (\\Deleted)")
+    wire.ok("EXPUNGE")
+    wire.ok("SELECT INBOX")  # nothing is \Recent any more
+    lines = wire.ok("STORE 1:* +FLAGS (\\Flagged)")
+    flags = {number: b"\\Flagged \\Seen" if number == 6 else b"\\Flagged" for number in range(1, 40)}
+    assert lines == [b"* %d FETCH (FLAGS (%b))" % pair for pair in flags.items()]
+    lines = wire.ok("UID STORE 1:* -FLAGS (\\Flagged \\Seen)")
+    uids = [1, 2, *range(4, 41)]
+    assert lines == [b"* %d FETCH (UID %d FLAGS ())" % pair for pair in enumerate(uids, 1)]
+    assert wire.ok("STORE 1:* +FLAGS.SILENT (\\Answered)") == []
+
+
 def test_store(wire: Wire) -> None:
     wire.append(message())
     wire.append(message("two"))

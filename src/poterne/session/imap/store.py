@@ -132,6 +132,9 @@ async def _echo(
 ) -> None:
     """The new flags of each message (RFC 9051 §6.4.6); with .SILENT and CONDSTORE its new modseq (RFC 7162 §3.1.3)."""
     mailbox, view = client.selected
+    if known is None and not (modified or client.condstore or command.silent or (view.recent and not client.rev2)):
+        await _echo_flags(client, command, spans)
+        return
     for first, last in spans:
         for start in range(first, last, ROWS_AT_ONCE):
             stop = min(start + ROWS_AT_ONCE, last)
@@ -145,6 +148,29 @@ async def _echo(
             await learn_keywords(client, max([row.flags for row in rows]))
             numbers = view.numbers_of(rows, start, stop)
             client.send_all(_lines(client, command, numbers, rows, modified))
+            await client.flush_if_big()
+
+
+async def _echo_flags(client: Client, command: commands.Store, spans: IndexRanges) -> None:
+    """The same where flags are all that is told: many messages, and nothing special about any."""
+    mailbox, view = client.selected
+    for first, last in spans:
+        for start in range(first, last, ROWS_AT_ONCE):
+            stop = min(start + ROWS_AT_ONCE, last)
+            part = UidRange(view.uids[start], view.uids[stop - 1])
+            uids, flags = client.store.flags(mailbox.account_id, mailbox.id, [part])
+            if not uids:
+                continue
+            await learn_keywords(client, max(flags))
+            texts = map(client.flag_texts.__getitem__, flags)
+            numbers: Sequence[int] = range(start + 1, stop + 1)
+            if len(uids) != stop - start:  # some are gone, which the client does not know yet
+                numbers = [bisect_left(view.uids, uid) + 1 for uid in uids]
+            if command.uid:
+                lines = [b"* %d FETCH (UID %d FLAGS %b)\r\n" % line for line in zip(numbers, uids, texts, strict=True)]
+            else:
+                lines = [b"* %d FETCH (FLAGS %b)\r\n" % line for line in zip(numbers, texts, strict=True)]
+            client.send_all(lines)
             await client.flush_if_big()
 
 

@@ -74,7 +74,7 @@ def store_flags(
     refused: list[Uid] = []
     changed = more_seen = more_deleted = 0
     for condition, args in uidset.conditions(uids):
-        if unchanged_since is not None:
+        if unchanged_since is not None and highest > unchanged_since:
             where = f"{_MAILBOX} AND {condition} AND modseq > ? ORDER BY uid"
             found = tx.all(f"SELECT uid FROM message WHERE {where}", (account_id, mailbox_id, *args, unchanged_since))  # noqa: S608
             refused += [uid for (uid,) in found]

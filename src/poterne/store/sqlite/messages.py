@@ -17,6 +17,7 @@ _ROW: Final = (
 )
 _LARGEST: Final = 2**62
 
+_numbers_decode = msgspec.json.Decoder(list[int]).decode
 _uids_decode = msgspec.json.Decoder(list[Uid]).decode
 
 
@@ -28,6 +29,20 @@ def rows(source: Rows, account_id: AccountId, mailbox_id: MailboxId, uids: Uids)
             MessageRow(*row) for row in source.all(f"{_ROW}{condition} ORDER BY uid", (account_id, mailbox_id, *args))
         ]
     return found
+
+
+def flags(source: Rows, account_id: AccountId, mailbox_id: MailboxId, uids: Uids) -> tuple[list[Uid], list[int]]:
+    """Ascending by UID. As JSON texts, see `all_uids`."""
+    found: list[Uid] = []
+    their: list[int] = []
+    for condition, args in uidset.conditions(uids):
+        texts = source.all(
+            f"SELECT json_group_array(uid), json_group_array(flags) FROM message WHERE {_MAILBOX} AND {condition}",  # noqa: S608
+            (account_id, mailbox_id, *args),
+        )
+        found += _uids_decode(texts[0][0])
+        their += _numbers_decode(texts[0][1])
+    return found, their
 
 
 def contents(
