@@ -9,7 +9,7 @@ from tests.support.attack_client import Target, children
 
 def test_data_is_for_the_server_only(world: Target) -> None:
     """The folder keeps everybody else out; keys, segments and locks do so by themselves as well."""
-    assert world.deliver(world.account(), b"Subject: x\r\n\r\nx").startswith(b"250")
+    assert world.deliver(world.account(), b"From: a@b.example\r\nSubject: x\r\n\r\nx").startswith(b"250")
     data = world.server.ca.parent.parent
     assert stat.S_IMODE(data.stat().st_mode) == 0o700
     public = {"ca.pem", "server.pem"}

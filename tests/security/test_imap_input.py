@@ -164,7 +164,7 @@ def test_lists_of_patterns_stall_nobody(world: Target) -> None:
 def test_sequence_sets(world: Target) -> None:
     user = world.account()
     for _ in range(3):
-        assert world.deliver(user, b"Subject: x\r\n\r\nx").startswith(b"250")
+        assert world.deliver(user, b"From: a@b.example\r\nSubject: x\r\n\r\nx").startswith(b"250")
     with world.attacked(growth_bytes=8 * MIB):
         wire = world.imap(user, mailbox=b"INBOX")
         for answer in (
@@ -200,7 +200,7 @@ def test_sequence_sets(world: Target) -> None:
 
 def test_partials_and_paths(world: Target) -> None:
     user = world.account()
-    assert world.deliver(user, b"Subject: x\r\n\r\nx").startswith(b"250")
+    assert world.deliver(user, b"From: a@b.example\r\nSubject: x\r\n\r\nx").startswith(b"250")
     with world.attacked():
         wire = world.imap(user, mailbox=b"INBOX")
         for item, good in (
@@ -218,7 +218,7 @@ def test_partials_and_paths(world: Target) -> None:
 def test_flags(world: Target) -> None:
     """Thousands of keywords: a limit, and the same command works for others afterwards."""
     user = world.account()
-    assert world.deliver(user, b"Subject: x\r\n\r\nx").startswith(b"250")
+    assert world.deliver(user, b"From: a@b.example\r\nSubject: x\r\n\r\nx").startswith(b"250")
     with world.attacked(growth_bytes=8 * MIB):
         wire = world.imap(user, mailbox=b"INBOX")
         answers = [last(wire.imap(b"STORE 1 +FLAGS (k%d)" % i)) for i in range(80)]

@@ -85,10 +85,10 @@ def test_imap_lines(world: Target) -> None:
 
 
 BODIES = {
-    "998": b"x" * 998,
-    "1000": b"x" * 1000,
-    "100k": b"x" * 100_000,
-    "1M": b"x" * 1_000_000,
+    "998": b"\r\n" + b"x" * 998,
+    "1000": b"\r\n" + b"x" * 1000,
+    "100k": b"\r\n" + b"x" * 100_000,
+    "1M": b"\r\n" + b"x" * 1_000_000,
     "header-1M": b"Subject: " + b"y" * 1_000_000,
     "folded-1M": b"Subject: " + b"y\r\n " * 300_000 + b"z",
     "headers-10k": b"".join(b"X-%d: y\r\n" % i for i in range(10_000)) + b"Subject: end",
@@ -109,6 +109,8 @@ def test_messages_of_strange_shape_are_stored_as_they_are_or_refused(world: Targ
     """Either a 5xx, or every octet is there; and reading it back stalls nobody."""
     rcpt = world.account()
     message = BODIES[name] + b"\r\n"
+    if not message.startswith(b"From:"):
+        message = b"From: a@b.example\r\n" + message
     with world.attacked(growth_bytes=48 * MIB):
         reply = world.deliver(rcpt, message.removesuffix(b"\r\n"))
         assert reply[:1] in b"25", reply

@@ -11,7 +11,7 @@ from tests.support.attack_client import MIB, Target, target
 
 def test_numbers(world: Target) -> None:
     user = world.account()
-    assert world.deliver(user, b"Subject: x\r\n\r\none\r\ntwo\r\n").startswith(b"250")
+    assert world.deliver(user, b"From: a@b.example\r\nSubject: x\r\n\r\none\r\ntwo\r\n").startswith(b"250")
     numbers = (
         b"0", b"2", b"-1", b"+1", b"4294967297", b"18446744073709551617", b"9" * 200, b"1e0", b"0x1", b"1.0", b"", b"1 1",
         b"\xd9\xa1", b"*", b"1,1", b"1;DELE 1",
@@ -35,7 +35,7 @@ def test_numbers(world: Target) -> None:
 @pytest.mark.parametrize("lines", [b"0", b"1", b"4294967296", b"99999999999999999999", b"-1", b"x", b"", b"9" * 100])
 def test_top(world: Target, lines: bytes) -> None:
     user = world.account()
-    assert world.deliver(user, b"Subject: x\r\n\r\n" + b"line\r\n" * 1000).startswith(b"250")
+    assert world.deliver(user, b"From: a@b.example\r\nSubject: x\r\n\r\n" + b"line\r\n" * 1000).startswith(b"250")
     wire = world.pop3(user)
     answer = wire.say(b"TOP 1 " + lines)
     if answer.startswith(b"+OK"):
@@ -47,7 +47,7 @@ def test_top(world: Target, lines: bytes) -> None:
 
 def test_without_quit_nothing_goes(world: Target) -> None:
     user = world.account()
-    assert world.deliver(user, b"Subject: x\r\n\r\nx").startswith(b"250")
+    assert world.deliver(user, b"From: a@b.example\r\nSubject: x\r\n\r\nx").startswith(b"250")
     for end in ("close", "reset"):
         wire = world.pop3(user)
         assert wire.say(b"DELE 1").startswith(b"+OK")

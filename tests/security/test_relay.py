@@ -222,7 +222,7 @@ def test_a_refused_recipient_among_good_ones_gets_nothing(world: Target, local: 
         answer = wire.say(b"RCPT TO:" + recipient)
         assert answer.startswith(b"250" if b"PEERS" in recipient else b"550 5.7.1")
     assert wire.say(b"DATA").startswith(b"354")
-    assert wire.say(b"Subject: x\r\nBcc: u@victim.example\r\n\r\nx\r\n.").startswith(b"250")
+    assert wire.say(b"From: a@b.example\r\nSubject: x\r\nBcc: u@victim.example\r\n\r\nx\r\n.").startswith(b"250")
     assert len(world.inbox(rcpt)) == 1
     assert_nothing_queued(world)
 

@@ -42,6 +42,12 @@ ENDS = {
 }
 
 
+FULL_HEADER = (
+    b"From: %b\r\nDate: Sun, 22 Nov 2026 21:00:00 +0000\r\nMessage-ID: <outer@b.example>\r\nSubject: outer\r\n\r\n"
+)
+"""Nothing is added to it."""
+
+
 def is_harmless(end: bytes) -> bool:
     """No bare CR or LF, no NUL: such a message is mail."""
     return not set(end.replace(b"\r\n", b"")) & set(b"\r\n\0")
@@ -49,7 +55,7 @@ def is_harmless(end: bytes) -> bool:
 
 def smuggled(rcpt: str) -> bytes:
     return (
-        b"MAIL FROM:<forged@elsewhere.example>\r\nRCPT TO:<%b>\r\nDATA\r\nSubject: smuggled\r\n\r\nsmuggled\r\n"
+        b"MAIL FROM:<forged@elsewhere.example>\r\nRCPT TO:<%b>\r\nDATA\r\nFrom: a@b.example\r\nSubject: smuggled\r\n\r\nsmuggled\r\n"
         % rcpt.encode()
     )
 
@@ -80,7 +86,7 @@ def test_no_sequence_ends_a_message_but_crlf_dot_crlf(world: Target, path: str) 
     with world.attacked():
         for name, end in ENDS.items():
             rcpt = world.account()
-            content = b"Subject: outer\r\n\r\nbefore" + end + smuggled(rcpt)
+            content = FULL_HEADER % user.encode() + b"before" + end + smuggled(rcpt)
             wire = PATHS[path](world, user)
             begin(wire, user.encode(), rcpt)
             wire.trickle(content + b".\r\n", rng, most=rng.choice((1, 2, 5, 40, 4000)))
@@ -112,7 +118,7 @@ def test_inside_a_chunk_nothing_ends_anything(world: Target) -> None:
     with world.attacked():
         for name, end in {**ENDS, "crlf.crlf": b"\r\n.\r\n"}.items():
             rcpt = world.account()
-            content = b"Subject: outer\r\n\r\nbefore" + end + smuggled(rcpt) + b".\r\n"
+            content = FULL_HEADER % b"a@b.example" + b"before" + end + smuggled(rcpt) + b".\r\n"
             wire = world.smtp()
             start(wire, b"a@elsewhere.example", rcpt)
             cut = rng.randint(1, len(content) - 1)
@@ -182,7 +188,7 @@ def test_behind_a_stray_cr_the_real_end_is_the_end(world: Target) -> None:
     rcpt = world.account()
     wire = world.smtp()
     begin(wire, b"a@elsewhere.example", rcpt)
-    wire.send(b"Subject: x\r\n\r\nx\r\r\n.\r\nDATA\r\nHELP\r\n")
+    wire.send(b"From: a@b.example\r\nSubject: x\r\n\r\nx\r\r\n.\r\nDATA\r\nHELP\r\n")
     assert [wire.reply()[:3] for _ in range(3)] == [b"550", b"503", b"214"]
     assert world.inbox(rcpt) == []
 
@@ -195,13 +201,13 @@ def test_a_chunk_that_is_not_sent_stores_nothing(world: Target) -> None:
     wire.close()
     wire = world.smtp()
     begin(wire, b"a@elsewhere.example", rcpt)
-    wire.send(b"Subject: half\r\n\r\nhalf")
+    wire.send(b"From: a@b.example\r\nSubject: half\r\n\r\nhalf")
     wire.reset()
     wire = world.smtp()
     begin(wire, b"a@elsewhere.example", rcpt)
-    wire.send(b"Subject: half\r\n\r\nhalf\r\n.\r")
+    wire.send(b"From: a@b.example\r\nSubject: half\r\n\r\nhalf\r\n.\r")
     wire.close()
-    assert world.deliver(rcpt, b"Subject: whole\r\n\r\nwhole").startswith(b"250")
+    assert world.deliver(rcpt, b"From: a@b.example\r\nSubject: whole\r\n\r\nwhole").startswith(b"250")
     assert [b"whole" in message for message in world.inbox(rcpt)] == [True]
 
 
@@ -209,7 +215,7 @@ def test_dots_are_given_back_as_they_were(world: Target) -> None:
     """P02: a stored message has exactly the dots of its author, in any chunking, over RETR and FETCH as well."""
     rng = random.Random(2)
     rcpt = world.account()
-    content = b"Subject: dots\r\n\r\n.\r\n..\r\n...\r\n.x\r\nx.\r\n" + b"".join(
+    content = b"From: a@b.example\r\nSubject: dots\r\n\r\n.\r\n..\r\n...\r\n.x\r\nx.\r\n" + b"".join(
         b"." * rng.randint(0, 5) + b"\r\n" for _ in range(300)
     )
     wire = world.smtp()
@@ -229,9 +235,9 @@ def test_stray_octets_anywhere(world: Target, octet: bytes, where: str) -> None:
     rcpt = world.account()
     message = {
         "header": b"Sub%bject: x\r\n\r\nbody\r\n",
-        "between": b"Subject: x\r\n%b\r\nbody\r\n",
-        "body": b"Subject: x\r\n\r\nbo%bdy\r\n",
-        "end": b"Subject: x\r\n\r\nbody%b\r\n",
+        "between": b"From: a@b.example\r\nSubject: x\r\n%b\r\nbody\r\n",
+        "body": b"From: a@b.example\r\nSubject: x\r\n\r\nbo%bdy\r\n",
+        "end": b"From: a@b.example\r\nSubject: x\r\n\r\nbody%b\r\n",
     }[where] % octet
     wire = world.smtp()
     begin(wire, b"a@elsewhere.example", rcpt)
@@ -240,5 +246,5 @@ def test_stray_octets_anywhere(world: Target, octet: bytes, where: str) -> None:
     for command in (b"DATA", b"RCPT TO:<%b>" % rcpt.encode()):
         assert wire.say(command).startswith(b"503"), "P05: the transaction is over"
     begin(wire, b"a@elsewhere.example", rcpt)
-    assert wire.say(b"Subject: good\r\n\r\ngood\r\n.").startswith(b"250")
-    assert world.inbox(rcpt) == [b"Subject: good\r\n\r\ngood\r\n"]
+    assert wire.say(b"From: a@b.example\r\nSubject: good\r\n\r\ngood\r\n.").startswith(b"250")
+    assert world.inbox(rcpt) == [b"From: a@b.example\r\nSubject: good\r\n\r\ngood\r\n"]

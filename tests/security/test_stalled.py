@@ -178,7 +178,7 @@ def test_octet_by_octet_a_client_is_still_served(world: Target) -> None:
     for octet in b"MAIL FROM:<a@b.example>\r\nRCPT TO:<%b>\r\nDATA\r\n" % user.encode():
         wire.send(bytes([octet]))
     assert [wire.reply()[:3] for _ in range(3)] == [b"250", b"250", b"354"]
-    for octet in b"Subject: slow\r\n\r\nslow\r\n.\r\n":
+    for octet in b"From: a@b.example\r\nSubject: slow\r\n\r\nslow\r\n.\r\n":
         wire.send(bytes([octet]))
     assert wire.reply().startswith(b"250")
     wire = world.open("imaps")

@@ -29,7 +29,7 @@ def test_what_interrupts_a_transaction_ends_it_or_is_refused(world: Target, inte
             assert wire.say(command).startswith(b"503"), command
     else:
         assert wire.say(b"DATA").startswith(b"354")
-        assert wire.say(b"Subject: x\r\n\r\nx\r\n.").startswith(b"250")
+        assert wire.say(b"From: a@b.example\r\nSubject: x\r\n\r\nx\r\n.").startswith(b"250")
         assert world.store.messages(rcpt)[0].raw.startswith(b"Return-Path: <a@b.example>\r\n")
     wire.close()
 
@@ -75,7 +75,7 @@ def test_who_speaks_too_early(world: Target) -> None:
     rcpt = world.account()
     wire = world.smtp()
     wire.send(
-        b"MAIL FROM:<a@b.example>\r\nRCPT TO:<%b>\r\nDATA\r\nSubject: x\r\n\r\nx\r\n.\r\nMAIL FROM:<c@d.example>\r\n"
+        b"MAIL FROM:<a@b.example>\r\nRCPT TO:<%b>\r\nDATA\r\nFrom: a@b.example\r\nSubject: x\r\n\r\nx\r\n.\r\nMAIL FROM:<c@d.example>\r\n"
         % rcpt.encode()
     )
     answer = wire.rest()
@@ -89,9 +89,11 @@ def test_honest_pipelining_works(world: Target) -> None:
     wire = world.smtp()
     wire.send(b"MAIL FROM:<a@b.example>\r\nRCPT TO:<%b>\r\nDATA\r\n" % rcpt.encode())
     assert [wire.reply()[:3] for _ in range(3)] == [b"250", b"250", b"354"]
-    wire.send(b"Subject: x\r\n\r\nx\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<%b>\r\nDATA\r\n" % rcpt.encode())
+    wire.send(
+        b"From: a@b.example\r\nSubject: x\r\n\r\nx\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<%b>\r\nDATA\r\n" % rcpt.encode()
+    )
     assert [wire.reply()[:3] for _ in range(4)] == [b"250", b"250", b"250", b"354"]
-    wire.send(b"Subject: y\r\n\r\ny\r\n.\r\nQUIT\r\n")
+    wire.send(b"From: a@b.example\r\nSubject: y\r\n\r\ny\r\n.\r\nQUIT\r\n")
     assert wire.rest().count(b"\r\n") == 2
     assert len(world.inbox(rcpt)) == 2
 

@@ -29,6 +29,8 @@ from tests.support.peer_server import DOMAIN, HOST, PASSWORD, PeerServer
 MIB: Final = 1024 * 1024
 STALL_LIMIT_S: Final = 0.2
 """How much work of the loop a bystander may have to wait for."""
+FROM_OUTSIDE: Final = b"From: sender@elsewhere.example\r\n"
+"""Every message has an author."""
 _INSIDES: Final = re.compile(
     rb'Traceback|Exception|apsw|sqlite|File "|[a-z]Error\b|4\.3\.0 Something failed|Internal error'
 )
@@ -365,13 +367,13 @@ class Target:
     def control(self) -> None:
         """Honest clients: a message in by 25 and in by 587, and read by IMAP and POP3."""
         token = b"control-%d" % next(_serial)
-        assert self.deliver(self._control, b"Subject: " + token + b"\r\n\r\nhello\r\n").startswith(b"250")
+        assert self.deliver(self._control, FROM_OUTSIDE + b"Subject: " + token + b"\r\n\r\nhello\r\n").startswith(b"250")
         wire = self.smtp("submissions", user=self._control)
         for command, code in (
             (b"MAIL FROM:<%b>" % self._control.encode(), b"250"),
             (b"RCPT TO:<%b>" % self._control.encode(), b"250"),
             (b"DATA", b"354"),
-            (b"Subject: " + token + b"\r\n\r\nhello\r\n.", b"250"),
+            (b"From: %b\r\nSubject: %b\r\n\r\nhello\r\n." % (self._control.encode(), token), b"250"),
         ):
             assert wire.say(command).startswith(code)
         wire.close()

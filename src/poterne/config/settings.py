@@ -118,6 +118,13 @@ class Smtp:
     max_message_bytes: int = setting(
         52_428_800, "Largest message accepted (RFC 1870 SIZE).", minimum=64 * KIB, maximum=2_000 * MIB
     )
+    max_header_bytes: int = setting(
+        128 * KIB,
+        "Largest header of a message accepted; beyond it 552.",
+        minimum=16 * KIB,
+        maximum=248 * KIB,
+        why="Honest headers seldom reach 32 KiB. All of it is held and read before any of the message is stored.",
+    )
     max_recipients: int = setting(
         1000, "Recipients in one transaction (RFC 5321 §4.5.3.1.8 asks for 100 at least).", minimum=100, maximum=50_000
     )

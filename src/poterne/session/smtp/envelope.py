@@ -6,16 +6,19 @@ to all its local recipients and queued it for the others, durably: then, and not
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Final, final
 
 from poterne.message.compose import Hop, received, return_path
+from poterne.proto.smtp import replies
 from poterne.proto.smtp.events import MailFrom
 from poterne.session.ingest import Ingest, Ingested
+from poterne.session.smtp.header import Held, Refused, judge
 from poterne.session.smtp.services import Services
+from poterne.store.errors import StoreError
 from poterne.store.interface import Delivery, NewQueued
+from poterne.values.directory import Account
 from poterne.values.event import Event
 from poterne.values.ids import AccountId, TraceId
-
-WANTED_FIELDS = frozenset({b"received"})
 
 
 @dataclass(slots=True)
@@ -35,32 +38,68 @@ class Envelope:
         return self.mail.path.raw
 
 
-@dataclass(slots=True)
+@final
 class Incoming:
-    """A message that is being received."""
+    """A message that is being received. `feed` it, then `finish`; or `abort`."""
 
-    envelope: Envelope
-    ingest: Ingest
-    begun: bool = False
-    folded: bool = False
-    """It begins with white space: its first line would become part of our own last field."""
+    __slots__ = ("_account", "_first", "_held", "_ingest", "_services", "envelope", "refused")
 
-    def feed(self, chunk: bytes) -> None:
-        if not self.begun:
-            self.begun = True
-            self.folded = chunk.startswith((b" ", b"\t"))
-        self.ingest.feed(chunk)
+    def __init__(self, services: Services, envelope: Envelope, account: Account | None, first: bytes) -> None:
+        self.envelope: Final = envelope
+        self.refused: Refused | None = None
+        self._services: Final = services
+        self._account: Final = account
+        self._first: Final = first
+        self._held: Held | None = Held(services.settings.max_header_bytes)
+        """None once the header was judged."""
+        self._ingest: Final = Ingest(services.store.blobs)
+
+    async def feed(self, chunk: bytes) -> None:
+        """The next octets. Never raises: `finish` tells of failure."""
+        held, ingest = self._held, self._ingest
+        if held is not None:
+            begun = held.feed(chunk)
+            if begun is not None:
+                await self._begin(begun)
+        elif self.refused is None:
+            ingest.feed(chunk)
+        if ingest.must_drain:
+            await ingest.drain()
+
+    async def _begin(self, begun: bytes | Refused) -> None:
+        """The header is known: our trace fields come before it, so that they are part of the stored message."""
+        self._held = None
+        if isinstance(begun, bytes):
+            begun = await self._judged(begun)
+        if isinstance(begun, bytes):
+            self._ingest.feed(self._first + begun)
+        else:
+            self.refused = begun
+            self._ingest.abort()
+
+    async def _judged(self, begun: bytes) -> bytes | Refused:
+        services, envelope = self._services, self.envelope
+        try:
+            return await judge(services, self._account, envelope.trace, begun, smtputf8=envelope.mail.smtputf8)
+        except StoreError as error:
+            services.log.error("header.unavailable", trace=envelope.trace, error=str(error))
+            return Refused("unavailable", replies.LOCAL_ERROR)
+
+    async def finish(self) -> Ingested | Refused:
+        """The message is complete. Raises StoreError."""
+        if self._held is not None:  # a header without an end is all of the message
+            await self._begin(self._held.finish())
+        return self.refused or await self._ingest.finish()
+
+    def abort(self) -> None:
+        """Forget it. Safe at any time."""
+        self._held = None
+        self._ingest.abort()
 
 
-def begin(services: Services, envelope: Envelope, hop: Hop) -> Incoming:
-    """Start to receive: our trace fields come first, so that they are part of the stored message."""
-    trace_fields = return_path(envelope.reverse_path) + received(hop)
-    return Incoming(envelope, Ingest(services.store.blobs, first=trace_fields, wanted=WANTED_FIELDS))
-
-
-def looping(ingested: Ingested, max_received: int) -> bool:
-    """More Received fields than a message gathers in honest travel (RFC 5321 §6.3); one of them is ours."""
-    return sum(1 for name, _ in ingested.scanned.fields if name == b"received") > max_received
+def begin(services: Services, envelope: Envelope, account: Account | None, hop: Hop) -> Incoming:
+    """Start to receive; `account` has signed in."""
+    return Incoming(services, envelope, account, return_path(envelope.reverse_path) + received(hop))
 
 
 async def accept(

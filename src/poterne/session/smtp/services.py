@@ -43,3 +43,8 @@ class Services:
     """Unix seconds."""
     draining: Callable[[], bool]
     """The server is stopping: no new transaction."""
+
+    @property
+    def authserv_id(self) -> bytes:
+        """The name our Authentication-Results are known by (RFC 8601 §2.5)."""
+        return self.hostname.lower().encode("ascii", "replace")

@@ -18,9 +18,10 @@ from poterne.proto.smtp.replies import Challenge, Reply
 from poterne.proto.smtp.server import Server
 from poterne.session.authenticate import Denied, Why
 from poterne.session.smtp import envelope as tx
+from poterne.session.smtp.header import Refused
+from poterne.session.smtp.sender import owns
 from poterne.session.smtp.services import Service, Services
 from poterne.store.errors import OverQuotaError, StoreError
-from poterne.values.address import Address
 from poterne.values.directory import Account, RouteKind
 
 RATE_GRACE_S: Final = 60.0
@@ -37,9 +38,8 @@ _NO_RECIPIENT_ROOM = Reply(452, "4.5.3", "Too many recipients: send the rest in 
 _TOO_MANY_MESSAGES = Reply(421, "4.5.3", "Enough messages for one connection: open another one")
 _TOO_MANY_UNKNOWN = Reply(421, "4.7.1", "Too many unknown recipients: check your address list")
 _QUOTA = Reply(452, "4.2.2", "The recipient's mailbox is full: try again later")
-_LOOP = Reply(554, "5.4.6", "This message has travelled through too many servers: it is in a loop")
-_FOLDED = Reply(550, "5.6.0", "The message begins with white space: its header must begin with a field (RFC 5322)")
 _NOT_YOURS = Reply(553, "5.7.1", "This sender address is not yours: send as your own address or one of your aliases")
+_NULL_SENDER = Reply(553, "5.7.1", "The null sender is for notices between servers: send as your own address")
 _TLS_REQUIRED = Reply(530, "5.7.0", "This server takes mail over TLS only: send STARTTLS first")
 _AUTHZID = Reply(535, "5.7.8", "Acting as somebody else is not possible: sign in as yourself")
 _MALFORMED = Reply(501, "5.5.2", "That is not a response of this mechanism")
@@ -209,21 +209,14 @@ class SmtpSession:
             if self._account is None:
                 # Before TLS there is nothing to sign in with; "authentication required" would send people the wrong way.
                 return self._refuse("mail", "not-signed-in", re.AUTH_REQUIRED if self._core.tls else re.TLS_REQUIRED)
-            if not await self._owns(self._account, event.path.address):
+            if event.path.is_null:
+                return self._refuse("mail", "null-sender", _NULL_SENDER)
+            if not await owns(services.store, self._account, event.path.address):
                 return self._refuse("mail", "not-yours", _NOT_YOURS)
         elif services.require_tls and not self._core.tls:
             return self._refuse("mail", "no-tls", _TLS_REQUIRED)
         self._envelope = tx.Envelope(event, services.new_trace())
         return re.SENDER_OK
-
-    async def _owns(self, account: Account, address: Address | None) -> bool:
-        """Is the envelope sender the account's address, or an alias that leads to it? The null sender is no account's."""
-        if address is None:
-            return False
-        if address.key == account.address:
-            return True
-        route = await self._services.store.route(address.local_part, address.domain)
-        return route.kind is RouteKind.ACCOUNTS and account.id in route.accounts
 
     async def _rcpt_to(self, event: ev.RcptTo) -> None:
         try:
@@ -273,7 +266,7 @@ class SmtpSession:
             # RFC 2920 §3.1: DATA is the last of a group. Whoever sends on does not speak to us but to somebody behind us.
             self._core.send(self._refuse("data", "unauthorised-pipelining", _TOO_EARLY))
             return
-        self._incoming = tx.begin(self._services, envelope, self._hop(envelope))
+        self._incoming = tx.begin(self._services, envelope, self._account, self._hop(envelope))
         self._link.set_patience(self._services.settings.data_timeout_s, "data-timeout")
         self._link.begin_bulk(self._services.settings.min_data_rate, RATE_GRACE_S)
         self._core.send(re.START_DATA)
@@ -299,11 +292,8 @@ class SmtpSession:
         )
 
     async def _data_chunk(self, event: ev.DataChunk) -> None:
-        incoming = self._incoming
-        if incoming is not None:
-            incoming.feed(event.data)
-            if incoming.ingest.must_drain:
-                await incoming.ingest.drain()
+        if self._incoming is not None:
+            await self._incoming.feed(event.data)
 
     def _chunk_end(self, event: ev.ChunkEnd) -> None:
         if event.refusal is not None:
@@ -316,7 +306,7 @@ class SmtpSession:
         incoming, self._incoming, self._envelope = self._incoming, None, None
         if event.fault is not None or incoming is None:
             if incoming is not None:
-                incoming.ingest.abort()
+                incoming.abort()
             self._refused("data", event.fault.value if event.fault else "state")
             self._core.send(event.refusal or re.LOCAL_ERROR)
             return
@@ -326,21 +316,17 @@ class SmtpSession:
 
     async def _accept(self, incoming: tx.Incoming, event: ev.DataEnd) -> Reply:
         services = self._services
-        if incoming.folded:
-            incoming.ingest.abort()
-            return self._refuse("data", "folded", _FOLDED)
         try:
-            ingested = await incoming.ingest.finish()
-            if tx.looping(ingested, services.settings.max_received):
-                incoming.ingest.abort()
-                return self._refuse("data", "loop", _LOOP)
+            ingested = await incoming.finish()
+            if isinstance(ingested, Refused):
+                return self._refuse("data", ingested.reason, ingested.reply)
             sender = self._account.id if self._account is not None else None
             await tx.accept(services, incoming, ingested, sender, self._link.peer, int(services.clock()))
         except OverQuotaError:
-            incoming.ingest.abort()
+            incoming.abort()
             return self._refuse("data", "quota", _QUOTA)
         except StoreError as error:
-            incoming.ingest.abort()
+            incoming.abort()
             services.log.error(
                 "message.deferred", trace=incoming.envelope.trace, peer=self._link.peer, error=str(error)
             )
@@ -365,7 +351,7 @@ class SmtpSession:
         """Any transaction is gone."""
         incoming, self._incoming, self._envelope = self._incoming, None, None
         if incoming is not None:
-            incoming.ingest.abort()
+            incoming.abort()
             self._link.end_bulk()
 
     def _refuse(self, stage: str, reason: str, reply: Reply) -> Reply:
