@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Final
 
+from poterne.config.doors import Danger, of_doors
 from poterne.config.settings import Listener, Settings
 
-Danger = tuple[tuple[str, ...], str, str]
-"""(key, what is wrong, what to do)"""
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -33,6 +32,7 @@ def dangers(settings: Settings) -> Iterator[Danger]:
     for name, listener in settings.listener.items():
         yield from _of_listener(("listener", name), listener)
     yield from _shared_ports(settings)
+    yield from of_doors(settings)
     for name, certificate in settings.certificate.items():
         for field in ("chain", "key"):
             if not getattr(certificate, field):

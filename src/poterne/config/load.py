@@ -12,6 +12,7 @@ from pathlib import Path
 
 from poterne.config.dangers import dangers
 from poterne.config.fields import doc_of
+from poterne.config.lists import with_lists
 from poterne.config.locate import Lines
 from poterne.config.settings import Settings
 
@@ -129,7 +130,7 @@ def _did_you_mean(name: str, known: typing.Iterable[str]) -> str:
 
 
 def load(path: Path) -> Settings:
-    """The settings in a file. Raises ConfigError with every problem found."""
+    """The settings in a file, with those of the files of networks that it names. Raises ConfigError with every problem found."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -148,11 +149,20 @@ def load(path: Path) -> Settings:
                 )
             ]
         ) from None
-    return parse(text, path)
+    settings, complaints = with_lists(parse(text, path), path.parent)
+    if complaints:
+        lines = Lines(text)
+        raise ConfigError(
+            [
+                Problem(file if line else path, line or lines.of(key), ".".join(key), what, remedy)
+                for file, line, key, what, remedy in complaints
+            ]
+        )
+    return settings
 
 
 def parse(text: str, path: Path) -> Settings:
-    """The settings in a text; `path` is for messages, and relative paths in it are left as they are."""
+    """The settings in a text; `path` is for messages, relative paths in it are left as they are, and nothing else is read."""
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

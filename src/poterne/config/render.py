@@ -53,7 +53,7 @@ def instance(
         elif field.name == "certificate":
             for name, certificate in certificates.items():
                 out += [f"[certificate.{_key(name)}]", *_assignments(Certificate, _differing(certificate)), ""]
-        else:
+        elif typing.get_origin(kind) is not dict:
             out += [f"[{field.name}]", *_assignments(kind, chosen.get(field.name, {})), ""]
     return "\n".join(out)
 

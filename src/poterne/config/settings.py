@@ -41,6 +41,21 @@ class Server:
         choices=("auto", "uvloop", "asyncio"),
         why="uvloop takes a third of the memory per idle TLS client and less CPU.",
     )
+    role: str = setting(
+        "all-in-one",
+        '"all-in-one": mail from the Internet, submission, mailboxes. "mailbox": behind another server; every listener of '
+        "service mx must say with allow or allow_file which servers may open SMTP there.",
+        choices=("all-in-one", "mailbox"),
+        risk="An inside server that strangers reach takes mail that nobody has checked.",
+    )
+    max_memory_mib: int = setting(
+        1024,
+        "Memory that a worker may take; three quarters of it for connections to service mx. Beyond, new ones are told to "
+        "try later.",
+        minimum=128,
+        maximum=1_048_576,
+        why="While a flood from outside fills its share, people who sign in are still served.",
+    )
     language: str = setting("en", "Language of new accounts: names of folders, texts of notices.", choices=("en", "fr"))
     drain_s: int = setting(
         20,
@@ -87,7 +102,52 @@ class Listener:
         maximum=1_000_000,
         why="A household or a small office needs fewer; a flood needs more.",
     )
+    max_per_minute: int = setting(
+        600,
+        "New connections a minute from one IPv4 address or one IPv6 /64, per worker; 0: any number.",
+        minimum=0,
+        maximum=1_000_000,
+        why="A flood comes from neighbours: an IPv4 /26 or an IPv6 /48 has twice this (and twice max_per_address), an IPv4 /24 "
+        "three times.",
+    )
+    exempt_loopback: bool = setting(
+        False,
+        "Connections from this machine count for max_connections only.",
+        risk="A proxy, a tunnel or a container's port on this machine shows strangers under a loopback address.",
+    )
+    allow: list[str] = made(
+        list,
+        'Networks that may open a session here, for example ["192.0.2.0/24", "2001:db8::/56"]; without any, everybody may.',
+        why="An inside server has a few known correspondents.",
+        risk="Mail from all others is refused (554).",
+    )
+    deny: list[str] = made(list, "Networks that may not, whatever allow says.", risk="Their mail is refused (554).")
+    allow_file: str = setting("", "File with more of allow, one a line, # begins a comment; relative to this file.")
+    deny_file: str = setting("", "File with more of deny, in the same form.")
+    proxies: list[str] = made(
+        list,
+        "Proxies in front of this listener, which must speak the PROXY protocol, version 2: they say who connects.",
+        why="Behind a proxy that hides addresses every rule about addresses is void.",
+        risk="Whoever is listed here can claim to be anybody.",
+    )
     backlog: int = setting(512, "Connections the kernel keeps waiting while we are busy.", minimum=1, maximum=65535)
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """`[relay.NAME]`: servers of yours that may send to other domains without signing in, named one by one."""
+
+    hosts: list[str] = made(
+        list,
+        'Addresses or small networks, for example ["192.0.2.7"]. No two rules name the same.',
+        why="Loopback, a proxy, a gateway, a whole network: every open relay began with one of them, so they are refused.",
+        risk="Who gets hold of such a host sends in your name.",
+    )
+    sender_domains: list[str] = made(
+        list, 'Domains that these hosts write for, each in full: ["example.org"].', risk="Nothing else is relayed."
+    )
+    recipient_domains: list[str] = made(list, "Domains that they may write to; without any, all.")
+    per_hour: int = setting(0, "Recipients an hour, per worker. Required.", minimum=1, maximum=100_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +320,7 @@ class Settings:
 
     server: Server = made(Server, "Who we are.")
     listener: dict[str, Listener] = made(dict, "Listeners by name.")
+    relay: dict[str, Relay] = made(dict, "Relay rules by name.")
     certificate: dict[str, Certificate] = made(dict, "Certificates by name.")
     tls: Tls = made(Tls, "TLS.")
     smtp: Smtp = made(Smtp, "SMTP.")

@@ -17,6 +17,7 @@ IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _MAPPED_BASE: Final = 0xFFFF << 32
 _MAPPED_PREFIX: Final = 96
+_MAPPED: Final = ipaddress.IPv6Network("::ffff:0:0/96")
 _NUMBERS: Final = re.compile(r"[0-9.-]*")
 _NAME: Final = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.?")
 
@@ -237,5 +238,7 @@ def space_of(network: IpNetwork) -> Space:
 
 def is_public(address: str) -> bool:
     """Is this the address of somebody on the Internet, and not of a network of our own?"""
-    found = parse_address(address)
-    return found is not None and space_of(ipaddress.ip_network(found)) is Space.PUBLIC
+    return address not in _NOT_PUBLIC and address_number(address) is not None
+
+
+_NOT_PUBLIC: Final = NetworkSet(str(known) for known, _ in _SPACES if known != _MAPPED)

@@ -20,7 +20,7 @@ PUBLIC_V6_BITS: Final = 56
 PRIVATE_V6_BITS: Final = 64
 MAX_V4_ADDRESSES: Final = 256
 """In one rule, private and public together."""
-MAX_V6_NETWORKS: Final = 256
+MAX_V6_NETWORKS: Final = 512
 """/64 in one rule."""
 MAX_PER_HOUR: Final = 100_000
 _CONTAINERS: Final = ipaddress.IPv4Network("172.16.0.0/12")

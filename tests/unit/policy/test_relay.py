@@ -60,7 +60,7 @@ def test_a_rule_that_exists_is_narrow(hosts: list[str], domains: list[str], per_
         faults = error.faults
     else:
         assert sum(1 << (32 - n.prefixlen) for n in rule.networks.merged() if n.version == 4) <= 256
-        assert sum(1 << max(0, 64 - n.prefixlen) for n in rule.networks.merged() if n.version == 6) <= 256
+        assert sum(1 << max(0, 64 - n.prefixlen) for n in rule.networks.merged() if n.version == 6) <= 512
         assert rule.sender_domains == {"example.org"}
         assert 0 < rule.per_hour <= 100_000
         return
