@@ -29,6 +29,7 @@ from poterne.session.notify import Notifier
 from poterne.session.pending import Snapshots
 from poterne.session.pop3.session import Pop3Session
 from poterne.session.pop3.session import Services as Pop3Services
+from poterne.session.smtp.relay import Relays
 from poterne.session.smtp.services import Service, Services
 from poterne.session.smtp.session import SmtpSession
 from poterne.store.interface import Store
@@ -54,6 +55,7 @@ class Parts:
     new_trace: Callable[[], TraceId]
     clock: Callable[[], float]
     draining: Callable[[], bool]
+    relays: Relays
 
 
 def serving(listener: Listener, parts: Parts) -> Serve:
@@ -93,6 +95,7 @@ def _smtp(listener: Listener, parts: Parts) -> Serve:
         new_trace=parts.new_trace,
         clock=parts.clock,
         draining=parts.draining,
+        relays=None if submission else parts.relays,
     )
     last_words = b"421 4.3.0 Something failed here, try again later\r\n"
 

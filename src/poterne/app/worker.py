@@ -16,18 +16,26 @@ from poterne.app.lifetime import Lifetime
 from poterne.app.metrics import Metrics
 from poterne.app.protocols import Parts, serving
 from poterne.app.stores import open_instance_store
+from poterne.config.settings import Listener as ListenerSettings
+from poterne.net.admission import Admission
+from poterne.net.budget import Budget
 from poterne.net.limits import Gate, Limits
 from poterne.net.link import TlsSetup
 from poterne.net.listen import Listener
 from poterne.net.notice import Kind, Notice
 from poterne.net.tls import CertificateError, CertificateFiles, Certificates
 from poterne.observe import TraceIds, logger
+from poterne.policy.access import Access
+from poterne.policy.origin import Origins
 from poterne.session.authenticate import Authenticator, Failure
 from poterne.session.notify import Subscriptions
 from poterne.session.pending import Snapshots
+from poterne.session.smtp.relay import Relays
 from poterne.store.errors import StoreError
 from poterne.values.ids import TraceId
 from poterne.values.mailbox import MailboxChanged
+from poterne.values.networks import NetworkSet
+from poterne.values.relay import RelayRule
 
 POLL_S: Final = 2.0
 """How often we look whether something was committed that neither we nor the bus told of."""
@@ -38,6 +46,12 @@ _REFUSALS: Final = {
     "submission": b"421 4.7.0 Too many connections, try again later\r\n",
     "imap": b"* BYE Too many connections, try again later\r\n",
     "pop3": b"-ERR [SYS/TEMP] Too many connections, try again later\r\n",
+}
+_DENIALS: Final = {
+    "mx": b"554 5.7.1 This server takes mail from listed servers only, and your address is not one of them\r\n",
+    "submission": b"554 5.7.1 Your address may not send here: ask the administrator\r\n",
+    "imap": b"* BYE Your address may not sign in here: ask the administrator\r\n",
+    "pop3": b"-ERR [SYS/PERM] Your address may not sign in here: ask the administrator\r\n",
 }
 
 
@@ -65,6 +79,8 @@ class _Worker:
             on_failure=self._sign_in_failed,
             on_success=lambda _: self._metrics.sign_in("ok"),
         )
+        self._origins = Origins()
+        self._budget = Budget(self._settings.server.max_memory_mib << 20)
         self._heard = 0
         """Messages of the bus about commits, since the last poll."""
 
@@ -85,6 +101,7 @@ class _Worker:
             new_trace=self._new_trace,
             clock=time.time,
             draining=lambda: self._lifetime.ending,
+            relays=Relays(self._relay_rules(), self._origins, time.time, self._log),
         )
         listeners = [self._listener(name, parts) for name in self._child.sockets]
         self._child.bus.listen(loop, self._hear)
@@ -112,7 +129,7 @@ class _Worker:
             settings.service,
             self._child.sockets[name],
             serving(settings, parts),
-            gate=Gate(Limits(settings.max_connections, settings.max_per_address)),
+            admission=self._admission(settings),
             observe=self._observe,
             tls=TlsSetup(
                 lambda: self._context(settings.service), settings.service, float(self._settings.tls.handshake_s)
@@ -121,6 +138,30 @@ class _Worker:
             refusal=_REFUSALS[settings.service],
             new_trace=self._new_trace,
         )
+
+    def _admission(self, settings: ListenerSettings) -> Admission:
+        limits = Limits(
+            settings.max_connections, settings.max_per_address, settings.max_per_minute, settings.exempt_loopback
+        )
+        return Admission(
+            Gate(limits, budget=self._budget, strangers=settings.service == "mx"),
+            Access(NetworkSet(settings.allow), NetworkSet(settings.deny)),
+            NetworkSet(settings.proxies),
+            self._origins.hidden,
+            _DENIALS[settings.service],
+        )
+
+    def _relay_rules(self) -> list[RelayRule]:
+        return [
+            RelayRule(
+                name,
+                tuple(rule.hosts),
+                frozenset(rule.sender_domains),
+                rule.per_hour,
+                frozenset(rule.recipient_domains),
+            )
+            for name, rule in self._settings.relay.items()
+        ]
 
     def _certificate_files(self) -> list[CertificateFiles]:
         return certificates.files(self._child.config, self._child.data, self._settings)
@@ -196,7 +237,7 @@ class _Worker:
                 )
             case Kind.BUG:
                 self._log.error("bug", **fields, exc_info=notice.error)
-            case Kind.INJECTION | Kind.FOREIGN_ALPN:
+            case Kind.INJECTION | Kind.FOREIGN_ALPN | Kind.PROXY_REFUSED:
                 self._log.warning(f"security.{notice.kind.value}", **fields)
             case _:
                 self._log.info(f"connection.{notice.kind.value}", **fields)

@@ -8,6 +8,7 @@ from typing import Protocol
 from poterne.config.settings import Smtp
 from poterne.observe import Log
 from poterne.session.authenticate import Authenticator
+from poterne.session.smtp.relay import Relays
 from poterne.store.interface import Store
 from poterne.values.ids import TraceId
 
@@ -43,6 +44,8 @@ class Services:
     """Unix seconds."""
     draining: Callable[[], bool]
     """The server is stopping: no new transaction."""
+    relays: Relays | None = None
+    """Service mx: what may be relayed without a sign-in. None: nothing."""
 
     @property
     def authserv_id(self) -> bytes:

@@ -9,6 +9,7 @@ from typing import Final, assert_never, final
 
 from poterne.message.compose import Hop, with_protocol
 from poterne.net.link import Link, Poke
+from poterne.policy.relay import RelayReason
 from poterne.proto.sasl.mechanism import Challenge as SaslChallenge
 from poterne.proto.sasl.mechanism import Credentials, Exchange, Step
 from poterne.proto.sasl.registry import exchange
@@ -19,9 +20,11 @@ from poterne.proto.smtp.server import Server
 from poterne.session.authenticate import Denied, Why
 from poterne.session.smtp import envelope as tx
 from poterne.session.smtp.header import Refused
+from poterne.session.smtp.relay import REPLIES
 from poterne.session.smtp.sender import owns
 from poterne.session.smtp.services import Service, Services
 from poterne.store.errors import OverQuotaError, StoreError
+from poterne.values.address import Address
 from poterne.values.directory import Account, RouteKind
 
 RATE_GRACE_S: Final = 60.0
@@ -30,9 +33,6 @@ UNKNOWN_DELAY_S: Final = 0.5
 
 _EARLY = Reply(554, "5.5.1", "You spoke before the greeting: wait for it, then try again")
 _TOO_EARLY = Reply(554, "5.5.1", "You sent the message before we asked for it: wait for 354", close=True)
-_RELAY = Reply(
-    550, "5.7.1", "We do not relay: this server takes mail for its own domains only. Send through your own provider"
-)
 _UNKNOWN = Reply(550, "5.1.1", "No such recipient here: check the address")
 _NO_RECIPIENT_ROOM = Reply(452, "4.5.3", "Too many recipients: send the rest in another transaction")
 _TOO_MANY_MESSAGES = Reply(421, "4.5.3", "Enough messages for one connection: open another one")
@@ -122,6 +122,8 @@ class SmtpSession:
                 else:
                     self._core.send(Reply(220, "", f"{self._services.hostname} ESMTP"))
             case ev.Hello():
+                if self._hello is None and self._services.relays is not None:
+                    self._services.relays.greeted(self._link.peer, event.name, self._link.trace)
                 self._hello = event
                 self._abandon()
                 self._core.send(Reply(250, "", self._services.hostname))
@@ -242,11 +244,18 @@ class SmtpSession:
             # The address, not the text: its domain is in A-labels, which every server on the way understands.
             envelope.remote.append(str(event.path.address))
         elif route.kind is RouteKind.NOT_LOCAL:
-            return self._refuse("rcpt", "relay", _RELAY)
+            return self._refuse_relay(envelope.mail.path.address, address)
         else:
             return await self._unknown_recipient()
         envelope.recipients += 1
         return re.RECIPIENT_OK
+
+    def _refuse_relay(self, sender: Address | None, recipient: Address | None) -> Reply:
+        """A recipient elsewhere, from a peer that has not signed in."""
+        relays = self._services.relays
+        if relays is None or recipient is None:
+            return self._refuse("rcpt", RelayReason.NOT_LISTED.value, REPLIES[RelayReason.NOT_LISTED])
+        return self._refuse("rcpt", *relays.judge(self._link.peer, sender, recipient))
 
     async def _unknown_recipient(self) -> Reply:
         self._unknown += 1
