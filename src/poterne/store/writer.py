@@ -160,7 +160,7 @@ class GroupWriter(Generic[TxT]):
     def small_soon(
         self, operation: Callable[Concatenate[TxT, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> "asyncio.Future[T]":
-        """As `submit_soon`, for work of some microseconds: done here and now if nobody writes, without two thread switches.
+        """As `submit_soon`, for work of a millisecond at most: done here and now if nobody writes, without two thread switches.
 
         Nothing in it waits for the disk; if another process holds the lock, or operations wait, it takes the usual way.
         """

@@ -1,6 +1,7 @@
 """The engine's methods, grouped as in `interface.py`. Each hands an operation to the writer, or reads at once."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from poterne.store.interface import Delivery, NewQueued, Uids
 from poterne.store.sqlite import (
@@ -37,6 +38,10 @@ from poterne.values.mailbox import (
     SpecialUse,
 )
 from poterne.values.secret import Secret
+
+
+_AT_ONCE: Final = 2_048
+"""A STORE on so many messages is done on the event loop if nobody else writes: a millisecond at most, as reading them is."""
 
 
 class DirectoryPart:
@@ -214,7 +219,7 @@ class MessagesPart:
         flags: int,
         unchanged_since: ModSeq | None = None,
     ) -> FlagsStored:
-        hand_over = self._writer.small_soon if uidset.few(uids) else self._writer.submit_soon
+        hand_over = self._writer.small_soon if uidset.few(uids, _AT_ONCE) else self._writer.submit_soon
         return await hand_over(_store_flags, account_id, mailbox_id, uids, change, flags, unchanged_since)
 
     async def copy(

@@ -20,9 +20,12 @@ _BETWEEN: Final = "uid BETWEEN ? AND ?"
 _LISTED: Final = "uid IN carray(?)"
 
 
-def few(uids: Sequence[UidRange]) -> bool:
-    """At most FEW messages, whatever exists."""
-    return sum(FEW + 1 if part.last is None else part.last - part.first + 1 for part in uids) <= FEW
+def few(uids: Sequence[UidRange], limit: int = FEW) -> bool:
+    """At most `limit` messages, whatever exists."""
+    most = 0
+    for part in uids:
+        most += limit + 1 if part.last is None else part.last - part.first + 1
+    return most <= limit
 
 
 def conditions(uids: Sequence[UidRange]) -> Iterator[Condition]:
