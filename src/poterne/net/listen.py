@@ -173,7 +173,13 @@ class Listener:
             return
         task = asyncio.get_running_loop().create_task(self._introduce(client, proxy))
         self._introductions.add(task)
-        task.add_done_callback(self._introductions.discard)
+
+        def introduced(task: asyncio.Task[None]) -> None:
+            self._introductions.discard(task)
+            if task.cancelled():  # perhaps before its first step
+                client.close()
+
+        task.add_done_callback(introduced)
 
     async def _introduce(self, client: socket.socket, proxy: str) -> None:
         try:
@@ -183,9 +189,6 @@ class Listener:
             client.close()
         except OSError:
             client.close()
-        except asyncio.CancelledError:
-            client.close()
-            raise
         else:
             self._admit(client, found.address if found else proxy, found.port if found else 0)
 
