@@ -23,7 +23,7 @@ _MAX_CONNECTIONS = 4000
 
 def _listener(service: str, port: int) -> Listener:
     made = Listener(service=service, addresses=[HOST], port=port, tls="starttls" if service == "mx" else "implicit")
-    return replace(made, max_connections=_MAX_CONNECTIONS, max_per_address=_MAX_CONNECTIONS)
+    return replace(made, max_connections=_MAX_CONNECTIONS, max_per_address=_MAX_CONNECTIONS, max_per_minute=0)
 
 
 async def _fill(folder: Path, settings: Settings, domain: str, accounts: list[str]) -> None:

@@ -64,7 +64,7 @@ class Server:
             "mx": Listener(service="mx", addresses=[HOST], port=self.smtp, tls="starttls"),
             "imaps": Listener(service="imap", addresses=[HOST], port=self.imap, tls="implicit"),
         }
-        listeners = {name: replace(each, max_per_address=1_000) for name, each in listeners.items()}
+        listeners = {name: replace(each, max_per_address=1_000, max_per_minute=0) for name, each in listeners.items()}
         tables: dict[str, dict[str, Value]] = {"server": {"workers": WORKERS, "drain_s": 5}, "log": {"format": "json"}}
         for table, values in (chosen or {}).items():
             tables[table] = tables.get(table, {}) | values

@@ -73,16 +73,23 @@ def _listeners(values: Settings) -> Iterator[Line]:
         yield "fail", "no [listener.NAME]: nobody could reach this server"
     for name, listener in values.listener.items():
         yield _exposure(name, listener)
+    for name, rule in values.relay.items():
+        what = f"from {', '.join(rule.sender_domains)} to {', '.join(rule.recipient_domains) or 'any domain'}"
+        yield "warn", f"relay {name}: {', '.join(rule.hosts)} {what}, without signing in; answered 451 for now"
 
 
 def _exposure(name: str, listener: Listener) -> Line:
     tls = "TLS from the first byte" if listener.tls == "implicit" else "STARTTLS"
     if listener.service == "mx":
-        who = "any server may bring mail for the domains served here" + (
+        who = f"{'listed servers' if listener.allow else 'any server'} may bring mail for the domains served here" + (
             ", over TLS only" if listener.require_tls else ""
         )
     else:
-        who = f"{listener.service} for those who sign in, inside TLS"
+        who = f"{listener.service} for those who sign in, inside TLS" + (
+            ", from listed networks" if listener.allow else ""
+        )
+    if listener.proxies:
+        who += f"; {', '.join(listener.proxies)} may say who connects"
     public = [a for a in listener.addresses if not ipaddress.ip_address(a).is_loopback]
     where = f"{', '.join(listener.addresses)} port {listener.port}"
     if public:

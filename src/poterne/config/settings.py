@@ -139,7 +139,8 @@ class Relay:
 
     hosts: list[str] = made(
         list,
-        'Addresses or small networks, for example ["192.0.2.7"]. No two rules name the same.',
+        'Addresses or small networks, for example ["192.0.2.7"]. No two rules name the same. For now their mail is judged '
+        "and answered 451, so that they keep it: nothing of it is sent on yet.",
         why="Loopback, a proxy, a gateway, a whole network: every open relay began with one of them, so they are refused.",
         risk="Who gets hold of such a host sends in your name.",
     )

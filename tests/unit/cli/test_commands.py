@@ -218,6 +218,22 @@ def test_check_tells_what_would_be_exposed(run: Run, folder: Path) -> None:
     assert any("REACHABLE FROM OUTSIDE on 192.0.2.1 port" in text for text in lines(run("check", "--json"))["warn"])
 
 
+def test_check_tells_who_may_do_what(run: Run, folder: Path) -> None:
+    settings = folder / "poterne.toml"
+    text = settings.read_text().replace(
+        "[listener.mx]\n", '[listener.mx]\nallow = ["10.0.0.5"]\nproxies = ["10.0.0.9"]\n'
+    )
+    rule = '[relay.erp]\nhosts = ["192.0.2.7"]\nsender_domains = ["example.org"]\nper_hour = 5\n'
+    settings.write_text(text + rule)
+    found = lines(run("check", "--json"))
+    assert (
+        "relay erp: 192.0.2.7 from example.org to any domain, without signing in; answered 451 for now" in found["warn"]
+    )
+    told = [line for lines in found.values() for line in lines if line.startswith("listener mx:")]
+    assert "listed servers may bring mail" in told[0]
+    assert "10.0.0.9 may say who connects" in told[0]
+
+
 def test_check_finds_what_is_missing_or_open(run: Run, folder: Path) -> None:
     (folder / "data").chmod(0o755)
     (folder / "data/tls/server.key").chmod(0o644)
