@@ -216,7 +216,7 @@ def serve(folder: Path, chosen: Mapping[str, Mapping[str, int]] | None = None) -
     """A server in an empty folder, until the context ends; it must then stop by itself and have logged no bug."""
     ports = dict(zip(_SERVICES, free_ports(len(_SERVICES)), strict=True))
     listeners = {
-        name: Listener(service=service, addresses=[HOST], port=ports[name], tls=tls)
+        name: Listener(service=service, addresses=[HOST], port=ports[name], tls=tls, max_per_minute=0)
         for name, (service, tls) in _SERVICES.items()
     }
     settings: dict[str, Mapping[str, int]] = {
