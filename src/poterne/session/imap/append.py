@@ -1,5 +1,6 @@
 """APPEND and MULTIAPPEND (RFC 9051 §6.3.12, RFC 3502): from the wire to the blob in one pass, then one transaction."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from poterne.proto.imap import commands, responses
@@ -8,11 +9,12 @@ from poterne.session.imap import errors
 from poterne.session.imap.appending import Appending
 from poterne.session.imap.client import Client
 from poterne.session.imap.store import flag_bits
-from poterne.session.imap.updates import finish, sync
+from poterne.session.imap.updates import finish, merge, sync
 from poterne.session.ingest import Ingest
 from poterne.store.errors import NotFoundError, StoreError
 from poterne.store.interface import Delivery
-from poterne.values.mailbox import Mailbox
+from poterne.values.ids import ContentId, Uid
+from poterne.values.mailbox import Appended, Changes, Mailbox, MessageRow
 
 MIN_RATE_BYTES_PER_S: Final = 1_000.0
 GRACE_S: Final = 60.0
@@ -64,6 +66,8 @@ async def _refusal(client: Client, command: commands.AppendStart, mailbox: Mailb
         return errors.TRYCREATE
     if command.size == 0:
         return _EMPTY
+    if not client.account.quota_bytes:
+        return None
     account = await client.store.account_by_id(client.account.id)
     if account.quota_bytes and account.used_bytes + command.size > account.quota_bytes:
         return _FULL  # the transaction decides again; this saves the transfer
@@ -132,8 +136,30 @@ async def _deliver(client: Client, appending: Appending) -> None:
         return
     code = responses.code_appenduid(appended[0].uid_validity, [one.uid for one in appended])
     if client.mailbox is not None and client.mailbox.id == appending.mailbox.id:
-        await sync(client, expunge=True)
+        await _tell(client, appending, appended)
     await finish(client, ok(b"Appended", code))
+
+
+async def _tell(client: Client, appending: Appending, appended: Sequence[Appended]) -> None:
+    """Our own messages are new in the selected mailbox. The store is only asked if something else may have happened there."""
+    _, view = client.selected
+    last = appended[-1]
+    if last.modseq != view.modseq + len(appended) or last.uid != view.uid_next + len(appended) - 1:
+        await sync(client, expunge=True)
+        return
+    rows = tuple(
+        MessageRow(
+            one.uid,
+            delivery.flags,
+            one.modseq,
+            delivery.internal_at,
+            delivery.internal_offset,
+            delivery.content.blob.size,
+            ContentId(0),  # nobody asks
+        )
+        for one, delivery in zip(appended, appending.deliveries, strict=True)
+    )
+    await merge(client, Changes(last.modseq, Uid(last.uid + 1), rows, ()), expunge=True)
 
 
 def _end(client: Client) -> None:

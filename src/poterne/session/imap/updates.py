@@ -10,7 +10,7 @@ from poterne.session.imap.client import Client
 from poterne.session.pending import NOTHING_TOLD, Update, View
 from poterne.store.errors import NotFoundError, StoreError
 from poterne.values.ids import ModSeq
-from poterne.values.mailbox import Mailbox, MessageRow
+from poterne.values.mailbox import Changes, Mailbox, MessageRow
 
 
 async def finish(
@@ -44,6 +44,12 @@ async def sync(client: Client, *, expunge: bool, told: Mapping[int, int] = NOTHI
     except StoreError:
         client.heard = max(client.heard, heard)
         raise
+    await merge(client, changes, expunge=expunge, told=told)
+
+
+async def merge(client: Client, changes: Changes, *, expunge: bool, told: Mapping[int, int] = NOTHING_TOLD) -> None:
+    """Bring the view up to date with what changed, and tell it."""
+    mailbox, view = client.selected
     update = view.merge(changes, expunge=expunge, told=told)
     if update:
         client.service.snapshots.share(mailbox.account_id, mailbox.id, view)
