@@ -39,7 +39,6 @@ from poterne.values.mailbox import (
 )
 from poterne.values.secret import Secret
 
-
 _AT_ONCE: Final = 2_048
 """A STORE on so many messages is done on the event loop if nobody else writes: a millisecond at most, as reading them is."""
 
