@@ -219,6 +219,26 @@ def test_a_flood_from_one_network_leaves_others_alone(server: Instance) -> None:
     assert greeting(server, "127.0.8.1").startswith(b"220 ")
 
 
+def test_without_memory_strangers_are_sent_away_and_people_who_sign_in_are_served(tmp_path: Path) -> None:
+    instance = Instance(tmp_path / "instance", chosen={"server": {"workers": 1, "drain_s": 1, "max_memory_mib": 128}})
+    instance.start()
+    flood: list[Talk] = []
+    try:
+        # Of networks that have nothing to do with each other; who came before a failure is closed below.
+        flood.extend(Talk(instance, f"127.{number % 200 + 10}.{number // 200}.1") for number in range(600))
+        answers = [talk.reply()[:3] for talk in flood]
+        assert answers.count(b"220") >= 32
+        assert b"421" in answers
+        assert {line["detail"] for line in instance.events("connection.refused")} == {"memory"}
+        with instance.smtp("submission") as client:
+            client.login(f"alice@{DOMAIN}", PASSWORD)
+        instance.imap().logout()
+    finally:
+        for talk in flood:
+            talk.close()
+        assert instance.stop() == 0
+
+
 def test_who_knocks_all_the_time_is_told_to_wait(tmp_path: Path) -> None:
     instance = Instance(tmp_path / "instance", chosen={"server": {"workers": 1, "drain_s": 1}})
     instance.rewrite("[listener.mx]\n", "[listener.mx]\nmax_per_minute = 5\n")
