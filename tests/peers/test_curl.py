@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.peer_server import HOST, PASSWORD, PeerServer, run
-from tests.support.peer_tools import ACCENTS, AMPERSAND, WIRE_NAMES, awkward_letters, letter, needs
+from tests.support.peer_tools import ACCENTS, AMPERSAND, WIRE_NAMES, awkward_letters, letter, needs, written_by
 
 pytestmark = needs("curl")
 
@@ -117,7 +117,7 @@ def test_wrong_password(server: PeerServer, account: str, service: str) -> None:
 
 
 def test_submission(server: PeerServer, account: str, tmp_path: Path) -> None:
-    letters = awkward_letters()
+    letters = {name: written_by(account, message) for name, message in awkward_letters().items()}
     for name, message in letters.items():
         (tmp_path / name).write_bytes(message)
         url = f"smtps://{HOST}:{server.ports['submissions']}/client.elsewhere.test"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.peer_server import HOST, PASSWORD, PeerServer
-from tests.support.peer_tools import NewAccount, awkward_letters, letter
+from tests.support.peer_tools import NewAccount, awkward_letters, letter, written_by
 
 pytestmark = pytest.mark.peers
 
@@ -201,10 +201,17 @@ def test_smtplib_tour(server: PeerServer, new_account: NewAccount, trust: ssl.SS
     with smtplib.SMTP_SSL(HOST, server.ports["submissions"], context=trust, timeout=20) as smtp:
         smtp.login(ada, PASSWORD)
         for each in awkward_letters().values():
-            smtp.sendmail(ada, [bob], each, mail_options=["BODY=8BITMIME"])
-        refused = smtp.sendmail(ada, [bob, f"nobody@{bob.partition('@')[2]}"], letter("one is unknown"))
+            smtp.sendmail(ada, [bob], written_by(ada, each), mail_options=["BODY=8BITMIME"])
+        refused = smtp.sendmail(
+            ada, [bob, f"nobody@{bob.partition('@')[2]}"], written_by(ada, letter("one is unknown"))
+        )
         assert [code for code, _ in refused.values()] == [550]
-        smtp.sendmail(ada, [bob, "jürgen@bücher.test"], letter("Grüße"), mail_options=["SMTPUTF8", "BODY=8BITMIME"])
+        smtp.sendmail(
+            ada,
+            [bob, "jürgen@bücher.test"],
+            written_by(ada, letter("Grüße")),
+            mail_options=["SMTPUTF8", "BODY=8BITMIME"],
+        )
         assert smtp.noop()[0] == 250
         assert smtp.rset()[0] == 250
         assert smtp.verify(bob)[0] == 252

@@ -44,6 +44,11 @@ def letter(subject: str, body: bytes = b"Hello.\r\n", *fields: bytes, to: str = 
     return b"\r\n".join(head) + b"\r\n\r\n" + body
 
 
+def written_by(author: str, message: bytes) -> bytes:
+    """The letter with another author: who submits must be it."""
+    return message.replace(b"<ada@elsewhere.test>", b"<%b>" % author.encode(), 1)
+
+
 def awkward_letters() -> dict[str, bytes]:
     """Messages that clients and transports like to damage."""
     return {
