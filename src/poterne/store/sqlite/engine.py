@@ -1,6 +1,7 @@
 """The embedded engine put together: `open_store` is where everybody starts."""
 
 import functools
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -129,6 +130,8 @@ def _bring_up_to_date(path: Path, now: int, vfs: str | None, wait_limit_s: float
     lock = FileLock(path / WRITERS_LOCK)
     try:
         _acquire(lock, wait_limit_s)
+        # SQLite gives its log files the mode of the database; by itself it would make that readable to all.
+        os.close(os.open(path / DATABASE_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = connect(path, busy_ms=BUSY_MS, cache_kib=2_048, vfs=vfs)
         try:
             migrate(connection, now)
