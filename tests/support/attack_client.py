@@ -367,7 +367,9 @@ class Target:
     def control(self) -> None:
         """Honest clients: a message in by 25 and in by 587, and read by IMAP and POP3."""
         token = b"control-%d" % next(_serial)
-        assert self.deliver(self._control, FROM_OUTSIDE + b"Subject: " + token + b"\r\n\r\nhello\r\n").startswith(b"250")
+        assert self.deliver(self._control, FROM_OUTSIDE + b"Subject: " + token + b"\r\n\r\nhello\r\n").startswith(
+            b"250"
+        )
         wire = self.smtp("submissions", user=self._control)
         for command, code in (
             (b"MAIL FROM:<%b>" % self._control.encode(), b"250"),

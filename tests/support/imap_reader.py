@@ -37,7 +37,7 @@ class Reader:
             return self.parenthesised()
         if first == b'"':
             return self.quoted()
-        if first in {b"{", b"~"}:
+        if first == b"{" or self.data.startswith(b"~{", self.at):  # "~" alone begins an atom
             return self.literal()
         return self.atom()
 

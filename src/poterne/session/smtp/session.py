@@ -43,7 +43,6 @@ _NULL_SENDER = Reply(553, "5.7.1", "The null sender is for notices between serve
 _TLS_REQUIRED = Reply(530, "5.7.0", "This server takes mail over TLS only: send STARTTLS first")
 _AUTHZID = Reply(535, "5.7.8", "Acting as somebody else is not possible: sign in as yourself")
 _MALFORMED = Reply(501, "5.5.2", "That is not a response of this mechanism")
-_LONG_LINE = Reply(554, "5.6.0", "A line of this message is longer than 998 octets (RFC 5321): send it encoded")
 
 
 @final
