@@ -4,6 +4,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from importlib import resources
+from typing import Final
 
 import apsw
 
@@ -32,14 +33,22 @@ class Migration:
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
-def shipped() -> list[Migration]:
-    """The migrations of this version, by number."""
+def _read() -> list[Migration]:
     found = [
         Migration(int(match[1]), match[2], file.read_text(encoding="utf-8"))
         for file in resources.files("poterne.store.schema").iterdir()
         if (match := re.fullmatch(r"(\d{4})_(\w+)\.sql", file.name))
     ]
     return sorted(found, key=lambda migration: migration.number)
+
+
+_SHIPPED: Final = _read()
+"""Read when the code is loaded: later, as the server's user, the files of the installation may be out of reach."""
+
+
+def shipped() -> list[Migration]:
+    """The migrations of this version, by number."""
+    return list(_SHIPPED)
 
 
 def migrate(connection: apsw.Connection, now: int, migrations: list[Migration] | None = None) -> int:
