@@ -15,9 +15,19 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from poterne.values.directory import Account, Alias, Credential, Domain, QueuedRecipient, Route
+from poterne.values.directory import Account, Alias, Credential, Domain, Posting, Route
 from poterne.values.event import Event
-from poterne.values.ids import AccountId, BlobId, MailboxId, ModSeq, QueueId, TraceId, Uid
+from poterne.values.ids import (
+    AccountId,
+    BlobId,
+    IncidentId,
+    MailboxId,
+    ModSeq,
+    QueueId,
+    SenderId,
+    TraceId,
+    Uid,
+)
 from poterne.values.mailbox import (
     Appended,
     Changes,
@@ -32,8 +42,13 @@ from poterne.values.mailbox import (
     SpecialUse,
     UidRange,
 )
+from poterne.values.queue import NewQueued, QueueChange, QueuedRecipient, QueueState
 from poterne.values.secret import Secret
+from poterne.values.sender import Sender, SenderCredential, SenderScope, SenderState
+from poterne.values.sending import Charge, Incident, IncidentState, SendingLimits, Submitted
 
+HELD_MOST = 100_000
+"""Recipients that one incident holds; beyond, its origin's mail is answered 4xx."""
 Uids = Sequence[UidRange]
 """A set of UIDs as ascending, disjoint ranges."""
 
@@ -84,17 +99,46 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class NewQueued:
-    """One recipient to be queued; `NewMail.queue` holds those of one transaction."""
+class Submission:
+    """A message of an origin with limits. It goes its way, or is held whole: what is held is in nobody's mailbox yet."""
 
-    account_id: AccountId
-    trace_id: TraceId
-    reverse_path: str
-    forward_path: str
-    blob: BlobId
-    due_at: int
-    eight_bit: bool = False
-    smtputf8: bool = False
+    charge: Charge
+    deliveries: Sequence[Delivery]
+    """For local recipients, when it goes its way."""
+    queue: Sequence[NewQueued]
+    """For the others, when it goes its way."""
+    held: NewQueued
+    """All its recipients, local ones too, as they wait when it is held."""
+    event: Event
+    """Recorded when it goes its way; when it is held, the same with kind `message.held` and the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of an attempt for one leased recipient: it is done with (delivered or given up), or waits again."""
+
+    id: QueueId
+    done: bool
+    due_at: int = 0
+    reply: str = ""
+    """At most 500 characters are kept."""
+    delay_told: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFilter:
+    """Which recipients of the queue are meant; all that is given must fit."""
+
+    id: QueueId | None = None
+    trace_id: TraceId | None = None
+    origin: str = ""
+    """`Origin.key`, or only its name."""
+    domain: str = ""
+    recipient: str = ""
+    """A whole forward-path."""
+    sender: str = ""
+    """A whole reverse-path."""
+    state: QueueState | None = None
 
 
 class Directory(Protocol):
@@ -135,13 +179,56 @@ class Directory(Protocol):
     async def credential(self, address: str) -> Credential:
         """Of an account that may sign in. Raises NotFoundError for unknown and disabled ones alike."""
 
+    async def set_limits(self, account_id: AccountId, limits: SendingLimits | None, event: Event) -> None:
+        """Its own sending limits; None: those of the settings again."""
+
+    async def set_forwards(self, account_id: AccountId, forwards: Sequence[str], keeps: bool, event: Event) -> None:
+        """Where its mail goes as well (`Address.key`s elsewhere); without any, `keeps` is True."""
+
     async def aliases(self, domain: str | None = None) -> list[Alias]: ...
-    async def add_alias(self, address: str, targets: Sequence[str], event: Event) -> None:
-        """Targets are addresses of local accounts (else NotFoundError)."""
+    async def add_alias(
+        self,
+        address: str,
+        targets: Sequence[str],
+        event: Event,
+        *,
+        forwards: Sequence[str] = (),
+        posting: Posting = Posting.ANYONE,
+        posters: Sequence[str] = (),
+    ) -> None:
+        """Targets are addresses of local accounts (else NotFoundError), forwards are elsewhere. `*@domain` is the catch-all."""
 
     async def remove_alias(self, address: str, event: Event) -> None: ...
     async def route(self, local_part: str, domain: str) -> Route:
         """What becomes of mail for this address (plus-addressing and case folded here; postmaster falls to an administrator)."""
+
+    async def senders(self) -> list[Sender]:
+        """All, by name."""
+
+    async def sender(self, name: str) -> Sender: ...
+    async def sender_credential(self, name: str) -> SenderCredential:
+        """Of any state: who asks must say the same to all (NotFoundError: unknown, or without a password)."""
+
+    async def sender_of_uid(self, uid: int) -> list[Sender]:
+        """Active senders that this local Unix user may use without a password, by name."""
+
+    async def add_sender(
+        self, name: str, owner: AccountId, scope: SenderScope, verifier: Secret | None, expires_at: int, event: Event
+    ) -> Sender:
+        """A pending one. ConflictError when the name is taken."""
+
+    async def set_sender(
+        self,
+        sender_id: SenderId,
+        event: Event,
+        *,
+        state: SenderState | None = None,
+        scope: SenderScope | None = None,
+        verifier: Secret | None = None,
+        expires_at: int | None = None,
+    ) -> Sender: ...
+    async def sender_used(self, sender_id: SenderId, at: int, peer: str) -> None:
+        """Note the last use; not more often than once a minute is written."""
 
 
 class Mailboxes(Protocol):
@@ -237,10 +324,66 @@ class Messages(Protocol):
 
 
 class Queue(Protocol):
-    """Mail that waits to go out. Delivering it is the queue runner's work; here it is only kept."""
+    """Mail that waits to go out. Delivering it is the queue runner's work (`queue`); here it is kept, leased and settled."""
 
-    async def queued(self, limit: int = 1000, after: QueueId | None = None) -> list[QueuedRecipient]: ...
+    async def submit(self, submission: Submission) -> Submitted:
+        """Take a message of an origin with limits: judged (`values.sending.judge`), counted and kept in one transaction.
+
+        While an incident of the origin is open, all it sends is held there. Raises as `deliver` does, and LimitError when
+        the incident holds `HELD_MOST` recipients already.
+        """
+
+    async def queued(
+        self, limit: int = 1000, after: QueueId | None = None, where: QueueFilter | None = None
+    ) -> list[QueuedRecipient]:
+        """By id, so that `after` continues a page."""
+
     async def queue_depth(self) -> int: ...
+    async def lease(
+        self, now: int, until: int, limit: int, per_origin: int, busy: frozenset[str] = frozenset()
+    ) -> list[QueuedRecipient]:
+        """Up to `limit` due recipients, leased until then; each origin with due mail gives at most `per_origin`, oldest first.
+
+        Domains in `busy` are passed over. Costs the same however long the queue is, per origin with due mail.
+        """
+
+    async def next_due(self, now: int) -> int | None:
+        """When the next waiting (or leased) recipient is due; None: nothing waits. Something due already gives `now`."""
+
+    async def settle(
+        self,
+        settled: Sequence[Settled],
+        events: Sequence[Event] = (),
+        deliveries: Sequence[Delivery] = (),
+        notices: Sequence[NewQueued] = (),
+    ) -> list[Appended]:
+        """End leases, with what they led to: local deliveries and notices are in the same transaction. Unknown ids: nothing."""
+
+    async def reclaim(self) -> int:
+        """Leased recipients wait again, at once: for a runner that starts and knows that no other one runs."""
+
+    async def change_queue(self, where: QueueFilter, change: QueueChange, now: int, event: Event) -> int:
+        """Do this to all recipients that fit, a bounded number at a time; gives how many. An empty filter means all."""
+
+    async def incidents(self, *, open_only: bool = True, limit: int = 100) -> list[Incident]:
+        """Newest first."""
+
+    async def incident(self, incident_id: IncidentId) -> Incident: ...
+    async def held(
+        self, incident_id: IncidentId, limit: int = 1000, after: QueueId | None = None
+    ) -> list[QueuedRecipient]:
+        """What waits in an incident, by id."""
+
+    async def close_incident(self, incident_id: IncidentId, state: IncidentState, event: Event) -> Incident:
+        """RELEASED: its mail waits to go out, due at once, and its origin's usage begins anew. PURGED: its mail is gone.
+
+        Raises NotFoundError, and ConflictError when it is closed already.
+        """
+
+    async def recipient_check(self, address: str) -> tuple[bool, int] | None:
+        """What an internal server said of a recipient, and when; None: never asked."""
+
+    async def note_recipient(self, address: str, known: bool, at: int) -> None: ...
 
 
 class Events(Protocol):

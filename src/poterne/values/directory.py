@@ -1,10 +1,11 @@
-"""Who is served: domains, accounts, aliases; and the outgoing queue's rows."""
+"""Who is served: domains, accounts, aliases."""
 
 from dataclasses import dataclass
 from enum import Enum
 
-from poterne.values.ids import AccountId, BlobId, QueueId, TraceId
+from poterne.values.ids import AccountId
 from poterne.values.secret import Secret
+from poterne.values.sending import SendingLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,12 @@ class Account:
     used_bytes: int
     created_at: int
     keywords: tuple[str, ...] = ()
+    limits: SendingLimits | None = None
+    """Its own sending limits; None: those of the settings."""
+    forwards: tuple[str, ...] = ()
+    """Where its mail goes as well."""
+    keeps: bool = True
+    """False: forwarded mail is not kept here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,51 +46,61 @@ class Credential:
     verifier: Secret
 
 
+class Posting(Enum):
+    """Who may write to an alias or list."""
+
+    ANYONE = "anyone"
+    LOCAL = "local"
+    """Whoever signed in to this server."""
+    MEMBERS = "members"
+    """Whoever gets what is written to it."""
+    LISTED = "listed"
+    """The addresses in `posters`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """An address whose mail goes to accounts (and, with the issue on forwarding, elsewhere)."""
+    """An address whose mail goes to others. `*@domain` is the domain's catch-all."""
 
     address: str
     targets: tuple[str, ...]
+    """Addresses of local accounts."""
     created_at: int
+    forwards: tuple[str, ...] = ()
+    """Addresses elsewhere."""
+    posting: Posting = Posting.ANYONE
+    posters: tuple[str, ...] = ()
+    """For `Posting.LISTED`: who may write, as `Address.key`."""
 
 
 class RouteKind(Enum):
     """What RCPT TO finds."""
 
     ACCOUNTS = "accounts"
+    """Somebody: accounts, addresses elsewhere that it is forwarded to, or both."""
     UNKNOWN_USER = "unknown user"
     NOT_LOCAL = "not local"
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """Where mail for one recipient address goes. `accounts` is empty unless the kind is ACCOUNTS."""
+class Forward:
+    """Mail that leaves again."""
 
-    kind: RouteKind
-    accounts: tuple[AccountId, ...] = ()
-
-
-class QueueState(Enum):
-    WAITING = "waiting"
-    LEASED = "leased"
-    HELD = "held"
+    address: str
+    """Where to."""
+    via: str
+    """The local address that forwards: what loops are recognised by, and whose domain rewrites the sender (SRS)."""
+    owner: AccountId | None = None
+    """The account whose mail it is, when it is one's own and not a list's."""
 
 
 @dataclass(frozen=True, slots=True)
-class QueuedRecipient:
-    """One recipient that mail must still reach."""
+class Route:
+    """Where mail for one recipient address goes. Empty unless the kind is ACCOUNTS."""
 
-    id: QueueId
-    account_id: AccountId
-    trace_id: TraceId
-    reverse_path: str
-    forward_path: str
-    blob: BlobId
-    state: QueueState
-    attempts: int
-    due_at: int
-    queued_at: int
-    last_reply: str
-    eight_bit: bool = False
-    smtputf8: bool = False
+    kind: RouteKind
+    accounts: tuple[AccountId, ...] = ()
+    forwards: tuple[Forward, ...] = ()
+    posting: Posting = Posting.ANYONE
+    posters: tuple[str, ...] = ()
+    """Addresses that may write, when `posting` is MEMBERS (local accounts and forwards alike) or LISTED."""

@@ -16,6 +16,11 @@ UidValidity = NewType("UidValidity", int)
 ModSeq = NewType("ModSeq", int)
 """RFC 7162 §3: 1 … 2**63-1. One counter per account, so that it is the account's change log as well."""
 QueueId = NewType("QueueId", int)
+"""One recipient of a queued message."""
+QueueMessageId = NewType("QueueMessageId", int)
+IncidentId = NewType("IncidentId", int)
+"""What is held of one origin, to be decided upon as one."""
+SenderId = NewType("SenderId", int)
 TraceId = NewType("TraceId", str)
 """One per connection, or per message inside it; in every log line and event."""
 
