@@ -104,3 +104,5 @@ class Route:
     posting: Posting = Posting.ANYONE
     posters: tuple[str, ...] = ()
     """Addresses that may write, when `posting` is MEMBERS (local accounts and forwards alike) or LISTED."""
+    personal: bool = True
+    """Whoever gets its mail may write as this address: not so for lists (with forwards, or with rules for posting), catch-alls."""
