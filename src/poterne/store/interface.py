@@ -340,11 +340,18 @@ class Queue(Protocol):
 
     async def queue_depth(self) -> int: ...
     async def lease(
-        self, now: int, until: int, limit: int, per_origin: int, busy: frozenset[str] = frozenset()
+        self,
+        now: int,
+        until: int,
+        limit: int,
+        per_origin: int,
+        busy: frozenset[str] = frozenset(),
+        full: frozenset[str] = frozenset(),
     ) -> list[QueuedRecipient]:
         """Up to `limit` due recipients, leased until then; each origin with due mail gives at most `per_origin`, oldest first.
 
-        Domains in `busy` are passed over. Costs the same however long the queue is, per origin with due mail.
+        Domains in `busy` and origins (`Origin.key`) in `full` are passed over. Costs the same however long the queue is, per
+        origin with due mail.
         """
 
     async def next_due(self, now: int) -> int | None:
