@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Final
 
+from poterne.config.dns import of_dns
 from poterne.config.doors import Danger, of_doors
 from poterne.config.settings import Listener, Settings
 
@@ -33,6 +34,7 @@ def dangers(settings: Settings) -> Iterator[Danger]:
         yield from _of_listener(("listener", name), listener)
     yield from _shared_ports(settings)
     yield from of_doors(settings)
+    yield from of_dns(settings.dns, settings.reputation)
     for name, certificate in settings.certificate.items():
         for field in ("chain", "key"):
             if not getattr(certificate, field):

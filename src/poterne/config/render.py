@@ -72,7 +72,13 @@ def _assignments(kind: type, chosen: Mapping[str, Value]) -> Iterator[str]:
         if field.name in chosen:
             yield f"{field.name} = {toml_value(chosen[field.name])}"
         elif kind not in {Listener, Certificate}:
-            yield f"# {field.name} = {toml_value(field.default)}"
+            yield f"# {field.name} = {toml_value(_default(field))}"
+
+
+def _default(field: "dataclasses.Field[object]") -> object:
+    if field.default is not dataclasses.MISSING:
+        return field.default
+    return typing.cast("typing.Any", field.default_factory)()
 
 
 def reference() -> str:
@@ -102,12 +108,7 @@ def reference() -> str:
 
 
 def _entry(field: "dataclasses.Field[object]", doc: Doc, hint: object) -> Iterator[str]:
-    default = (
-        field.default
-        if field.default is not dataclasses.MISSING
-        else typing.cast("typing.Any", field.default_factory)()
-    )
-    yield f"### `{field.name}` = `{toml_value(default)}`"
+    yield f"### `{field.name}` = `{toml_value(_default(field))}`"
     yield ""
     yield doc.doc
     if doc.choices:

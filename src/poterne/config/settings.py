@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from poterne.config.dns import Dns, Reputation
 from poterne.config.fields import made, setting
 
 KIB = 1024
@@ -325,6 +326,8 @@ class Settings:
     certificate: dict[str, Certificate] = made(dict, "Certificates by name.")
     tls: Tls = made(Tls, "TLS.")
     smtp: Smtp = made(Smtp, "SMTP.")
+    dns: Dns = made(Dns, "Name lookups.")
+    reputation: Reputation = made(Reputation, "What DNS tells about connecting servers.")
     imap: Imap = made(Imap, "IMAP.")
     pop3: Pop3 = made(Pop3, "POP3.")
     sign_in: SignIn = made(SignIn, "Passwords.")
