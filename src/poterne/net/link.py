@@ -16,8 +16,7 @@ Only one task reads and writes a link (`net.drive`). `poke`, `abort` and `close`
 
 import asyncio
 import ssl
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from enum import Flag, auto
 from math import inf
 from typing import TYPE_CHECKING, Final, cast, final
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING, Final, cast, final
 from poterne.net.deadlines import CLOCK_STEP_S, Deadlines, SenderRate
 from poterne.net.notice import NO_TRACE
 from poterne.net.tls import foreign_alpn
-from poterne.net.tlswire import InjectionError, NotTlsError, TlsError, TlsFacts, TlsWire, tls_error
+from poterne.net.tlswire import InjectionError, NotTlsError, TlsError, TlsFacts, TlsSetup, TlsWire, tls_error
 from poterne.values.ids import TraceId
 
 if TYPE_CHECKING:
@@ -35,6 +34,8 @@ else:  # typing.override exists from Python 3.12
     def override(method: object) -> object:
         return method
 
+
+__all__ = ["Link", "LinkClosed", "Poke", "TlsSetup"]
 
 READ_HIGH: Final = 128 * 1024
 """Received and not yet taken bytes at which reading stops; at most one more chunk of the transport comes on top."""
@@ -69,20 +70,6 @@ class LinkClosed(Exception):  # noqa: N818  # it names what happened, and is no 
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class TlsSetup:
-    """How a link becomes encrypted; one object is shared by all links of a listener.
-
-    `context` is asked at each handshake, so that reloaded certificates count at once. `service` decides which ALPN names
-    are foreign; `server_name` is for clients: SNI, and the name that is verified.
-    """
-
-    context: Callable[[], ssl.SSLContext]
-    service: str = ""
-    handshake_timeout_s: float = 30.0
-    server_name: str | None = None
-
-
 @final
 class Link(asyncio.Protocol):
     """A connection. Made by `net.listen` and `net.dial`; `service` and `trace` name it in logs."""
@@ -113,6 +100,7 @@ class Link(asyncio.Protocol):
         "bytes_out",
         "expired",
         "local",
+        "local_uid",
         "opened_at",
         "peer",
         "peer_port",
@@ -142,8 +130,8 @@ class Link(asyncio.Protocol):
         self.peer = ""
         self.peer_port = 0
         self.local: tuple[str, int] = ("", 0)
-        self.bytes_in = 0
-        self.bytes_out = 0
+        self.local_uid: int | None = None
+        self.bytes_in = self.bytes_out = 0
         self.opened_at = loop.time()
         self.expired = ""
         """Which deadline passed: the reason given to `set_patience`, `set_deadline` or `begin_bulk`."""
@@ -178,6 +166,16 @@ class Link(asyncio.Protocol):
     def tls(self) -> TlsFacts | None:
         """What was negotiated; None in plaintext."""
         return self._tls
+
+    @property
+    def tls_session(self) -> ssl.SSLSession | None:
+        """What the next connection to this server can resume; only a client has one."""
+        return None if self._wire is None or self._server_side else self._wire.session
+
+    @property
+    def silent(self) -> bool:
+        """It is connected, and the peer has sent nothing that was not read, not even its end."""
+        return self.connected and not self._chunks and not self._eof
 
     # Reading
 
@@ -379,7 +377,7 @@ class Link(asyncio.Protocol):
         self._handshake = self._loop.create_future()
         self._times.handshake_by = self._loop.time() + setup.handshake_timeout_s
         self._arm(self._times.handshake_by)
-        wire = self._wire = TlsWire(setup.context, server_name=setup.server_name)
+        wire = self._wire = TlsWire(setup.context, server_name=setup.server_name, session=setup.session)
         if self._server_side:
             return
         try:

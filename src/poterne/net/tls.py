@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn, final
 
+from cryptography import x509
+
 TLS12_SUITES: Final = (
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256:"
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305:ECDHE-RSA-AES128-GCM-SHA256"
@@ -205,3 +207,57 @@ def _harden(context: ssl.SSLContext) -> None:
 def foreign_alpn(service: str, selected: str | None) -> bool:
     """Whether the negotiated ALPN name shows a client that wants to speak another protocol."""
     return selected is not None and selected not in SERVICE_ALPN.get(service, ())
+
+
+@final
+class ClientContexts:
+    """Client contexts, each made once: that takes 20 ms with the system's anchors. For the event loop's thread only.
+
+    Sessions and tickets belong to a context, so that a verified connection never resumes an unverified one.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[bool, Path | None, bool], tuple[int, ssl.SSLContext]] = {}
+
+    def get(self, *, verify: bool, ca_file: Path | None = None, check_name: bool = True) -> ssl.SSLContext:
+        """As `client_context`; `check_name` False: only the chain is verified, and the caller compares the names.
+
+        A CA file that changed is read again. Raises CertificateError.
+        """
+        changed = 0
+        if ca_file is not None:
+            try:
+                changed = ca_file.stat().st_mtime_ns
+            except OSError as error:
+                raise CertificateError(ca_file, error.strerror or "cannot be read") from error
+        key = (verify, ca_file, check_name)
+        made = self._made.get(key)
+        if made is not None and made[0] == changed:
+            return made[1]
+        context = client_context(verify=verify, ca_file=ca_file)
+        context.hostname_checks_common_name = False  # RFC 9525 §2
+        if not check_name:
+            context.check_hostname = False
+        self._made[key] = (changed, context)
+        return context
+
+
+def certificate_covers(certificate: bytes, names: Iterable[str]) -> bool:
+    """Whether a certificate (DER) is for one of these DNS names: subjectAltName only, RFC 9525 §6.3.
+
+    A wildcard is the whole left-most label, stands for one label, and not right under a top-level domain.
+    """
+    try:
+        extensions = x509.load_der_x509_certificate(certificate).extensions
+        covered = extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
+            x509.DNSName
+        )
+    except (ValueError, x509.ExtensionNotFound):
+        return False
+    patterns = {pattern.lower().removesuffix(".") for pattern in covered}
+    for name in names:
+        wanted = name.lower().removesuffix(".")
+        _, _, parent = wanted.partition(".")
+        if wanted in patterns or ("." in parent and f"*.{parent}" in patterns):
+            return True
+    return False

@@ -43,16 +43,35 @@ class InjectionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TlsFacts:
-    """What was negotiated, in OpenSSL's words: "TLSv1.3", "TLS_AES_256_GCM_SHA384"; `alpn` and `sni` if there were any."""
+    """What was negotiated, in OpenSSL's words: "TLSv1.3", "TLS_AES_256_GCM_SHA384"; `alpn` and `sni` if there were any.
+
+    `certificate`: the server's (DER), on the client side.
+    """
 
     version: str
     cipher: str
     alpn: str | None
     sni: str | None
+    certificate: bytes = b""
 
 
 class NotTlsError(Exception):
     """The first byte cannot begin a TLS stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSetup:
+    """How a link becomes encrypted; one object is shared by all links of a listener.
+
+    `context` is asked at each handshake, so that reloaded certificates count at once. `service` decides which ALPN names
+    are foreign; `server_name` is for clients: SNI, and the name that is verified; `session` is to be resumed.
+    """
+
+    context: Callable[[], ssl.SSLContext]
+    service: str = ""
+    handshake_timeout_s: float = 30.0
+    server_name: str | None = None
+    session: ssl.SSLSession | None = None
 
 
 @final
@@ -62,11 +81,28 @@ class TlsWire:
     A server takes `context` when the first byte comes: reloaded certificates count at once, and silence costs nothing.
     """
 
-    __slots__ = ("_begun", "_context", "_incoming", "_outgoing", "_server_name", "_tls", "ended", "established")
+    __slots__ = (
+        "_begun",
+        "_context",
+        "_incoming",
+        "_outgoing",
+        "_server_name",
+        "_session",
+        "_tls",
+        "ended",
+        "established",
+    )
 
-    def __init__(self, context: Callable[[], ssl.SSLContext], *, server_name: str | None = None) -> None:
+    def __init__(
+        self,
+        context: Callable[[], ssl.SSLContext],
+        *,
+        server_name: str | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> None:
         self._context = context
         self._server_name = server_name
+        self._session = session  # a client's, to be resumed
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls: ssl.SSLObject | None = None
@@ -77,8 +113,13 @@ class TlsWire:
     def start_client(self) -> None:
         """Prepare the ClientHello; `output` has it."""
         self._tls = self._context().wrap_bio(
-            self._incoming, self._outgoing, server_side=False, server_hostname=self._server_name
+            self._incoming,
+            self._outgoing,
+            server_side=False,
+            server_hostname=self._server_name,
+            session=self._session,
         )
+        self._session = None
         self._shake(self._tls)
 
     def receive(self, data: bytes, plaintext: list[bytes]) -> int:
@@ -155,7 +196,15 @@ class TlsWire:
             raise RuntimeError("TLS is not established")
         cipher = tls.cipher()
         sni = tls.sni if isinstance(tls, ServerSslObject) else tls.server_hostname
-        return TlsFacts(tls.version() or "", cipher[0] if cipher else "", tls.selected_alpn_protocol(), sni)
+        certificate = b"" if tls.server_side else tls.getpeercert(binary_form=True) or b""
+        return TlsFacts(
+            tls.version() or "", cipher[0] if cipher else "", tls.selected_alpn_protocol(), sni, certificate
+        )
+
+    @property
+    def session(self) -> ssl.SSLSession | None:
+        """What a client can resume; in TLS 1.3 only after the server sent something."""
+        return None if self._tls is None else self._tls.session
 
 
 def tls_error(error: Exception) -> TlsError:
