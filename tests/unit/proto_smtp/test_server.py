@@ -167,6 +167,26 @@ def test_refused_at_the_greeting() -> None:
     assert codes == ["out-of-order", "out-of-order", "Noop", "Quit"]
 
 
+@pytest.mark.parametrize("greeted", [False, True])
+def test_tls_where_none_is_spoken_yet_gets_no_answer(*, greeted: bool) -> None:
+    """A client of port 465 on port 25, before or after our greeting; whatever its octets hold."""
+    core = Server(Offer(starttls=True))
+    if greeted:
+        core.next_event()
+        core.send(smtp_toy.GREETING)
+        core.output()
+    core.receive(b"\x16")
+    with pytest.raises(PeerError, match="tls-on-clear-port"):
+        core.next_event()
+    assert core.output() == []
+    assert core.next_event() is Signal.CLOSED
+
+
+def test_inside_tls_such_an_octet_is_only_a_bad_command() -> None:
+    core = connected(b"\x16\r\n", tls=True)
+    assert core.state is State.START
+
+
 def test_early_data_shows_at_data_start() -> None:
     core = connected(HELLO + ENVELOPE)
     assert isinstance(ask(core, b"DATA\r\nSubject: early\r\n"), events.DataStart)

@@ -1,6 +1,6 @@
 """Parameters of MAIL and RCPT: one table each, keyword to reader. A keyword that was not offered is unknown (555).
 
-Errors are `ParamError` with a code and the fitting reply.
+Errors are `ParamError` with a code and the fitting reply. `notify_text` and `orcpt_text` write what is sent on.
 """
 
 import re
@@ -21,6 +21,10 @@ _PRINTABLE: Final = re.compile(r"[ -~]*")
 _PRINTABLE_UTF8: Final = re.compile(r"[ -~\u00a0-\u2027\u202a-\U0010ffff]*")
 _UTF8_CHAR: Final = re.compile(r"\\x\{([0-9A-F]{2,6})\}")  # RFC 6533 §3
 _ATOM: Final = re.compile(rb"[A-Za-z0-9-]+")
+_NOT_XCHAR: Final = re.compile(r"[^!-*,-<>-~]")
+_NOT_QCHAR: Final = re.compile(r"[^!-*,-<>-\[\]-~]")  # RFC 6533 §3
+_ORCPT_MAX: Final = 500
+"""RFC 3461 §5.4."""
 
 _BAD_VALUE: Final = Reply(501, "5.5.4", "A parameter has a value that it cannot have")
 _UNKNOWN: Final = Reply(555, "5.5.4", "A parameter is not known here")
@@ -149,18 +153,18 @@ def _notify(value: bytes | None) -> frozenset[Notify]:
 
 def _orcpt(value: bytes | None, *, smtputf8: bool) -> tuple[str, str]:
     kind, semicolon, address = (value or b"").partition(b";")
-    if not semicolon or not _ATOM.fullmatch(kind) or len(address) > 500:
+    if not semicolon or not _ATOM.fullmatch(kind) or len(address) > _ORCPT_MAX:
         raise ParamError("parameter-value", _BAD_VALUE)
     name = kind.decode().lower()
     if name != "utf-8":
-        return name, xtext(address, 500)
+        return name, xtext(address, _ORCPT_MAX)
     return name, _utf8_address(address, smtputf8=smtputf8)
 
 
 def _utf8_address(value: bytes, *, smtputf8: bool) -> str:
     """RFC 6533 §3: xtext, or UTF-8 (only with SMTPUTF8), and in either of them hexadecimal code points in braces."""
     try:
-        text = _XCHAR.sub(lambda m: bytes((int(m[1], 16),)), value).decode() if smtputf8 else xtext(value, 500)
+        text = _XCHAR.sub(lambda m: bytes((int(m[1], 16),)), value).decode() if smtputf8 else xtext(value, _ORCPT_MAX)
         text = _UTF8_CHAR.sub(lambda m: chr(int(m[1], 16)), text)
         text.encode()  # lone surrogates
     except (ValueError, OverflowError):
@@ -179,3 +183,23 @@ _MAIL: Final[dict[bytes, Callable[[bytes | None], object]]] = {
     b"ENVID": _envid,
     b"AUTH": _auth,
 }
+
+
+def notify_text(event: RcptTo) -> str:
+    """NOTIFY as it is sent on (RFC 3461 §4.1), always in the same order; "" when it was not given."""
+    return ",".join(value.value for value in Notify if value in event.notify)
+
+
+def orcpt_text(event: RcptTo) -> str:
+    """ORCPT as it is sent on: `type;xtext` (RFC 3461 §4.2), always ASCII; "" when it was not given.
+
+    Type utf-8 is in the form that servers without SMTPUTF8 take too (RFC 6533 §3); "" when it is too long for a parameter then.
+    """
+    if event.orcpt is None:
+        return ""
+    kind, address = event.orcpt
+    if kind == "utf-8":
+        text = _NOT_QCHAR.sub(lambda m: f"\\x{{{ord(m[0]):02X}}}", address)
+    else:
+        text = _NOT_XCHAR.sub(lambda m: f"+{ord(m[0]):02X}", address)
+    return f"{kind};{text}" if len(text) <= _ORCPT_MAX else ""

@@ -39,6 +39,8 @@ _KEYS: Final[dict[type, str]] = {
 _REFUSED: Final = (Bad, events.AuthCancel)
 _ENDS: Final = (events.DataEnd, events.ChunkEnd)
 _DEFAULT_LIMITS: Final = Limits()
+_TLS_HANDSHAKE: Final = 22
+"""The first octet of a TLS ClientHello (RFC 8446 §5.1); no command begins with it."""
 
 
 class Server:
@@ -67,6 +69,7 @@ class Server:
         "_smtputf8",
         "_state",
         "_swallowed",
+        "_untouched",
         "authenticated",
         "recipients",
         "tls",
@@ -96,11 +99,17 @@ class Server:
         self._left = 0  # octets of the BDAT chunk still to come
         self._last = False
         self._swallowed: Bad | Reply | None = None  # what is to be said after a chunk that nobody wants
+        self._untouched = not tls  # no octet came, and the first one may be TLS where none is spoken yet
 
     @property
     def buffered(self) -> int:
         """Octets received and not looked at yet: above 0 at `Connect` or `DataStart` the client did not wait for us."""
         return len(self._lines)
+
+    @property
+    def answers_due(self) -> int:
+        """Replies that the last event still waits for: at LMTP's `DataEnd` as many as recipients were accepted."""
+        return self._owed_replies if self._owed is not None else 0
 
     @property
     def state(self) -> State:
@@ -112,6 +121,10 @@ class Server:
 
     def receive(self, data: bytes) -> None:
         if data:
+            if self._untouched:
+                self._untouched = False
+                if data[0] == _TLS_HANDSHAKE:
+                    self._read = Server._tls_in_clear
             self._lines.feed(data)
         else:
             self._eof = True
@@ -251,6 +264,11 @@ class Server:
 
     def _connect(self) -> Event:
         return self._ask(events.Connect())
+
+    def _tls_in_clear(self) -> Event:
+        """A client that speaks TLS from the start where STARTTLS comes first: it would not understand an answer."""
+        self._close()
+        raise PeerError("tls-on-clear-port")
 
     def _command(self) -> Event | Signal:
         try:
