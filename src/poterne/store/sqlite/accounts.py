@@ -1,42 +1,44 @@
-"""Domains, accounts, aliases, credentials: what an administrator changes."""
+"""Domains, accounts, credentials: what an administrator changes."""
 
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from poterne.store.errors import ConflictError, NotFoundError
-from poterne.store.sqlite import events, mailbox_rows, mailboxes
+from poterne.store.sqlite import addresses, aliases, events, mailbox_rows, mailboxes, senders
 from poterne.store.sqlite.connection import Row, Rows
+from poterne.store.sqlite.routing import routes_changed
 from poterne.store.sqlite.transaction import Tx
-from poterne.values.directory import Account, Alias, Credential, Domain
+from poterne.values.directory import Account, Credential, Domain
 from poterne.values.event import Event
 from poterne.values.ids import AccountId
 from poterne.values.mailbox import SpecialUse
+from poterne.values.origin import Origin, OriginKind
 from poterne.values.secret import Secret
+from poterne.values.sending import SendingLimits
 
 _LARGEST_UID_VALIDITY: Final = 2**32 - 1
 _ACCOUNT: Final = (
     "SELECT a.account_id, a.local_part || '@' || a.domain, a.name, a.language, a.disabled, c.quota_bytes, c.used_bytes,"
-    " a.created_at FROM account a JOIN account_counter c USING (account_id)"
+    " a.created_at, a.limits, a.keeps, (SELECT json_group_array(address) FROM account_forward f"
+    " WHERE f.account_id = a.account_id) FROM account a JOIN account_counter c USING (account_id)"
 )
 
-_ALIAS: Final = (
-    "SELECT s.local_part || '@' || s.domain, s.created_at, a.local_part || '@' || a.domain FROM alias s"
-    " JOIN alias_target t ON t.domain = s.domain AND t.local_part = s.local_part"
-    " JOIN account a ON a.account_id = t.account_id"
+_OF_ACCOUNT: Final = (
+    "account",
+    "account_counter",
+    "account_forward",
+    "alias_target",
+    "correspondent",
+    "keyword",
+    "mailbox",
+    "subscription",
 )
+"""What goes at once with an account, by its id."""
 
-
-def parts(address: str) -> tuple[str, str]:
-    """Local part and domain, folded: the domain as lower-case A-label comes from the caller, case is folded here."""
-    local_part, at, domain = address.rpartition("@")
-    if not at or not local_part or not domain:
-        raise NotFoundError("not an address")
-    return local_part.lower(), domain.lower()
-
-
-def _routes_changed(tx: Tx) -> None:
-    """Tell every process that remembered routes are old; see `routing`."""
-    tx.run("UPDATE meta SET value = value + 1 WHERE key = 'directory_serial'")
+_encode = msgspec.json.Encoder().encode
+_limits = msgspec.json.Decoder(SendingLimits).decode
 
 
 def domains(rows: Rows) -> list[Domain]:
@@ -50,7 +52,7 @@ def add_domain(tx: Tx, name: str, event: Event) -> None:
     if tx.one("SELECT 1 FROM domain WHERE name = ?", (name,)):
         raise ConflictError("the domain exists")
     tx.run("INSERT INTO domain VALUES (?, ?)", (name, event.at))
-    _routes_changed(tx)
+    routes_changed(tx)
     events.record(tx, (event,))
 
 
@@ -61,7 +63,7 @@ def remove_domain(tx: Tx, name: str, event: Event) -> None:
             raise ConflictError(f"the domain has {what}")
     if not tx.count("DELETE FROM domain WHERE name = ?", (name,)):
         raise NotFoundError("no such domain")
-    _routes_changed(tx)
+    routes_changed(tx)
     events.record(tx, (event,))
 
 
@@ -75,7 +77,7 @@ def accounts(rows: Rows, domain: str | None) -> list[Account]:
 
 
 def account(rows: Rows, address: str) -> Account:
-    local_part, domain = parts(address)
+    local_part, domain = addresses.parts(address)
     row = rows.one(f"{_ACCOUNT} WHERE a.domain = ? AND a.local_part = ?", (domain, local_part))
     return _with_keywords(rows, row)
 
@@ -94,7 +96,9 @@ def add_account(
     names: Sequence[tuple[str, SpecialUse | None]],
     event: Event,
 ) -> Account:
-    local_part, domain = _free_address(tx, address)
+    local_part, domain = addresses.free(tx, address)
+    if local_part == addresses.CATCH_ALL:
+        raise ConflictError("a catch-all is an alias")
     tx.run(
         "INSERT INTO account (domain, local_part, name, language, verifier, created_at) VALUES (?, ?, ?, ?, ?, ?)",
         (domain, local_part, name, language, verifier.reveal(), event.at),
@@ -111,25 +115,29 @@ def add_account(
         if mailbox_rows.normalised(mailbox_name) != "INBOX" or special_use is None:
             mailboxes.make(tx, account_id, mailbox_name, special_use, missing_only=True)
             mailboxes.subscribe(tx, account_id, mailbox_name, subscribed=True)
-    _routes_changed(tx)
+    routes_changed(tx)
     events.record(tx, (event,))
     return account_by_id(tx, account_id)
 
 
 def remove_account(tx: Tx, account_id: AccountId, event: Event) -> None:
     """The account is gone at once; its messages are taken away by compaction in small steps."""
-    row = tx.one("SELECT last_uid_validity FROM account_counter WHERE account_id = ?", (account_id,))
-    if row is None or not tx.count("DELETE FROM account WHERE account_id = ?", (account_id,)):
-        raise NotFoundError("no such account")
-    tx.run("UPDATE meta SET value = max(value, ?) WHERE key = 'uid_validity_floor'", (row[0],))
-    for table in ("account_counter", "mailbox", "subscription", "keyword", "alias_target"):
-        tx.run(f"DELETE FROM {table} WHERE account_id = ?", (account_id,))  # noqa: S608  # words of ours
-    tx.run(
-        "DELETE FROM alias WHERE NOT EXISTS (SELECT 1 FROM alias_target t"
-        " WHERE t.domain = alias.domain AND t.local_part = alias.local_part)"
+    row = tx.one(
+        "SELECT c.last_uid_validity, a.local_part || '@' || a.domain FROM account a"
+        " JOIN account_counter c USING (account_id) WHERE a.account_id = ?",
+        (account_id,),
     )
+    if row is None:
+        raise NotFoundError("no such account")
+    last_uid_validity, address = row
+    tx.run("UPDATE meta SET value = max(value, ?) WHERE key = 'uid_validity_floor'", (last_uid_validity,))
+    for table in _OF_ACCOUNT:
+        tx.run(f"DELETE FROM {table} WHERE account_id = ?", (account_id,))  # noqa: S608  # words of ours
+    aliases.forget_account(tx, account_id, address)
+    senders.remove_of(tx, account_id)
+    senders.forget_usage(tx, Origin(OriginKind.ACCOUNT, address))
     tx.run("INSERT INTO removed_account VALUES (?)", (account_id,))
-    _routes_changed(tx)
+    routes_changed(tx)
     events.record(tx, (event,))
 
 
@@ -161,8 +169,26 @@ def set_password(tx: Tx, account_id: AccountId, verifier: Secret, event: Event) 
     events.record(tx, (event,))
 
 
+def set_limits(tx: Tx, account_id: AccountId, limits: SendingLimits | None, event: Event) -> None:
+    text = None if limits is None else _encode(limits).decode()
+    if not tx.count("UPDATE account SET limits = ? WHERE account_id = ?", (text, account_id)):
+        raise NotFoundError("no such account")
+    events.record(tx, (event,))
+
+
+def set_forwards(tx: Tx, account_id: AccountId, forwards: Sequence[str], keeps: bool, event: Event) -> None:
+    wanted = addresses.checked(forwards)
+    kept = int(keeps or not wanted)
+    if not tx.count("UPDATE account SET keeps = ? WHERE account_id = ?", (kept, account_id)):
+        raise NotFoundError("no such account")
+    tx.run("DELETE FROM account_forward WHERE account_id = ?", (account_id,))
+    tx.run_many("INSERT INTO account_forward VALUES (?, ?)", [(account_id, address) for address in wanted])
+    routes_changed(tx)
+    events.record(tx, (event,))
+
+
 def credential(rows: Rows, address: str) -> Credential:
-    local_part, domain = parts(address)
+    local_part, domain = addresses.parts(address)
     row = rows.one(
         "SELECT account_id, verifier FROM account WHERE domain = ? AND local_part = ? AND NOT disabled",
         (domain, local_part),
@@ -170,49 +196,6 @@ def credential(rows: Rows, address: str) -> Credential:
     if row is None:
         raise NotFoundError("no account that may sign in")
     return Credential(AccountId(row[0]), Secret(row[1]))
-
-
-def aliases(rows: Rows, domain: str | None) -> list[Alias]:
-    where, args = ("", ()) if domain is None else (" WHERE s.domain = ?", (domain.lower(),))
-    found: dict[tuple[str, int], list[str]] = {}
-    for alias, created_at, target in rows.all(
-        f"{_ALIAS}{where} ORDER BY s.domain, s.local_part, a.domain, a.local_part",
-        args,
-    ):
-        found.setdefault((alias, created_at), []).append(target)
-    return [Alias(alias, tuple(targets), created_at) for (alias, created_at), targets in found.items()]
-
-
-def add_alias(tx: Tx, address: str, targets: Sequence[str], event: Event) -> None:
-    local_part, domain = _free_address(tx, address)
-    if not targets:
-        raise NotFoundError("an alias needs a target")
-    tx.run("INSERT INTO alias VALUES (?, ?, ?)", (domain, local_part, event.at))
-    for account_id in {account(tx, target).id for target in targets}:
-        tx.run("INSERT INTO alias_target VALUES (?, ?, ?)", (domain, local_part, account_id))
-    _routes_changed(tx)
-    events.record(tx, (event,))
-
-
-def remove_alias(tx: Tx, address: str, event: Event) -> None:
-    local_part, domain = parts(address)
-    if not tx.count("DELETE FROM alias WHERE domain = ? AND local_part = ?", (domain, local_part)):
-        raise NotFoundError("no such alias")
-    tx.run("DELETE FROM alias_target WHERE domain = ? AND local_part = ?", (domain, local_part))
-    _routes_changed(tx)
-    events.record(tx, (event,))
-
-
-def _free_address(tx: Tx, address: str) -> tuple[str, str]:
-    """The parts of an address of a local domain that nobody has."""
-    local_part, domain = parts(address)
-    if not tx.one("SELECT 1 FROM domain WHERE name = ?", (domain,)):
-        raise NotFoundError("not a local domain")
-    for table in ("account", "alias"):
-        where = "domain = ? AND local_part = ?"
-        if tx.one(f"SELECT 1 FROM {table} WHERE {where}", (domain, local_part)):  # noqa: S608  # words of ours
-            raise ConflictError("the address is taken")
-    return local_part, domain
 
 
 def _with_keywords(rows: Rows, row: Row | None) -> Account:
@@ -228,7 +211,18 @@ def keywords(rows: Rows, account_id: AccountId) -> tuple[str, ...]:
 
 
 def _account(row: Row, names: tuple[str, ...]) -> Account:
-    account_id, address, name, language, disabled, quota_bytes, used_bytes, created_at = row
+    account_id, address, name, language, disabled, quota_bytes, used_bytes, created_at, limits, keeps, forwards = row
     return Account(
-        AccountId(account_id), address, name, language, bool(disabled), quota_bytes, used_bytes, created_at, names
+        AccountId(account_id),
+        address,
+        name,
+        language,
+        bool(disabled),
+        quota_bytes,
+        used_bytes,
+        created_at,
+        names,
+        None if limits is None else _limits(limits),
+        addresses.unpacked(forwards),
+        bool(keeps),
     )

@@ -6,6 +6,7 @@ from typing import Final
 from poterne.store.interface import Delivery, NewQueued, Uids
 from poterne.store.sqlite import (
     accounts,
+    aliases,
     copying,
     delivery,
     events,
@@ -15,6 +16,8 @@ from poterne.store.sqlite import (
     mailboxes,
     messages,
     queue,
+    recipients_checked,
+    senders,
     uidset,
 )
 from poterne.store.sqlite.reader import Reader
@@ -22,9 +25,9 @@ from poterne.store.sqlite.routing import Routes
 from poterne.store.sqlite.transaction import Tx
 from poterne.store.sqlite.uid_cache import UidCache
 from poterne.store.writer import GroupWriter
-from poterne.values.directory import Account, Alias, Credential, Domain, QueuedRecipient, Route
+from poterne.values.directory import Account, Alias, Credential, Domain, Posting, Route
 from poterne.values.event import Event
-from poterne.values.ids import AccountId, MailboxId, ModSeq, QueueId, Uid
+from poterne.values.ids import AccountId, MailboxId, ModSeq, QueueId, SenderId, Uid
 from poterne.values.mailbox import (
     Appended,
     Changes,
@@ -37,7 +40,10 @@ from poterne.values.mailbox import (
     MessageRow,
     SpecialUse,
 )
+from poterne.values.queue import QueuedRecipient
 from poterne.values.secret import Secret
+from poterne.values.sender import Sender, SenderCredential, SenderScope, SenderState
+from poterne.values.sending import SendingLimits
 
 _AT_ONCE: Final = 2_048
 """A STORE on so many messages is done on the event loop if nobody else writes: a millisecond at most, as reading them is."""
@@ -109,17 +115,69 @@ class DirectoryPart:
     async def credential(self, address: str) -> Credential:
         return accounts.credential(self._reader, address)
 
-    async def aliases(self, domain: str | None = None) -> list[Alias]:
-        return accounts.aliases(self._reader, domain)
+    async def set_limits(self, account_id: AccountId, limits: SendingLimits | None, event: Event) -> None:
+        await self._writer.submit(accounts.set_limits, account_id, limits, event)
 
-    async def add_alias(self, address: str, targets: Sequence[str], event: Event) -> None:
-        await self._writer.submit(accounts.add_alias, address, targets, event)
+    async def set_forwards(self, account_id: AccountId, forwards: Sequence[str], keeps: bool, event: Event) -> None:
+        await self._writer.submit(accounts.set_forwards, account_id, forwards, keeps, event)
+
+    async def aliases(self, domain: str | None = None) -> list[Alias]:
+        return aliases.aliases(self._reader, domain)
+
+    async def add_alias(
+        self,
+        address: str,
+        targets: Sequence[str],
+        event: Event,
+        *,
+        forwards: Sequence[str] = (),
+        posting: Posting = Posting.ANYONE,
+        posters: Sequence[str] = (),
+    ) -> None:
+        await self._writer.submit(
+            aliases.add, address, targets, event, forwards=forwards, posting=posting, posters=posters
+        )
 
     async def remove_alias(self, address: str, event: Event) -> None:
-        await self._writer.submit(accounts.remove_alias, address, event)
+        await self._writer.submit(aliases.remove, address, event)
 
     async def route(self, local_part: str, domain: str) -> Route:
         return self._routes.route(local_part, domain)
+
+    async def senders(self) -> list[Sender]:
+        return senders.senders(self._reader)
+
+    async def sender(self, name: str) -> Sender:
+        return senders.sender(self._reader, name)
+
+    async def sender_credential(self, name: str) -> SenderCredential:
+        return senders.credential(self._reader, name)
+
+    async def sender_of_uid(self, uid: int) -> list[Sender]:
+        return senders.of_uid(self._reader, uid)
+
+    async def add_sender(
+        self, name: str, owner: AccountId, scope: SenderScope, verifier: Secret | None, expires_at: int, event: Event
+    ) -> Sender:
+        return await self._writer.submit(senders.add, name, owner, scope, verifier, expires_at, event)
+
+    async def set_sender(
+        self,
+        sender_id: SenderId,
+        event: Event,
+        *,
+        state: SenderState | None = None,
+        scope: SenderScope | None = None,
+        verifier: Secret | None = None,
+        expires_at: int | None = None,
+    ) -> Sender:
+        return await self._writer.submit(
+            senders.change, sender_id, event, state=state, scope=scope, verifier=verifier, expires_at=expires_at
+        )
+
+    async def sender_used(self, sender_id: SenderId, at: int, peer: str) -> None:
+        if senders.is_stale(self._reader, sender_id, at):  # most uses need no write
+            await self._writer.small_soon(senders.used, sender_id, at, peer)
 
 
 class MailboxesPart:
@@ -246,10 +304,17 @@ _store_flags = flags.store_flags
 
 
 class QueuePart:
+    _writer: GroupWriter[Tx]
     _reader: Reader
 
     async def queued(self, limit: int = 1000, after: QueueId | None = None) -> list[QueuedRecipient]:
         return queue.queued(self._reader, limit, after)
+
+    async def recipient_check(self, address: str) -> tuple[bool, int] | None:
+        return recipients_checked.found(self._reader, address)
+
+    async def note_recipient(self, address: str, known: bool, at: int) -> None:
+        await self._writer.submit_soon(recipients_checked.note, address, known, at)
 
     async def queue_depth(self) -> int:
         return queue.depth(self._reader)
