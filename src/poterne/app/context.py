@@ -33,6 +33,8 @@ class Child:
     settings: Settings
     sockets: Mapping[str, Sequence[socket.socket]]
     """Listening sockets by listener name."""
+    local: socket.socket | None
+    """Listening on a path of this machine, where the kernel says who connects."""
     bus: Bus
     place: str
     """Where it counts for the metrics."""

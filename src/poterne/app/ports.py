@@ -4,9 +4,12 @@ import errno
 import socket
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from poterne.app.context import StartError
+from poterne.app.local_port import LocalPort, folder_for
+from poterne.app.privileges import Identity
 from poterne.config.settings import Listener
 from poterne.net.listen import bind_socket
 
@@ -24,18 +27,51 @@ class Ports:
     def __init__(self) -> None:
         self._sockets: dict[Place, socket.socket] = {}
         self._listeners: Mapping[str, Listener] = {}
+        self._local: LocalPort | None = None
 
     def __len__(self) -> int:
-        return len(self._sockets)
+        return len(self._sockets) + (self._local is not None)
 
-    def rebind(self, listeners: Mapping[str, Listener], *, patience_s: float = 0.0) -> None:
-        """Bind what these listeners name and is not bound; close what they no longer name. All or nothing: StartError."""
+    @property
+    def local(self) -> socket.socket | None:
+        """The one of `[sendmail]`."""
+        return None if self._local is None else self._local.socket
+
+    def rebind(
+        self,
+        listeners: Mapping[str, Listener],
+        path: Path | None = None,
+        *,
+        owner: Identity | None = None,
+        patience_s: float = 0.0,
+    ) -> None:
+        """Bind what is named and not bound; close what is no longer named. All or nothing: StartError.
+
+        `path`: of the socket of `[sendmail]`, which is to belong to `owner` when we are root.
+        """
+        until = time.monotonic() + patience_s
+        before = after = self._local
+        if path is None:
+            after = None
+        elif before is None or before.path != path:
+            folder_for(path, owner)
+            after = LocalPort(path, owner, until)
+        try:
+            self._rebind(listeners, until)
+        except StartError:
+            if after is not None and after is not before:
+                after.close()
+            raise
+        self._local = after
+        if before is not None and before is not after:
+            before.close()
+
+    def _rebind(self, listeners: Mapping[str, Listener], until: float) -> None:
         wanted = {
             (address, listener.port): (name, listener.backlog)
             for name, listener in listeners.items()
             for address in listener.addresses
         }
-        until = time.monotonic() + patience_s
         bound: dict[Place, socket.socket] = {}
         for place, (name, backlog) in wanted.items():
             if place in self._sockets:

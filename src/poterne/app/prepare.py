@@ -55,6 +55,11 @@ def data_folder(config: Path, settings: Settings, who: Identity | None) -> Path:
     return data
 
 
+def socket_path(config: Path, settings: Settings) -> Path | None:
+    """Where programs of this machine hand in mail; None: nowhere."""
+    return (config.parent / settings.sendmail.socket).absolute() if settings.sendmail.socket else None
+
+
 def _name(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name

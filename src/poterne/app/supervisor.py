@@ -130,7 +130,8 @@ class Supervisor:
         self._data = prepare.data_folder(self._path, settings, who)
         os.umask(0o077)
         self._lock = prepare.take_lock(self._data, who)
-        self._ports.rebind(settings.listener, patience_s=BIND_S)
+        local = prepare.socket_path(self._path, settings)
+        self._ports.rebind(settings.listener, local, owner=who, patience_s=BIND_S)
         files = privileges.many_files()
         self._main = self._load_main()  # while we may surely read the code
         if who is not None:
@@ -281,10 +282,13 @@ class Supervisor:
             for descriptor in (self._life_write, self._wake_read, self._wake_write, self._lock):
                 os.close(descriptor)
             role = Role.STEWARD if number == STEWARD else Role.WORKER
-            sockets = self._ports.by_listener()
+            sockets, local = self._ports.by_listener(), self._ports.local
             bus = self._exchange.end_of(number)
             code = self._main(
-                Child(role, number, self._path, self._data, self._settings, sockets, bus, place, ready_fd, self._life_read)
+                Child(
+                    role, number, self._path, self._data, self._settings, sockets, local, bus, place, ready_fd,
+                    self._life_read,
+                )
             )  # fmt: skip
         except BaseException:  # noqa: BLE001  (nothing may return into the parent's code)
             traceback.print_exc()
@@ -367,7 +371,7 @@ class Supervisor:
             if self._keep_root:
                 prepare.trial_only(settings)
             certificates.require_usable(self._path, self._data, settings)
-            self._ports.rebind(settings.listener)
+            self._ports.rebind(settings.listener, prepare.socket_path(self._path, settings))
         except (ConfigError, StartError, CertificateError) as error:
             self._log.error("settings.refused", problems=str(error).splitlines(), kept="the settings in force")
             service_manager.notify("READY=1\nSTATUS=The new settings were refused, see the log")

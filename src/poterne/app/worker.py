@@ -1,6 +1,7 @@
 """A worker: accepts connections on the inherited sockets and serves them, until it is told to end."""
 
 import asyncio
+import socket
 import ssl
 import time
 from collections import Counter
@@ -104,6 +105,8 @@ class _Worker:
             relays=Relays(self._relay_rules(), self._origins, time.time, self._log),
         )
         listeners = [self._listener(name, parts) for name in self._child.sockets]
+        if self._child.local is not None:
+            listeners.append(self._local_listener(self._child.local, parts))
         self._child.bus.listen(loop, self._hear)
         for listener in listeners:
             listener.start()
@@ -136,6 +139,20 @@ class _Worker:
             ),
             implicit_tls=settings.tls == "implicit",
             refusal=_REFUSALS[settings.service],
+            new_trace=self._new_trace,
+        )
+
+    def _local_listener(self, sock: socket.socket, parts: Parts) -> Listener:
+        """Submission without TLS and passwords: nothing leaves this machine, and the kernel says who it is."""
+        chosen = self._settings.sendmail
+        limits = Limits(chosen.max_connections, chosen.max_per_user, chosen.max_per_minute)
+        return Listener(
+            "submission",
+            [sock],
+            serving(ListenerSettings(service="submission", tls="implicit"), parts),
+            gate=Gate(limits, budget=self._budget, strangers=False),
+            observe=self._observe,
+            refusal=_REFUSALS["submission"],
             new_trace=self._new_trace,
         )
 

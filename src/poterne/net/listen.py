@@ -21,6 +21,7 @@ from poterne.net.limits import Gate, Limits
 from poterne.net.link import WRITE_TIMEOUT_S, Link, Poke, TlsSetup
 from poterne.net.notice import Kind, Notice, Observe
 from poterne.net.tlswire import TlsError
+from poterne.net.unix import local_peer, peer_uid
 from poterne.policy.access import Reason
 from poterne.proto.proxy import ProxyError
 from poterne.values.ids import TraceId
@@ -147,6 +148,9 @@ class Listener:
                     return
                 continue  # RFC 1122-style errors of that one connection, see accept(2)
             client.setblocking(False)
+            if client.family == socket.AF_UNIX:
+                self._admit(client, local_peer(client), 0)
+                continue
             proxies, peer = self._admission.proxies, str(address[0])
             if proxies and peer in proxies:
                 self._expect_introduction(client, peer)
@@ -214,6 +218,7 @@ class Listener:
             write_timeout_s=self._write_timeout_s,
         )
         link.peer = peer
+        link.local_uid = peer_uid(client)
         task = loop.create_task(self._run(client, link, peer, port))
         self._serving[task] = link
         self._empty.clear()
