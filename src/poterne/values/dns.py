@@ -48,14 +48,14 @@ class Kind(Generic[R]):
     word: str
 
 
-A: Final = Kind[str](1, "A")
-AAAA: Final = Kind[str](28, "AAAA")
-CNAME: Final = Kind[str](5, "CNAME")
-PTR: Final = Kind[str](12, "PTR")
-MX: Final = Kind[Mx](15, "MX")
-TXT: Final = Kind[bytes](16, "TXT")
+A: Final[Kind[str]] = Kind(1, "A")
+AAAA: Final[Kind[str]] = Kind(28, "AAAA")
+CNAME: Final[Kind[str]] = Kind(5, "CNAME")
+PTR: Final[Kind[str]] = Kind(12, "PTR")
+MX: Final[Kind[Mx]] = Kind(15, "MX")
+TXT: Final[Kind[bytes]] = Kind(16, "TXT")
 """A record is the octets of its strings, joined (RFC 7208 §3.3, RFC 6376 §3.6.2.2)."""
-TLSA: Final = Kind[Tlsa](52, "TLSA")
+TLSA: Final[Kind[Tlsa]] = Kind(52, "TLSA")
 
 
 @dataclass(frozen=True, slots=True)
