@@ -177,7 +177,8 @@ class Client:
             self._pump()
             return Greeting(reply)
         if not self._sent:
-            if self._ending is None:
+            # Some servers refuse a message while it is still being sent, and hang up.
+            if self._ending is None and (self._stuffer is None or reply.code < 400):
                 raise self._broken("unexpected-reply")
             return self._lose(reply)
         command = self._sent[0][0]

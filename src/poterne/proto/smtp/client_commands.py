@@ -130,7 +130,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """End of file, or an unsolicited 421: these commands (oldest first) will not be answered. Then CLOSED.
+    """End of file, an unsolicited 421, or a 4xx or 5xx while content was awaited: these commands (oldest first) will not
+    be answered. Then CLOSED.
 
     A `ContentEnd` among them: whether the message was taken is not known.
     """

@@ -13,6 +13,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _NAME: Final = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
 # RFC 3461 §4: everything but "+", "=" and what is not printable stands for itself.
 _XTEXT_SPECIAL: Final = re.compile(r"[^!-*,-<>-~]")
+_XTEXT_OCTETS: Final = re.compile(r"(?:\+[0-9A-F]{2})+")
 
 Extensions = Mapping[str, tuple[str, ...]]
 
@@ -107,6 +108,11 @@ def extensions_of(reply: ServerReply) -> dict[str, tuple[str, ...]]:
 def xtext(text: str) -> str:
     """RFC 3461 §4; what is not ASCII goes as its UTF-8 octets."""
     return _XTEXT_SPECIAL.sub(lambda m: "".join(f"+{octet:02X}" for octet in m[0].encode()), text)
+
+
+def from_xtext(text: str) -> str:
+    """What `xtext` was made of."""
+    return _XTEXT_OCTETS.sub(lambda m: bytes.fromhex(m[0].replace("+", "")).decode(errors="replace"), text)
 
 
 def _path(text: str) -> str | None:

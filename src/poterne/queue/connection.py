@@ -1,0 +1,313 @@
+"""A connection to a mail server, made ready for mail: greeted, encrypted as demanded, signed in.
+
+Theory of operation. `Connection` turns the client core's events into awaited answers. Whatever ends a conversation, the
+server, the network, the clock or TLS, is one exception: `ConversationError` with the stage and a word. Each wait has a
+deadline of its own, and all of them end at `total_by`, so that a server that answers very slowly cannot hold a message for hours.
+
+Opportunistic TLS that fails in the handshake is followed by a second connection in cleartext: whoever can break the handshake
+could as well have hidden STARTTLS. Plaintext in front of the handshake is an attack, not a broken server: nothing follows it.
+"""
+
+import asyncio
+import ssl
+from dataclasses import replace
+from hashlib import sha256
+from typing import Final, final
+
+from poterne.net.dial import DialError, dial
+from poterne.net.link import Link, LinkClosed, Poke, TlsSetup
+from poterne.net.tls import CertificateError, ClientContexts, certificate_covers
+from poterne.net.tlswire import InjectionError, TlsError
+from poterne.proto.core import PeerError, Signal
+from poterne.proto.smtp.client import Client
+from poterne.proto.smtp.client_commands import Answer, Auth, Command, Greet, Greeting, Lost, Quit, StartTls
+from poterne.queue.outcome import Hop, Stage, TlsDemand, TlsOutcome
+from poterne.queue.verdicts import ConversationError
+from poterne.values.ids import TraceId
+
+_INJECTION: Final = "starttls-injection"
+_PROVEN: Final = frozenset({TlsDemand.VERIFIED, TlsDemand.DANE})
+
+
+@final
+class Connection:
+    """One connection, for one transaction after the other. Made by `connect`; only one task uses it at a time."""
+
+    __slots__ = (
+        "_lost",
+        "carried",
+        "context",
+        "core",
+        "dirty",
+        "hop",
+        "link",
+        "opened_at",
+        "resumed_since",
+        "tls",
+        "total_by",
+        "used_at",
+    )
+
+    def __init__(self, hop: Hop, link: Link, context: ssl.SSLContext | None, total_by: float) -> None:
+        self.hop = hop
+        self.link = link
+        self.context = context
+        self.core = Client(tls=hop.implicit_tls, lmtp=hop.lmtp)
+        self.tls = TlsOutcome()
+        self.total_by = total_by
+        """When all waits end, in the loop's time."""
+        self.carried = 0
+        """Messages so far."""
+        self.dirty = False
+        """A transaction was begun and not ended: RSET comes first."""
+        self.opened_at = self.used_at = link.opened_at
+        self.resumed_since = link.opened_at
+        """When the TLS session began that this connection goes on with."""
+        self._lost = ""
+
+    def limit(self, name: str) -> int | None:
+        """What the server says of itself in LIMITS (RFC 9422), such as "RCPTMAX"; None when it does not."""
+        for word in self.core.extensions.get("LIMITS", ()):
+            key, _, value = word.partition("=")
+            if key.upper() == name and value.isascii() and value.isdigit():
+                return int(value[:6]) or None
+        return None
+
+    async def ask(self, command: Command, stage: Stage, timeout_s: float) -> Answer:
+        """One command, and its answer."""
+        self.core.send(command)
+        return await self.answer(stage, timeout_s)
+
+    async def answer(self, stage: Stage, timeout_s: float) -> Answer:
+        """The next answer, within the time; what waits to be written goes first. Raises ConversationError."""
+        event = await self._event(stage, timeout_s)
+        if isinstance(event, Answer):
+            return event
+        raise ConversationError(stage, "unexpected-reply")
+
+    async def _event(self, stage: Stage, timeout_s: float) -> Answer | Greeting:
+        core, link = self.core, self.link
+        waiting = False
+        while True:
+            try:
+                event = core.next_event()
+            except PeerError as error:
+                raise ConversationError(stage, error.code) from None
+            if isinstance(event, Answer | Greeting):
+                return event
+            if isinstance(event, Lost):
+                raise ConversationError(stage, self._lost or "closed", reply=event.reply)
+            if event is not Signal.NEED_DATA:
+                raise ConversationError(stage, "closed")
+            if core.pending and not await self._push():
+                continue
+            if not waiting:
+                waiting = True
+                self._set_deadline(timeout_s)
+            got = await link.read()
+            if isinstance(got, bytes):
+                core.receive(got)
+            elif Poke.DEADLINE in got:
+                raise ConversationError(stage, "timeout")
+
+    def _set_deadline(self, timeout_s: float) -> None:
+        left_s = self.total_by - asyncio.get_running_loop().time()
+        self.link.set_deadline(max(0.0, min(timeout_s, left_s)), "answer")
+
+    async def _push(self) -> bool:
+        """Write what waits. False: the connection is gone; what the server said before it went is in the core."""
+        try:
+            await self.link.write(self.core.output())
+        except LinkClosed as closed:
+            self._lost = closed.code
+            while isinstance(got := await self.link.read(), Poke):
+                pass
+            self.core.receive(got)
+            self.core.receive(b"")
+            return False
+        return True
+
+    async def flush(self) -> None:
+        """While content is sent: write what waits, and wait while the server is slow to take it.
+
+        Raises ConversationError, also when the server says something: it can only be a refusal.
+        """
+        if asyncio.get_running_loop().time() >= self.total_by:
+            raise ConversationError(Stage.DATA, "timeout")
+        if not await self._push() or not self.link.silent:
+            await self._event(Stage.DATA, self.hop.timeouts.data_s)
+            raise ConversationError(Stage.DATA, "unexpected-reply")
+
+    # -- making it ready -----------------------------------------------------------------------------------------------
+
+    async def begin(self, *, starttls: bool) -> None:
+        """Greeting, EHLO, STARTTLS when it is offered or demanded, AUTH. Raises ConversationError."""
+        times = self.hop.timeouts
+        greeting = (await self._event(Stage.GREETING, times.greeting_s)).reply
+        if greeting.code != 220:
+            raise ConversationError(Stage.GREETING, "refused", reply=greeting)
+        await self._greet()
+        if self.hop.implicit_tls:
+            self._judge()
+        elif starttls:
+            await self._encrypt()
+        if self.hop.login is not None:
+            login = self.hop.login
+            answer = await self.ask(Auth(login.user, login.password), Stage.AUTH, times.command_s)
+            if not answer.reply.positive:
+                raise ConversationError(Stage.AUTH, "refused", reply=answer.reply)
+
+    async def _greet(self) -> None:
+        answer = await self.ask(Greet(self.hop.helo), Stage.EHLO, self.hop.timeouts.command_s)
+        if not answer.reply.positive:
+            raise ConversationError(Stage.EHLO, "refused", reply=answer.reply)
+
+    async def _encrypt(self) -> None:
+        optional = self.hop.tls is TlsDemand.OPPORTUNISTIC
+        if "STARTTLS" not in self.core.extensions:
+            self.tls = TlsOutcome(problem="not-offered")
+            if not optional:
+                raise ConversationError(Stage.STARTTLS, "not-offered")
+            return
+        answer = await self.ask(StartTls(), Stage.STARTTLS, self.hop.timeouts.command_s)
+        if not answer.reply.positive:
+            self.tls = TlsOutcome(problem="refused", detail=answer.reply.text)
+            if not optional:
+                raise ConversationError(Stage.STARTTLS, "refused", reply=answer.reply)
+            return
+        await self._shake()
+        self._judge()
+        await self._greet()
+
+    async def _shake(self) -> None:
+        core = self.core
+        try:
+            if core.next_event() is not Signal.START_TLS:
+                raise ConversationError(Stage.STARTTLS, "closed")
+            await self.link.start_tls(core.output())
+            core.tls_started()
+        except (InjectionError, PeerError) as error:
+            word = error.code if isinstance(error, PeerError) else _INJECTION
+            raise ConversationError(Stage.STARTTLS, word) from None
+        except TlsError as error:
+            raise ConversationError(Stage.TLS, error.code, detail=error.detail) from None
+        except LinkClosed:
+            raise ConversationError(Stage.TLS, "closed") from None
+
+    def _judge(self) -> None:
+        """The handshake is done: is it what was demanded?"""
+        facts, hop = self.link.tls, self.hop
+        if facts is None:
+            raise ConversationError(Stage.TLS, "closed")
+        if (
+            hop.tls is TlsDemand.VERIFIED
+            and len(hop.names) > 1
+            and not certificate_covers(facts.certificate, hop.names)
+        ):
+            raise ConversationError(Stage.TLS, "name")
+        self.tls = TlsOutcome(
+            facts.version, facts.cipher, hop.tls in _PROVEN, sha256(facts.certificate).hexdigest(), self.tls.problem
+        )
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    async def quit(self) -> None:
+        """Say QUIT and close; the answer is not waited for. Never raises."""
+        try:
+            if self.link.silent:
+                self.core.send(Quit())
+                await self.link.write(self.core.output())
+        except (LinkClosed, RuntimeError):
+            self.link.abort()
+        self.link.close(linger=True)
+
+
+async def connect(
+    hop: Hop,
+    contexts: ClientContexts,
+    *,
+    session: tuple[ssl.SSLContext, ssl.SSLSession] | None = None,
+    trace: TraceId,
+    total_by: float,
+) -> Connection:
+    """A connection that is ready for MAIL. `session`: what an earlier one left to resume. Raises ConversationError."""
+    try:
+        return await _open(hop, contexts, session, trace, total_by, starttls=True)
+    except ConversationError as error:
+        error.tls = replace(error.tls, problem=_tls_problem(error), detail=error.detail)
+        if error.stage is not Stage.TLS or hop.implicit_tls or hop.tls is not TlsDemand.OPPORTUNISTIC:
+            raise
+        failed = error.tls
+    connection = await _open(hop, contexts, None, trace, total_by, starttls=False)
+    connection.tls = failed
+    return connection
+
+
+def _tls_problem(error: ConversationError) -> str:
+    if error.stage not in {Stage.STARTTLS, Stage.TLS}:
+        return ""
+    return "injection" if error.word == _INJECTION else error.word
+
+
+async def _open(
+    hop: Hop,
+    contexts: ClientContexts,
+    session: tuple[ssl.SSLContext, ssl.SSLSession] | None,
+    trace: TraceId,
+    total_by: float,
+    *,
+    starttls: bool,
+) -> Connection:
+    setup = _tls_setup(hop, contexts, session) if starttls or hop.implicit_tls else None
+    left_s = total_by - asyncio.get_running_loop().time()
+    try:
+        link = await dial(
+            hop.address,
+            hop.port,
+            service="smtp",
+            trace=trace,
+            timeout_s=max(0.0, min(hop.timeouts.connect_s, left_s)),
+            tls=setup,
+            implicit_tls=hop.implicit_tls,
+            source=hop.source,
+            write_timeout_s=hop.timeouts.block_s,
+        )
+    except DialError as error:
+        raise ConversationError(Stage.CONNECT, error.code, detail=error.detail) from None
+    except TlsError as error:
+        raise ConversationError(Stage.TLS, error.code, detail=error.detail) from None
+    except InjectionError:
+        raise ConversationError(Stage.TLS, "handshake", detail="plaintext") from None
+    connection = Connection(hop, link, setup.context() if setup is not None else None, total_by)
+    try:
+        await connection.begin(starttls=starttls)
+    except ConversationError as error:
+        error.tls = connection.tls
+        # A server that answered is told goodbye; one that failed us is not waited for.
+        await _dismiss(connection, polite=error.word == "refused")
+        raise
+    except BaseException:
+        link.abort()
+        raise
+    return connection
+
+
+async def _dismiss(connection: Connection, *, polite: bool) -> None:
+    if polite:
+        await connection.quit()
+    else:
+        connection.link.abort()
+
+
+def _tls_setup(hop: Hop, contexts: ClientContexts, session: tuple[ssl.SSLContext, ssl.SSLSession] | None) -> TlsSetup:
+    if hop.tls is TlsDemand.DANE:
+        raise ConversationError(Stage.TLS, "dane")
+    verify = hop.tls is TlsDemand.VERIFIED
+    try:
+        context = contexts.get(verify=verify, ca_file=hop.ca_file if verify else None, check_name=len(hop.names) <= 1)
+    except CertificateError as error:
+        raise ConversationError(Stage.TLS, "authorities", detail=str(error)) from None
+    # A session belongs to its context: after a change of the CA file there is nothing to resume.
+    resumed = session[1] if session is not None and session[0] is context else None
+    name = hop.names[0] if verify and hop.names else hop.name
+    return TlsSetup(lambda: context, "smtp", hop.timeouts.tls_s, name or None, resumed)
