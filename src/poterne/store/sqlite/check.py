@@ -79,6 +79,16 @@ _QUERIES: Final = (
             " USING (content_id) WHERE found != coalesce(s.messages, 1)"
         ),
     ),
+    (
+        False,
+        (
+            "SELECT account_id, what || ' is of an account that does not exist' FROM"
+            " (SELECT account_id, 'sender ' || name AS what FROM sender"
+            " UNION ALL SELECT account_id, 'forward to ' || address FROM account_forward"
+            " UNION ALL SELECT account_id, 'alias ' || local_part || '@' || domain FROM alias_target)"
+            " LEFT JOIN account a USING (account_id) WHERE a.account_id IS NULL"
+        ),
+    ),
 )
 
 

@@ -6,8 +6,8 @@ from poterne.store.sqlite.connection import Rows
 from poterne.store.sqlite.transaction import Tx
 
 MOST: Final = 100_000
-_SPARE: Final = MOST // 20
-"""Removed beyond what must go: finding the oldest reads all rows, so it is done once for many."""
+_SPARE: Final = 1_000
+"""Removed beyond what must go, so that the rows need not be counted each time."""
 
 
 def found(rows: Rows, address: str) -> tuple[bool, int] | None:
@@ -16,7 +16,11 @@ def found(rows: Rows, address: str) -> tuple[bool, int] | None:
 
 
 def note(tx: Tx, address: str, known: bool, at: int, *, most: int = MOST, spare: int = _SPARE) -> None:
-    """The newest answer. The rows are counted in `meta`, for counting them would read them all."""
+    """The newest answer. Beyond `most` the oldest go, first of all those that the server does not know.
+
+    Else a stranger who guesses names would push out those by which mail is taken while the server is down. The count is
+    in `meta`, for counting reads all rows.
+    """
     if tx.count("UPDATE recipient_check SET known = ?, checked_at = ? WHERE address = ?", (int(known), at, address)):
         return
     tx.run("INSERT INTO recipient_check VALUES (?, ?, ?)", (address, int(known), at))
@@ -26,7 +30,7 @@ def note(tx: Tx, address: str, known: bool, at: int, *, most: int = MOST, spare:
     if count > most:
         tx.run(
             "DELETE FROM recipient_check WHERE address IN"
-            " (SELECT address FROM recipient_check ORDER BY checked_at DESC LIMIT -1 OFFSET ?)",
-            (most - spare,),
+            " (SELECT address FROM recipient_check ORDER BY known, checked_at LIMIT ?)",
+            (count - most + spare,),
         )
         tx.run("UPDATE meta SET value = (SELECT count(*) FROM recipient_check) WHERE key = 'recipient_checks'")

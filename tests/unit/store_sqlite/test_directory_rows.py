@@ -1,0 +1,152 @@
+"""What cannot be seen through the interface: rows that go with an account, and bounds of what is remembered."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from poterne.store.sqlite import recipients_checked, routing
+from poterne.store.sqlite.connection import DATABASE_NAME
+from poterne.store.sqlite.engine import SqliteStore, open_store
+from poterne.store.sqlite.transaction import Tx
+from poterne.values.ids import AccountId
+from poterne.values.secret import Secret
+from poterne.values.sender import SenderScope
+from poterne.values.sending import SendingLimits
+from tests.support.stores import AT, Clock, World, event
+
+SCOPE = SenderScope(("shop@example.org",), ("*",))
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    store = open_store(tmp_path, clock=Clock())
+    made = World(store, tmp_path, Clock())
+    await made.settle()
+    yield made
+    await store.close()
+
+
+def engine(world: World) -> SqliteStore:
+    assert isinstance(world.store, SqliteStore)
+    return world.store
+
+
+def write(world: World, sql: str) -> None:
+    with apsw.Connection(str(world.folder / DATABASE_NAME)) as connection:
+        connection.execute(sql).fetchall()
+
+
+def column(world: World, sql: str) -> list[object]:
+    connection = apsw.Connection(str(world.folder / DATABASE_NAME))
+    try:
+        return [value for (value,) in connection.execute(sql).fetchall()]
+    finally:
+        connection.close()
+
+
+async def use(world: World, account_id: AccountId, address: str, sender: str) -> None:
+    """All that an account may have rows of."""
+    await world.store.set_limits(account_id, SendingLimits(1, 2, 3, 4), event())
+    await world.store.set_forwards(account_id, ["x@one.example", "y@one.example"], False, event())
+    await world.store.add_alias(f"{sender}-list@example.org", [address], event())
+    await world.store.add_sender(sender, account_id, SCOPE, Secret("x"), 0, event())
+    await world.store.keyword_bits(account_id, ["one", "two"])
+    write(world, f"INSERT INTO correspondent VALUES ({account_id}, 1, 0), ({account_id}, 2, 0)")
+    for origin in (f"account:{address}", f"sender:{sender}"):
+        write(world, f"INSERT INTO sending_usage VALUES ('{origin}', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)")
+        write(world, f"INSERT INTO sending_repeat VALUES ('{origin}', 1, 0, 0, 0), ('{origin}', 2, 0, 0, 0)")
+
+
+TABLES = {
+    "account": 1,
+    "account_counter": 1,
+    "account_forward": 2,
+    "alias_target": 1,
+    "correspondent": 2,
+    "keyword": 2,
+    "mailbox": 3,
+    "sender": 1,
+    "subscription": 3,
+}
+
+
+async def test_removed_account_leaves_no_rows(world: World) -> None:
+    bob = await world.account("bob@example.org")
+    await use(world, world.alice, "alice@example.org", "shop")
+    await use(world, bob, "bob@example.org", "cron")
+    for table, rows in TABLES.items():
+        assert column(world, f"SELECT account_id FROM {table} WHERE account_id = {bob}") == [bob] * rows, table
+    await world.store.remove_account(bob, event())
+    for table, rows in TABLES.items():
+        assert column(world, f"SELECT account_id FROM {table}") == [world.alice] * rows, table
+    for table, rows in (("sending_usage", 1), ("sending_repeat", 2)):
+        found = column(world, f"SELECT origin FROM {table} ORDER BY origin")
+        assert found == ["account:alice@example.org"] * rows + ["sender:shop"] * rows
+    assert column(world, "SELECT local_part FROM alias") == ["shop-list"]
+    assert await world.store.check() == []
+
+
+async def test_no_table_of_accounts_is_forgotten(world: World) -> None:
+    """A table with an account in it that is not named above is either purged later, or missing in `remove_account`."""
+    later = {"expunged", "flag_change", "message", "removed_account", "thread_reference"}
+    of_nobody_else = {"event", "incident", "queue_message"}  # what happened, and what waits, is not undone
+    found = column(
+        world,
+        "SELECT m.name FROM sqlite_master m JOIN pragma_table_info(m.name) c ON c.name = 'account_id' WHERE m.type = 'table'",
+    )
+    assert set(found) == set(TABLES) | later | of_nobody_else
+
+
+async def test_check_tells_of_rows_of_nobody(world: World) -> None:
+    write(world, f"INSERT INTO account_forward VALUES ({world.alice + 7}, 'x@one.example')")
+    (finding,) = await world.store.check()
+    assert not finding.fatal
+    assert finding.what == "account 8: forward to x@one.example is of an account that does not exist"
+
+
+async def test_routes_of_long_lists_are_remembered_within_bounds(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routing, "_MOST_NAMES", 1_000)
+    await world.store.add_alias("list@example.org", [], event(), forwards=[f"m{n}@one.example" for n in range(300)])
+    routes = routing.Routes(engine(world)._reader)
+    for number in range(50):
+        assert len(routes.route(f"list+{number}", "example.org").forwards) == 300
+        assert 1 <= len(routes._known) <= 3
+    before = routes.route("list", "example.org")
+    assert routes.route("list", "example.org") is before
+    routes.route("nobody", "example.org")
+    assert ("nobody", "example.org") not in routes._known
+
+
+async def test_answers_of_internal_servers_are_bounded(world: World) -> None:
+    store = engine(world)
+
+    def note(tx: Tx, number: int, known: bool) -> None:
+        recipients_checked.note(tx, f"u{number}@inside.example", known, AT + number, most=100, spare=10)
+
+    async def numbers() -> list[int]:
+        found = column(world, "SELECT address FROM recipient_check ORDER BY checked_at")
+        return [int(str(address).partition("@")[0][1:]) for address in found]
+
+    for number in range(100):
+        await store._writer.submit_soon(note, number, known=number < 50)
+    assert await numbers() == list(range(100))
+    await store._writer.submit_soon(note, 99, known=False)  # nothing new
+    assert len(await numbers()) == 100
+    for number in range(100, 500):  # guesses push out guesses only
+        await store._writer.submit_soon(note, number, known=False)
+        assert len(await numbers()) <= 100
+    found = await numbers()
+    assert found[:50] == list(range(50))
+    assert found[50:] == list(range(500 - len(found[50:]), 500))
+    for number in range(500, 700):  # the oldest of those that are known go only for others that are known
+        await store._writer.submit_soon(note, number, known=True)
+    found = await numbers()
+    assert 89 <= len(found) <= 100
+    assert found == list(range(700 - len(found), 700))
+    write(world, "DELETE FROM recipient_check")  # derived: may be emptied at any time
+    for number in range(30):
+        await store._writer.submit_soon(note, number, known=True)
+    assert len(await numbers()) > 10
+    assert column(world, "SELECT value FROM meta WHERE key = 'recipient_checks'") == [len(await numbers())]
