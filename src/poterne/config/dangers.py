@@ -57,7 +57,7 @@ def _address(text: str) -> IpAddress | None:
 
 def _of_listener(key: tuple[str, ...], listener: Listener) -> Iterator[Danger]:
     if not listener.service:
-        yield (*key, "service"), "is missing", 'write service = "mx", "submission", "imap" or "pop3"'
+        yield (*key, "service"), "is missing", 'write service = "mx", "submission", "lmtp", "imap" or "pop3"'
     if not listener.port:
         yield (*key, "port"), "is missing", "write the TCP port, for example port = 993"
     if not listener.addresses:

@@ -9,6 +9,8 @@ from poterne.values.networks import IpNetwork, NetworkError, Space, parse_networ
 Danger = tuple[tuple[str, ...], str, str]
 """(key, what is wrong, what to do)"""
 _PROXY_SPACES = frozenset({Space.PUBLIC, Space.PRIVATE, Space.LOOPBACK})
+_INSIDE = frozenset({Space.PRIVATE, Space.LOOPBACK})
+_SMTP_PORT = 25
 
 
 def of_doors(settings: Settings) -> Iterator[Danger]:
@@ -20,6 +22,8 @@ def of_doors(settings: Settings) -> Iterator[Danger]:
         yield from _too_broad_proxies((*key, "proxies"), listener.proxies)
         if settings.server.role == "mailbox" and listener.service == "mx":
             yield from _of_inside(key, listener)
+        if listener.service == "lmtp":
+            yield from _of_lmtp(key, listener)
     yield from _of_relays(settings)
 
 
@@ -66,6 +70,24 @@ def _of_inside(key: tuple[str, ...], listener: Listener) -> Iterator[Danger]:
                 f'role is "mailbox", and "{network}" is a whole public or unknown network',
                 "name the servers in front of this one",
             )
+
+
+def _of_lmtp(key: tuple[str, ...], listener: Listener) -> Iterator[Danger]:
+    """What comes by LMTP was judged by the server that sends it, so that server must be ours. RFC 2033 §5."""
+    if listener.port == _SMTP_PORT:
+        yield (*key, "port"), "is SMTP's, and LMTP must not be spoken there (RFC 2033 section 5)", "write port = 24"
+    if not listener.allow:
+        yield (
+            (*key, "allow"),
+            "service is lmtp, and everybody may deliver here",
+            'name the servers in front of this one, for example allow = ["127.0.0.1"]',
+        )
+    if listener.allow_file:
+        yield (*key, "allow_file"), "service lmtp has a few peers, which are looked at one by one", "name them in allow"
+    for network in _networks(listener.allow):
+        if space_of(network) not in _INSIDE:
+            what = f'"{network}" is public or unknown: LMTP is for servers of one\'s own network (RFC 2033 section 5)'
+            yield (*key, "allow"), what, "name servers inside, or let the others use SMTP"
 
 
 def _of_relays(settings: Settings) -> Iterator[Danger]:

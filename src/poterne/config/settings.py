@@ -70,7 +70,7 @@ class Server:
 class Listener:
     """`[listener.NAME]`: an address, a port, a service."""
 
-    service: str = setting("", "What is spoken here.", choices=("mx", "submission", "imap", "pop3"))
+    service: str = setting("", "What is spoken here.", choices=("mx", "submission", "lmtp", "imap", "pop3"))
     addresses: list[str] = made(
         lambda: ["127.0.0.1", "::1"],
         'IP addresses to listen on; "0.0.0.0" and "::" mean every address.',
@@ -118,7 +118,8 @@ class Listener:
     )
     allow: list[str] = made(
         list,
-        'Networks that may open a session here, for example ["192.0.2.0/24", "2001:db8::/56"]; without any, everybody may.',
+        'Networks that may open a session here, for example ["192.0.2.0/24", "2001:db8::/56"]; without any, everybody may. '
+        "Service lmtp must name some, and none of them public.",
         why="An inside server has a few known correspondents.",
         risk="Mail from all others is refused (554).",
     )
@@ -198,15 +199,70 @@ class Smtp:
         10, "Unknown recipients after which the connection ends, against address harvesting.", minimum=1, maximum=10_000
     )
     max_messages: int = setting(1000, "Messages in one connection.", minimum=1, maximum=1_000_000)
+    max_useless_commands: int = setting(
+        100,
+        "Commands that bring nobody mail (NOOP, RSET, VRFY, HELP, EHLO again, transactions that come to nothing) after which "
+        "the connection ends; an accepted message forgives them.",
+        minimum=10,
+        maximum=1_000_000,
+    )
+    greeting_delay_s: int = setting(
+        1,
+        "Service mx: seconds that a stranger waits for the greeting; who speaks before it is refused (554). Loopback addresses "
+        "and listeners with an allow list have none. 0: nobody waits.",
+        why="Servers listen before they speak (RFC 5321 §3.1), much of what sends spam does not.",
+        minimum=0,
+        maximum=60,
+    )
+    greeting_memory_s: int = setting(
+        14_400,
+        "Seconds that an address that waited is greeted at once.",
+        why="Who sends much mail should wait once, not for each message.",
+        minimum=0,
+        maximum=604_800,
+    )
+    free_faults: int = setting(
+        2,
+        "Wrong commands and unknown recipients in one connection that are answered without a wait.",
+        minimum=0,
+        maximum=1000,
+    )
+    first_wait_ms: int = setting(
+        500,
+        "Milliseconds that the answer to the next one waits; twice as long for each after it.",
+        minimum=0,
+        maximum=60_000,
+        why="An honest server makes few mistakes, a guesser many.",
+    )
+    max_wait_s: int = setting(8, "Longest of these waits, in seconds.", minimum=0, maximum=120)
+    max_waits_s: int = setting(
+        60,
+        "Seconds that one connection may spend in these waits; then it ends.",
+        why="Whoever waits keeps a connection of ours busy.",
+        minimum=0,
+        maximum=3600,
+    )
+    unknown_per_hour: int = setting(
+        60,
+        "Service mx: unknown recipients in an hour, from one IPv4 address or IPv6 /64 and in all its connections to a worker, "
+        "after which it is told to come back later (450), if they are at least three of ten that it named; 0: any number.",
+        minimum=0,
+        maximum=1_000_000,
+        why="Who tries out names uses many connections.",
+    )
+    harvest_block_s: int = setting(600, "Seconds for which it is told so.", minimum=1, maximum=86_400)
     command_timeout_s: int = setting(
         300, "Seconds to wait for the next command (RFC 5321 §4.5.3.2.7: 5 minutes).", minimum=10, maximum=3600
     )
     data_timeout_s: int = setting(180, "Seconds without any data inside a message.", minimum=10, maximum=3600)
     min_data_rate: int = setting(
         500,
-        "Octets per second below which a sender of message data is cut, after a grace of 60 s.",
+        "Octets per second below which a sender of message data is cut.",
         minimum=0,
         maximum=1_000_000,
+    )
+    rate_grace_s: int = setting(
+        60, "Seconds of waiting for a sender over which its rate is measured.", minimum=1, maximum=3600
     )
 
 
