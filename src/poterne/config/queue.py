@@ -67,6 +67,9 @@ class Queue:
     )
     source_v4: str = setting("", "IPv4 address of this machine to connect from; empty: the system chooses.")
     source_v6: str = setting("", "IPv6 address of this machine to connect from; empty: the system chooses.")
+    mx_port: int = setting(
+        25, "TCP port of mail exchangers.", minimum=1, maximum=65535, risk="All the world's listen on 25. For laboratories only."
+    )  # fmt: skip
     private_mx: bool = setting(
         False,
         "Deliver to loopback and private addresses that public DNS names for a domain.",

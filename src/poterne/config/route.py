@@ -49,3 +49,16 @@ class Route:
     recipients_file: str = setting(
         "", "File of the recipients' addresses, one a line, # begins a comment; @example.org is all of a domain."
     )
+    known_s: int = setting(
+        86_400,
+        "Seconds before a recipient that the host knows is asked about again; while the host is down it counts as known.",
+        minimum=60,
+        maximum=31_536_000,
+    )
+    unknown_s: int = setting(
+        3_600,
+        "Seconds that the host's answer that there is no such recipient counts.",
+        minimum=10,
+        maximum=604_800,
+        why="People are hired, and harvesters ask for the same names again and again.",
+    )

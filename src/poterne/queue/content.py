@@ -1,0 +1,60 @@
+"""What the store keeps of a message beside its bytes, made from what the scanner found."""
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+import msgspec
+
+from poterne.message.scan import Scanner
+from poterne.proto.imap import render
+from poterne.store.interface import Blobs
+from poterne.values.ids import BlobId
+from poterne.values.mailbox import NewContent
+from poterne.values.mime import Scanned
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+def new_content(blob: BlobId, scanned: Scanned) -> NewContent:
+    """A scanned message's content, ready to be delivered."""
+    root = scanned.root
+    return NewContent(
+        blob=blob,
+        envelope=render.envelope(scanned.envelope),
+        structure=render.body_structure(root),
+        parsed=_encode(root),
+        header_size=root.body_start,
+        sent_at=scanned.sent_at,
+        references=scanned.references,
+    )
+
+
+async def scanned_blob(blobs: Blobs, blob: BlobId) -> NewContent:
+    """The content of a message that is stored already, read once. Raises StoreError."""
+    scanner = Scanner()
+    async for chunk in blobs.stream(blob):
+        scanner.feed(chunk)
+    return new_content(blob, scanner.finish())
+
+
+async def copied(blobs: Blobs, blob: BlobId, start: int, first: bytes) -> tuple[NewContent, Scanned]:
+    """The message from `start` on, stored anew behind `first`: what final delivery writes on top. Raises StoreError."""
+    scanner = Scanner()
+    writer = blobs.writer()
+    try:
+        async for chunk in _pieces(blobs, blob, start, first):
+            writer.write(chunk)
+            scanner.feed(chunk)
+            await writer.drain()
+        stored = await writer.finish()
+    except BaseException:
+        writer.abort()
+        raise
+    scanned = scanner.finish()
+    return new_content(stored, scanned), scanned
+
+
+async def _pieces(blobs: Blobs, blob: BlobId, start: int, first: bytes) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in blobs.stream(blob, start):
+        yield chunk

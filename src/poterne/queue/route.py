@@ -1,0 +1,258 @@
+"""Where a domain's mail goes: the servers to try, in order, or why there is none.
+
+Theory of operation. A domain has a `[route.NAME]`, or what public DNS says (RFC 5321 §5.1): the MX records by preference,
+each group in an order of chance; without MX records the domain itself; with a null MX nobody (RFC 7505). Of each server the IPv6
+and IPv4 addresses in turn, so that a family that does not work here costs one try at most.
+
+Public DNS is written by strangers. It must not lead us to ourselves (mail would go round for ever: we, and whatever is
+no better than us, drop out, RFC 5321 §5.1), nor to loopback or private addresses (servers inside our network trust us).
+What DNS can't say now is tried again later; only what it says for certain is permanent.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
+from typing import Final, TypeAlias, final
+
+from poterne.queue.outcome import Hop, HopTimeouts, Permanent, TlsDemand, Transient
+from poterne.queue.routes import NamedRoute, Routes
+from poterne.values.address import AddressError, AddressLiteral
+from poterne.values.dns import Answer, Found, Mx, NoData, NxDomain, Resolver, TempFail
+from poterne.values.networks import is_public, parse_address
+
+MAX_EXCHANGERS: Final = 10
+"""MX records that are looked at, best first."""
+MAX_HOPS: Final = 6
+"""Addresses that are tried in one attempt (RFC 5321 §5.1: two at least)."""
+
+Note: TypeAlias = Callable[[str, str], None]
+"""Told each step: what was looked at, and what was found."""
+
+
+def _silent(_what: str, _found: str) -> None:
+    """Nobody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ourselves:
+    """What we are known by, and how we go out."""
+
+    hostname: str
+    addresses: frozenset[str] = frozenset()
+    """That we listen on, where they are single ones."""
+    source_v4: str = ""
+    source_v6: str = ""
+    mx_port: int = 25
+    private_mx: bool = False
+    timeouts: HopTimeouts = field(default_factory=HopTimeouts)
+
+    def source(self, address: str) -> str | None:
+        """The address to connect from, of the same family."""
+        return (self.source_v6 if ":" in address else self.source_v4) or None
+
+
+Way: TypeAlias = tuple[Hop, ...] | Transient | Permanent
+"""Servers to try in order, one at least; or why there is none."""
+
+
+@final
+class Router:
+    """`ways` asks DNS; `destination` does not."""
+
+    def __init__(
+        self,
+        routes: Routes,
+        resolver: Resolver | None,
+        ourselves: Ourselves,
+        shuffled: Callable[[list[Mx]], None],
+    ) -> None:
+        """`shuffled` puts a list in an order of chance."""
+        self.routes: Final = routes
+        self._resolver: Final = resolver
+        self._ourselves: Final = ourselves
+        self._shuffled: Final = shuffled
+
+    def destination(self, domain: str) -> str:
+        """What conversations with the servers of this domain are counted by: the route's word, or the domain."""
+        route = self.routes.find(domain)
+        return domain if route is None else route.destination
+
+    async def ways(self, domain: str, *, requiretls: bool = False, note: Note = _silent) -> Way:
+        """The servers for a domain, best first. `requiretls`: RFC 8689. Always returns."""
+        route = self.routes.find(domain)
+        if route is not None:
+            note("route", f"[route.{route.name}]: {route.settings.host} port {route.settings.port}")
+            found = await self._of_route(route, note)
+        elif domain[:1] == "[":
+            found = self._of_literal(domain, note)
+        else:
+            note("route", "none: as DNS says")
+            found = await self._of_dns(domain, note)
+        if requiretls and isinstance(found, tuple):
+            return tuple(hop if hop.tls is TlsDemand.DANE else replace(hop, tls=TlsDemand.VERIFIED) for hop in found)
+        return found
+
+    # -- written in the settings ---------------------------------------------------------------------------------------
+
+    async def _of_route(self, route: NamedRoute, note: Note) -> Way:
+        settings = route.settings
+        try:
+            login = route.login()
+        except OSError as error:
+            return _later("4.3.5", f"the password file of [route.{route.name}] can't be read ({type(error).__name__})")
+        addresses: Sequence[str]
+        if parse_address(settings.host) is not None:
+            addresses = (settings.host,)
+        elif settings.host.lower() == "localhost":
+            addresses = ("127.0.0.1", "::1")
+        else:
+            if self._resolver is None:
+                return _no_resolver()
+            answer = await self._resolver.addresses(settings.host.lower().rstrip("."))
+            note("addresses", f"{settings.host}: {_shown(answer)}")
+            if not isinstance(answer, Found):  # a name in our own settings: mend it, and the mail goes on
+                return _later("4.4.3", f"{settings.host} of [route.{route.name}] has no address now")
+            addresses = tuple(_in_turn(answer.records))
+        hops = [
+            Hop(
+                address=address,
+                port=settings.port,
+                name=settings.host,
+                helo=self._ourselves.hostname,
+                implicit_tls=settings.implicit_tls,
+                lmtp=settings.lmtp,
+                tls=route.demand,
+                ca_file=route.ca_file,
+                login=login,
+                source=None if _loopback(address) else self._ourselves.source(address),
+                timeouts=self._ourselves.timeouts,
+            )
+            for address in addresses[:MAX_HOPS]
+        ]
+        return tuple(hops)
+
+    # -- written by strangers ------------------------------------------------------------------------------------------
+
+    def _of_literal(self, domain: str, note: Note) -> Way:
+        try:
+            address = str(AddressLiteral.parse(domain).ip)
+        except AddressError:
+            return _never("5.1.3", f"{domain} is not an address")
+        note("literal", address)
+        if address in self._ourselves.addresses:
+            return _never("5.4.6", f"{domain} is this server, which has no mailbox there")
+        if not self._usable(address):
+            return _never("5.4.4", f"{domain} is no public address")
+        return (self._hop(address, address),)
+
+    async def _of_dns(self, domain: str, note: Note) -> Way:
+        resolver = self._resolver
+        if resolver is None:
+            return _no_resolver()
+        answer = await resolver.mx(domain)
+        note("mx", f"{domain}: {_shown(answer)}")
+        if isinstance(answer, TempFail):
+            return _later("4.4.3", f"DNS does not tell now where mail for {domain} goes ({answer.reason.value})")
+        if isinstance(answer, NxDomain):
+            return _never("5.1.2", f"there is no domain {domain}")
+        if isinstance(answer, NoData):
+            return await self._of_exchangers(domain, [Mx(0, domain)], resolver, note)
+        exchangers = [mx for mx in answer.records if not mx.null]
+        if not exchangers:
+            return _never("5.1.10", f"{domain} says that it takes no mail (null MX)", 556)
+        return await self._of_exchangers(domain, self._ordered(exchangers), resolver, note)
+
+    def _ordered(self, exchangers: Iterable[Mx]) -> list[Mx]:
+        found = list(exchangers)
+        self._shuffled(found)
+        found.sort(key=lambda mx: mx.preference)
+        return found[:MAX_EXCHANGERS]
+
+    async def _of_exchangers(self, domain: str, exchangers: list[Mx], resolver: Resolver, note: Note) -> Way:
+        own: Awaitable[Answer[str]] = resolver.addresses(self._ourselves.hostname)
+        ours, *answers = await asyncio.gather(own, *(resolver.addresses(mx.exchange) for mx in exchangers))
+        mine = self._ourselves.addresses | frozenset(ours.records if isinstance(ours, Found) else ())
+        found = list(zip(exchangers, answers, strict=True))
+        for mx, answer in found:
+            note("addresses", f"{mx.exchange}: {_shown(answer)}")
+        limit = min((mx.preference for mx, answer in found if self._is_us(mx, answer, mine)), default=None)
+        if limit is not None:
+            found = [(mx, answer) for mx, answer in found if mx.preference < limit]
+            note("ourselves", f"this server is an MX of {domain} with preference {limit}: only better ones are tried")
+            if not found:
+                return _never("5.4.6", f"mail for {domain} comes to this server, which does not serve it (loop)")
+        hops = list(self._hops(found, note))
+        if hops:
+            return tuple(hops[:MAX_HOPS])
+        if any(isinstance(answer, TempFail) or (isinstance(answer, Found) and answer.partial) for _, answer in found):
+            return _later("4.4.3", f"DNS does not tell now which addresses the servers of {domain} have")
+        if any(isinstance(answer, Found) for _, answer in found):
+            return _never("5.4.4", f"the servers of {domain} have no public address")
+        return _never("5.4.4", f"{domain} has no mail server that exists")
+
+    def _is_us(self, mx: Mx, answer: Answer[str], mine: frozenset[str]) -> bool:
+        if mx.exchange == self._ourselves.hostname:
+            return True
+        return isinstance(answer, Found) and not mine.isdisjoint(answer.records)
+
+    def _hops(self, found: Iterable[tuple[Mx, Answer[str]]], note: Note) -> Iterator[Hop]:
+        for mx, answer in found:
+            if not isinstance(answer, Found):
+                continue
+            usable = [address for address in answer.records if self._usable(address)]
+            for address in answer.records:
+                if address not in usable:
+                    note("passed over", f"{mx.exchange} [{address}]: no public address")
+            for address in _in_turn(usable):
+                yield self._hop(address, mx.exchange)
+
+    def _hop(self, address: str, name: str) -> Hop:
+        ourselves = self._ourselves
+        return Hop(
+            address, ourselves.mx_port, name, ourselves.hostname, source=ourselves.source(address), timeouts=ourselves.timeouts
+        )  # fmt: skip
+
+    def _usable(self, address: str) -> bool:
+        return is_public(address) or (self._ourselves.private_mx and parse_address(address) is not None)
+
+
+def _in_turn(addresses: Iterable[str]) -> Iterator[str]:
+    """IPv6, IPv4, IPv6, IPv4 …"""
+    listed = list(addresses)
+    v6 = [address for address in listed if ":" in address]
+    v4 = [address for address in listed if ":" not in address]
+    for pair in zip_longest(v6, v4):
+        yield from (address for address in pair if address is not None)
+
+
+def _loopback(address: str) -> bool:
+    found = parse_address(address)
+    return found is not None and found.is_loopback
+
+
+def _shown(answer: Answer[Mx] | Answer[str]) -> str:
+    match answer:
+        case Found():
+            records = ", ".join(
+                f"{one.preference} {one.exchange or '.'}" if isinstance(one, Mx) else one for one in answer.records[:20]
+            )
+            return f"{records} (DNSSEC)" if answer.secure else records
+        case NoData():
+            return "none"
+        case NxDomain():
+            return "no such name"
+        case TempFail():
+            return f"not known now ({answer.reason.value}{': ' + answer.detail if answer.detail else ''})"
+
+
+def _no_resolver() -> Transient:
+    return _later("4.3.5", "this server has no name server to ask")
+
+
+def _later(enhanced: str, text: str) -> Transient:
+    return Transient(text, 451, enhanced, local=True)
+
+
+def _never(enhanced: str, text: str, code: int = 550) -> Permanent:
+    return Permanent(text, code, enhanced, local=True)
