@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 
 from poterne.store.errors import NotFoundError, OverQuotaError, StoreError
-from poterne.store.interface import Delivery, NewQueued
-from poterne.values.directory import QueueState
+from poterne.store.interface import Delivery
 from poterne.values.ids import AccountId, BlobId, MailboxId, TraceId
 from poterne.values.mailbox import Flag, MailboxChanged, UidRange
+from poterne.values.origin import Origin, OriginKind
+from poterne.values.queue import NewQueued, NewRecipient, QueueState
+from tests.support.queueing import message
 from tests.support.stores import ALL, AT, INBOX, World, blob, content, event, only
 
 
@@ -64,30 +66,40 @@ async def test_ranges(world: World) -> None:
 async def test_one_message_for_several_accounts_and_the_queue(world: World) -> None:
     bob = await world.account("bob@example.org")
     new = await content(world.store, b"shared")
-    queued = NewQueued(world.alice, TraceId("t"), "a@example.org", "b@remote.example", new.blob, AT + 60, True, True)
+    origin = Origin(OriginKind.ACCOUNT, "alice@example.org", world.alice)
+    recipients = (
+        NewRecipient("b@Remote.example", "remote.example", "SUCCESS,DELAY", "rfc822;b+40x"),
+        NewRecipient("c@[192.0.2.7]", "[192.0.2.7]"),
+    )
+    queued = NewQueued(
+        origin, TraceId("t"), "a@example.org", new.blob, recipients, AT + 60, 3, True, True, True, "HDRS", "id"
+    )
     appended = await world.store.deliver(
         [Delivery(world.alice, None, new, 0, AT, 0), Delivery(bob, None, new, 0, AT, 0)],
         [queued],
         [event("message.accepted")],
     )
     assert [(a.account_id, a.uid) for a in appended] == [(world.alice, 1), (bob, 1)]
-    (waiting,) = await world.store.queued()
-    assert (waiting.account_id, waiting.reverse_path, waiting.forward_path) == (
-        world.alice,
-        "a@example.org",
-        "b@remote.example",
-    )
-    assert (waiting.state, waiting.attempts, waiting.due_at, waiting.queued_at) == (QueueState.WAITING, 0, AT + 60, AT)
-    assert (waiting.eight_bit, waiting.smtputf8, waiting.blob) == (True, True, new.blob)
-    assert await world.store.queue_depth() == 1
-    assert await world.store.queued(after=waiting.id) == []
+    waiting, other = await world.store.queued()
+    sent = waiting.message
+    assert other.message == sent
+    assert (sent.origin, sent.trace_id, sent.reverse_path, sent.blob) == (origin, "t", "a@example.org", new.blob)
+    assert (sent.start, sent.queued_at, sent.ret, sent.envid, sent.incident_id) == (3, AT, "HDRS", "id", None)
+    assert (sent.eight_bit, sent.smtputf8, sent.requiretls) == (True, True, True)
+    assert (waiting.forward_path, waiting.domain) == ("b@Remote.example", "remote.example")
+    assert (waiting.notify, waiting.orcpt) == ("SUCCESS,DELAY", "rfc822;b+40x")
+    assert (other.domain, other.notify, other.orcpt) == ("[192.0.2.7]", "", "")
+    assert (waiting.state, waiting.attempts, waiting.due_at) == (QueueState.WAITING, 0, AT + 60)
+    assert (waiting.last_reply, waiting.delay_told) == ("", False)
+    assert await world.store.queue_depth() == 2
+    assert await world.store.queued(after=other.id) == []
 
 
 async def test_all_or_nothing(world: World) -> None:
     poor = await world.account("poor@example.org", quota_bytes=5)
     before = await world.store.mailboxes(world.alice)
     new = await content(world.store, b"too much")
-    queued = NewQueued(world.alice, TraceId("t"), "", "b@remote.example", new.blob, AT)
+    queued = message(new.blob, "b@remote.example")
     for bad, error in (
         (Delivery(poor, None, new, 0, AT, 0), OverQuotaError),
         (Delivery(world.alice, MailboxId(77), new, 0, AT, 0), NotFoundError),

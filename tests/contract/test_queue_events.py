@@ -1,8 +1,8 @@
 """The queue's rows and the event log."""
 
-from poterne.store.interface import NewQueued
 from poterne.values.event import Event
 from poterne.values.ids import TraceId
+from tests.support.queueing import message
 from tests.support.stores import AT, World, blob, event
 
 
@@ -28,13 +28,12 @@ async def test_event_details_come_back_as_they_were(world: World) -> None:
 async def test_queue_pages_in_order(world: World) -> None:
     for body in (b"1", b"2"):
         held = await blob(world.store, body)
-        new = [NewQueued(world.alice, TraceId("t"), "a@example.org", f"{n}@remote.example", held, AT) for n in range(3)]
-        await world.store.deliver([], new, [])
+        await world.store.deliver([], [message(held, *[f"{n}@remote.example" for n in range(3)])], [])
     found = await world.store.queued()
     assert [q.forward_path[0] for q in found] == list("012012")
     assert [q.id for q in found] == sorted({q.id for q in found})
     first = await world.store.queued(limit=4)
     rest = await world.store.queued(limit=4, after=first[-1].id)
     assert [*first, *rest] == found
-    assert world.store.blobs.read(found[-1].blob) == b"2"
+    assert world.store.blobs.read(found[-1].message.blob) == b"2"
     assert await world.store.queue_depth() == 6

@@ -17,15 +17,16 @@ from pathlib import Path
 
 from poterne.store.blobs.segments import BlobLimits, SegmentBlobs
 from poterne.store.errors import StoreError
-from poterne.store.interface import Delivery, NewQueued
+from poterne.store.interface import Delivery
 from poterne.store.sqlite import migrate
 from poterne.store.sqlite.engine import SqliteStore, open_store
-from poterne.values.ids import AccountId, TraceId
+from poterne.values.queue import NewQueued
 from poterne.values.secret import Secret
 from tests.crash.bare_store import KEYWORDS, StoreMail, bits_of, look
 from tests.crash.ledger import NONE, Ledger
 from tests.crash.people import LostError, Person
 from tests.crash.power import PoweredFiles, PoweredVFS
+from tests.support.queueing import message
 from tests.support.stores import AT, content, event
 
 LIMITS = BlobLimits(segment_bytes=40_000, spill_bytes=20_000, held_bytes=16_384, open_segments=3, retry_s=0)
@@ -221,10 +222,9 @@ class _Life:
         after = {letter: {(self.ledger.box(name, "INBOX"), 0): NONE for name in to}}
         operation = self.ledger.begin(f"deliver {letter.ident} to {to}", after)
         new = await content(store, octets)
-        queue = []
+        queue: list[NewQueued] = []
         if elsewhere:
-            path = f"{letter.ident}@example.net"
-            queue = [NewQueued(AccountId(1), TraceId("t"), "a@example.org", path, new.blob, AT)]
+            queue = [message(new.blob, f"{letter.ident}@example.net")]
         deliveries = [Delivery(self.accounts[name], None, new, 0, AT, 0) for name in to]
         await store.deliver(deliveries, queue, [event("message.accepted")])
         self.ledger.done(operation)

@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from poterne.store.interface import Delivery, NewQueued, Store, Uids
+from poterne.store.interface import Delivery, Store, Uids
 from poterne.store.sqlite.engine import open_store
 from poterne.values.event import Event
 from poterne.values.ids import AccountId, BlobId, MailboxId, ModSeq, TraceId, Uid
 from poterne.values.mailbox import Appended, Mailbox, MessageRow, NewContent, SpecialUse, UidRange
+from poterne.values.queue import NewQueued
 from poterne.values.secret import Secret
 
 AT = 1_790_000_000

@@ -121,13 +121,16 @@ class Settled:
     done: bool
     due_at: int = 0
     reply: str = ""
-    """At most 500 characters are kept."""
+    """At most 500 characters are kept; "" leaves what the last attempt heard."""
     delay_told: bool = False
+    """Its sender heard that it is late; once told, it stays so."""
+    attempted: bool = True
+    """False: it is given back untried, and the attempt does not count."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueueFilter:
-    """Which recipients of the queue are meant; all that is given must fit."""
+    """Which recipients of the queue are meant; all that is given must fit. Paths are compared without (ASCII) case."""
 
     id: QueueId | None = None
     trace_id: TraceId | None = None
@@ -137,7 +140,7 @@ class QueueFilter:
     recipient: str = ""
     """A whole forward-path."""
     sender: str = ""
-    """A whole reverse-path."""
+    """A whole reverse-path; "<>" is the null path."""
     state: QueueState | None = None
 
 
@@ -364,13 +367,27 @@ class Queue(Protocol):
         deliveries: Sequence[Delivery] = (),
         notices: Sequence[NewQueued] = (),
     ) -> list[Appended]:
-        """End leases, with what they led to: local deliveries and notices are in the same transaction. Unknown ids: nothing."""
+        """End leases, with what they led to: local deliveries and notices are in the same transaction. Unknown ids: nothing.
+
+        When none of them is known any more (a lease expired and another runner was faster), nothing is delivered and no notice
+        queued; the events are recorded. A recipient that was put on hold meanwhile stays held unless it is done.
+        """
+
+    async def postpone_domain(self, domain: str, due_from: int, until: int, limit: int = 10_000) -> int:
+        """Waiting recipients of a domain that are due in [`due_from`, `until`) are due at `until`: its servers are dead.
+
+        Gives how many; `limit` of them: call again.
+        """
 
     async def reclaim(self) -> int:
         """Leased recipients wait again, at once: for a runner that starts and knows that no other one runs."""
 
     async def change_queue(self, where: QueueFilter, change: QueueChange, now: int, event: Event) -> int:
-        """Do this to all recipients that fit, a bounded number at a time; gives how many. An empty filter means all."""
+        """Do this to all recipients that fit, a bounded number at a time; gives how many. An empty filter means all.
+
+        Each transaction that changes some records the event, with their number as `recipients`. What is leased is put on hold,
+        or removed, but its attempt is not stopped.
+        """
 
     async def incidents(self, *, open_only: bool = True, limit: int = 100) -> list[Incident]:
         """Newest first."""
@@ -384,7 +401,8 @@ class Queue(Protocol):
     async def close_incident(self, incident_id: IncidentId, state: IncidentState, event: Event) -> Incident:
         """RELEASED: its mail waits to go out, due at once, and its origin's usage begins anew. PURGED: its mail is gone.
 
-        Raises NotFoundError, and ConflictError when it is closed already.
+        Raises NotFoundError, and ConflictError when it is closed already. It is decided at once, and carried out in steps:
+        when that is interrupted, the same call again goes on with it, and so does `compact`.
         """
 
     async def recipient_check(self, address: str) -> tuple[bool, int] | None:

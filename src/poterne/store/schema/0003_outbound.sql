@@ -25,6 +25,7 @@ CREATE TABLE queue_message (
 ) STRICT;
 CREATE INDEX queue_message_blob ON queue_message (segment, blob_offset, blob_size);
 CREATE INDEX queue_message_trace ON queue_message (trace_id);
+CREATE INDEX queue_message_sender ON queue_message (reverse_path COLLATE NOCASE);
 CREATE INDEX queue_message_incident ON queue_message (incident_id) WHERE incident_id IS NOT NULL;
 
 -- `origin` repeats the message's: leasing goes round the origins, so that nobody waits behind somebody's mass mailing.
@@ -43,9 +44,12 @@ CREATE TABLE queue_recipient (
     delay_told INTEGER NOT NULL DEFAULT 0,
     last_reply TEXT NOT NULL DEFAULT ''
 ) STRICT;
-CREATE INDEX queue_due ON queue_recipient (state, origin, due_at);
+-- An origin's oldest, passing over domains without reading their rows; what is due next at all, and whose it is.
+CREATE INDEX queue_due ON queue_recipient (state, origin, due_at, domain);
+CREATE INDEX queue_next ON queue_recipient (state, due_at, origin);
 CREATE INDEX queue_of_message ON queue_recipient (message_id);
 CREATE INDEX queue_domain ON queue_recipient (domain, state, due_at);
+CREATE INDEX queue_path ON queue_recipient (forward_path COLLATE NOCASE);
 
 INSERT INTO queue_message (message_id, origin_kind, origin_name, account_id, trace_id, reverse_path, segment, blob_offset,
     blob_size, start, queued_at, eight_bit, smtputf8, requiretls, ret, envid, recipients)
@@ -55,8 +59,10 @@ INSERT INTO queue_message (message_id, origin_kind, origin_name, account_id, tra
     17 + length(CAST(q.reverse_path AS BLOB)), q.queued_at, q.eight_bit, q.smtputf8, 0, '', '', 1
   FROM old_queue_recipient q;
 INSERT INTO queue_recipient (message_id, origin, domain, forward_path, notify, orcpt, state, due_at)
-  SELECT q.queue_id, m.origin_kind || ':' || m.origin_name, lower(substr(q.forward_path, instr(q.forward_path, '@') + 1)),
-    q.forward_path, '', '', 'waiting', q.due_at
+  SELECT q.queue_id, m.origin_kind || ':' || m.origin_name,
+    -- behind the last @: a quoted local part may hold one
+    lower(substr(q.forward_path, length(rtrim(q.forward_path, replace(q.forward_path, '@', ''))) + 1)), q.forward_path,
+    '', '', 'waiting', q.due_at
   FROM old_queue_recipient q JOIN queue_message m ON m.message_id = q.queue_id;
 DROP TABLE old_queue_recipient;
 
@@ -102,6 +108,7 @@ CREATE TABLE sending_repeat (
     previous INTEGER NOT NULL,
     PRIMARY KEY (origin, hash)
 ) WITHOUT ROWID, STRICT;
+CREATE INDEX sending_repeat_start ON sending_repeat (start);
 
 CREATE TABLE sender (
     sender_id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -91,6 +91,55 @@ _QUERIES: Final = (
     ),
 )
 
+# What is wrong with the queue: whether mail is lost by it, and what it is.
+_QUEUE_QUERIES: Final = (
+    (
+        True,
+        (
+            "SELECT 'queued recipient ' || r.queue_id || ' has no message' FROM queue_recipient r"
+            " LEFT JOIN queue_message m USING (message_id) WHERE m.message_id IS NULL"
+        ),
+    ),
+    (
+        False,
+        (
+            "SELECT 'queued message ' || m.message_id || ' has ' || count(r.queue_id) || ' recipients, counted otherwise'"
+            " FROM queue_message m LEFT JOIN queue_recipient r USING (message_id)"
+            " GROUP BY m.message_id HAVING m.recipients != count(r.queue_id) OR m.recipients < 1"
+        ),
+    ),
+    (
+        False,
+        (
+            "SELECT 'queued recipient ' || r.queue_id || ' has another origin than its message' FROM queue_recipient r"
+            " JOIN queue_message m USING (message_id) WHERE r.origin != m.origin_kind || ':' || m.origin_name"
+        ),
+    ),
+    (
+        True,
+        (
+            "SELECT 'queued message ' || m.message_id || ' is held by an incident that is not there' FROM queue_message m"
+            " LEFT JOIN incident i USING (incident_id) WHERE m.incident_id IS NOT NULL AND i.incident_id IS NULL"
+        ),
+    ),
+    (
+        False,
+        (
+            "SELECT 'queued recipient ' || r.queue_id || ' waits although its incident is open' FROM queue_recipient r"
+            " JOIN queue_message m USING (message_id) JOIN incident i USING (incident_id)"
+            " WHERE i.state = 'open' AND r.state != 'held'"
+        ),
+    ),
+    (
+        False,
+        (
+            "SELECT 'incident ' || i.incident_id || ' has counters that differ from what it holds' FROM incident i"
+            " LEFT JOIN queue_message m USING (incident_id) WHERE i.state = 'open' GROUP BY i.incident_id"
+            " HAVING i.messages != count(m.message_id) OR i.recipients != coalesce(sum(m.recipients), 0)"
+        ),
+    ),
+)
+
 
 def check(
     connection: apsw.Connection, folder: SegmentFolder, progress: Callable[[int, int], None] | None = None
@@ -110,6 +159,9 @@ def check(
             findings += [
                 Finding(fatal, f"account {account}: {what}", _RESTORE if fatal else _REPORT) for account, what in found
             ]
+        for fatal, sql in _QUEUE_QUERIES:
+            found = rows.all(f"{sql} LIMIT ?", (_MOST_FINDINGS,))
+            findings += [Finding(fatal, what, _RESTORE if fatal else _REPORT) for (what,) in found]
         findings += _blobs(rows, folder, progress)
     return findings
 
@@ -130,7 +182,7 @@ def snapshot(connection: apsw.Connection) -> Iterator[PlainRows]:
 def _blobs(rows: PlainRows, folder: SegmentFolder, progress: Callable[[int, int], None] | None) -> list[Finding]:
     """What rows name must be there and sound; damage to what nobody names is told, but is not fatal."""
     findings: list[Finding] = []
-    named = rows.all("SELECT segment FROM content UNION SELECT segment FROM queue_recipient")
+    named = rows.all("SELECT segment FROM content UNION SELECT segment FROM queue_message")
     missing = {int(segment) for (segment,) in named}
     current, wanted = -1, dict[int, int]()
     for checked in verify(folder, progress):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from poterne.store.errors import LimitError, NotFoundError, OverQuotaError
-from poterne.store.interface import Delivery, NewQueued
+from poterne.store.interface import Delivery
 from poterne.store.sqlite import events, queue
 from poterne.store.sqlite.mailbox_rows import INBOX_ID
 from poterne.store.sqlite.transaction import Tx
@@ -12,6 +12,7 @@ from poterne.store.sqlite.uidset import MAX_UID
 from poterne.values.event import Event
 from poterne.values.ids import AccountId, MailboxId, ModSeq, Uid, UidValidity
 from poterne.values.mailbox import Appended, Flag
+from poterne.values.queue import NewQueued
 
 CONTENT_BITS: Final = 36
 """content_id = account_id << CONTENT_BITS | number: 2**36 messages in each of 2**27 accounts."""
@@ -35,7 +36,7 @@ def deliver(
     tx: Tx, deliveries: Sequence[Delivery], queued: Sequence[NewQueued], happened: Sequence[Event]
 ) -> list[Appended]:
     """Everything or nothing: an error in one is an error of all."""
-    for blob in {delivery.content.blob for delivery in deliveries} | {recipient.blob for recipient in queued}:
+    for blob in {delivery.content.blob for delivery in deliveries} | {message.blob for message in queued}:
         tx.require(blob)
     appended = [_deliver(tx, delivery) for delivery in deliveries]
     if queued:

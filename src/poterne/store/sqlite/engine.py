@@ -17,7 +17,8 @@ from poterne.store.sqlite.connection import BUSY_MS, DATABASE_NAME, connect, req
 from poterne.store.sqlite.layout import BLOB_FOLDER, INSTANCE_LOCK, WRITERS_LOCK
 from poterne.store.sqlite.lock import FileLock
 from poterne.store.sqlite.migrate import migrate
-from poterne.store.sqlite.parts import DirectoryPart, EventsPart, MailboxesPart, MessagesPart, QueuePart
+from poterne.store.sqlite.parts import DirectoryPart, EventsPart, MailboxesPart, MessagesPart
+from poterne.store.sqlite.queue_part import QueuePart
 from poterne.store.sqlite.reader import Reader
 from poterne.store.sqlite.routing import Routes
 from poterne.store.sqlite.transaction import Limits, SqliteTransactions
@@ -56,6 +57,7 @@ class SqliteStore(DirectoryPart, MailboxesPart, MessagesPart, QueuePart, EventsP
         self._reader = Reader(functools.partial(open_one, busy_ms=250, read_only=True, cache_kib=_READER_CACHE_KIB))
         self._reader.version()  # opened now: SQLite recovers, or empties the log, only when the last connection closes
         self._routes = Routes(self._reader)
+        self._start_queue()
         self._uids = UidCache(self._reader, limit_bytes=16 * 1024 * 1024)
         self._start_upkeep(open_one, FileLock(folder / WRITERS_LOCK), clock, grace_s, blobs.limits.segment_bytes)
 

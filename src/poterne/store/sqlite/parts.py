@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from poterne.store.interface import Delivery, NewQueued, Uids
+from poterne.store.interface import Delivery, Uids
 from poterne.store.sqlite import (
     accounts,
     aliases,
@@ -15,8 +15,6 @@ from poterne.store.sqlite import (
     mailbox_rows,
     mailboxes,
     messages,
-    queue,
-    recipients_checked,
     senders,
     uidset,
 )
@@ -27,7 +25,7 @@ from poterne.store.sqlite.uid_cache import UidCache
 from poterne.store.writer import GroupWriter
 from poterne.values.directory import Account, Alias, Credential, Domain, Posting, Route
 from poterne.values.event import Event
-from poterne.values.ids import AccountId, MailboxId, ModSeq, QueueId, SenderId, Uid
+from poterne.values.ids import AccountId, MailboxId, ModSeq, SenderId, Uid
 from poterne.values.mailbox import (
     Appended,
     Changes,
@@ -40,7 +38,7 @@ from poterne.values.mailbox import (
     MessageRow,
     SpecialUse,
 )
-from poterne.values.queue import QueuedRecipient
+from poterne.values.queue import NewQueued
 from poterne.values.secret import Secret
 from poterne.values.sender import Sender, SenderCredential, SenderScope, SenderState
 from poterne.values.sending import SendingLimits
@@ -301,23 +299,6 @@ class MessagesPart:
 
 
 _store_flags = flags.store_flags
-
-
-class QueuePart:
-    _writer: GroupWriter[Tx]
-    _reader: Reader
-
-    async def queued(self, limit: int = 1000, after: QueueId | None = None) -> list[QueuedRecipient]:
-        return queue.queued(self._reader, limit, after)
-
-    async def recipient_check(self, address: str) -> tuple[bool, int] | None:
-        return recipients_checked.found(self._reader, address)
-
-    async def note_recipient(self, address: str, known: bool, at: int) -> None:
-        await self._writer.submit_soon(recipients_checked.note, address, known, at)
-
-    async def queue_depth(self) -> int:
-        return queue.depth(self._reader)
 
 
 class EventsPart:

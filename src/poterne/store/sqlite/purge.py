@@ -49,6 +49,10 @@ def removed_account(tx: Tx) -> bool:
             " (SELECT account_id, mailbox_id, modseq, first_uid FROM flag_change WHERE account_id = ?1 LIMIT ?2)"
         ),
         (
+            "DELETE FROM correspondent WHERE (account_id, hash) IN"
+            " (SELECT account_id, hash FROM correspondent WHERE account_id = ?1 LIMIT ?2)"
+        ),
+        (
             "DELETE FROM expunged WHERE (account_id, mailbox_id, modseq, first_uid) IN"
             " (SELECT account_id, mailbox_id, modseq, first_uid FROM expunged WHERE account_id = ?1 LIMIT ?2)"
         ),
@@ -109,7 +113,7 @@ def live_blobs(rows: Rows, segment: int) -> dict[int, int]:
     """Offset → size of each blob in this segment that a row names."""
     found = rows.all(
         "SELECT blob_offset, blob_size FROM content WHERE segment = ?1"
-        " UNION ALL SELECT blob_offset, blob_size FROM queue_recipient WHERE segment = ?1",
+        " UNION ALL SELECT blob_offset, blob_size FROM queue_message WHERE segment = ?1",
         (segment,),
     )
     return {int(offset): int(size) for offset, size in found}
@@ -117,7 +121,7 @@ def live_blobs(rows: Rows, segment: int) -> dict[int, int]:
 
 def relink(tx: Tx, pairs: list[tuple[BlobId, BlobId]]) -> None:
     """These blobs are elsewhere now. Rows that are gone meanwhile are passed over."""
-    for table in ("content", "queue_recipient"):
+    for table in ("content", "queue_message"):
         tx.run_many(
             f"UPDATE {table} SET segment = ?, blob_offset = ? WHERE segment = ? AND blob_offset = ?",  # noqa: S608
             [(new.segment, new.offset, old.segment, old.offset) for old, new in pairs],

@@ -13,7 +13,7 @@ from poterne.store.blobs.compact import CompactionLimits, compact
 from poterne.store.blobs.segments import SegmentBlobs
 from poterne.store.errors import StoreError, UnavailableError
 from poterne.store.interface import Finding
-from poterne.store.sqlite import purge
+from poterne.store.sqlite import incidents, purge, usage
 from poterne.store.sqlite.backup import backup
 from poterne.store.sqlite.check import check
 from poterne.store.sqlite.connection import PlainRows, unavailable
@@ -80,6 +80,7 @@ class UpkeepPart:
             await self._forget_threads(account_id)
         for account_id, mailbox_id in await self._off_loop(lambda connection: purge.long_logs(PlainRows(connection))):
             await self._writer.submit(purge.flag_changes, account_id, mailbox_id)
+        await self._tidy_queue(now)
         loop = asyncio.get_running_loop()
         return await self._off_loop(lambda connection: self._compact_blobs(connection, loop, now))
 
@@ -91,6 +92,17 @@ class UpkeepPart:
         threads = await self._off_loop(lambda connection: purge.dead_threads(PlainRows(connection), account_id))
         if threads:
             await self._writer.submit(purge.thread_references, account_id, threads)
+
+    async def _tidy_queue(self, now: int) -> None:
+        """Finish closing incidents where that was interrupted; forget usage and repeats that no longer count."""
+        for incident_id, state in await self._off_loop(lambda connection: incidents.unfinished(PlainRows(connection))):
+            while await self._writer.submit(incidents.step, incident_id, state):
+                pass
+        while await self._writer.submit(usage.prune_repeats, now, purge.STEP_ROWS):
+            pass
+        origins = await self._off_loop(lambda connection: usage.old_usage(PlainRows(connection), now))
+        for at in range(0, len(origins), purge.STEP_ROWS):
+            await self._writer.submit(usage.prune_usage, origins[at : at + purge.STEP_ROWS], now)
 
     def _compact_blobs(self, connection: apsw.Connection, loop: asyncio.AbstractEventLoop, now: int) -> int:
         rows = PlainRows(connection)
