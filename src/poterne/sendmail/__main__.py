@@ -1,0 +1,5 @@
+"""`python -m poterne.sendmail`."""
+
+from poterne.sendmail import main
+
+main()
