@@ -6,7 +6,8 @@ again: at worst a server that had taken the message gets it twice, never not at 
 
 The lease loop asks the store when it was woken, when something leased before is done, or when something is due; in between
 it costs nothing. Each job (`plan`) is a task of its own: route, try one server after the other, settle. A settlement that
-the store refuses is repeated until it is taken, for the mail has left. At most `max_leased` recipients are in memory, whatever waits.
+the store refuses is repeated until it is taken, for the mail has left. At most `max_leased` recipients are in memory,
+whatever waits.
 """
 
 import asyncio

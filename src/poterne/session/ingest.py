@@ -7,16 +7,13 @@ it is part of what is stored and every offset counts it.
 from dataclasses import dataclass
 from typing import Final, final
 
-import msgspec
-
 from poterne.message.limits import DEFAULT, Limits
 from poterne.message.scan import Scanner
-from poterne.proto.imap import render
+from poterne.queue.content import new_content
 from poterne.store.interface import Blobs
 from poterne.values.mailbox import NewContent
 from poterne.values.mime import Scanned
 
-_encode: Final = msgspec.msgpack.Encoder().encode
 SMALL_BYTES: Final = 64 * 1024
 """Messages up to this size are kept until the end and scanned in one go, which copies them less often."""
 DRAIN_BYTES: Final = 256 * 1024
@@ -85,18 +82,7 @@ class Ingest:
             scanned = self._scanner.finish()
         else:
             scanned = self._scanner.scan_whole(kept[0] if len(kept) == 1 else b"".join(kept))
-        root = scanned.root
-        blob = await self._writer.finish()
-        content = NewContent(
-            blob=blob,
-            envelope=render.envelope(scanned.envelope),
-            structure=render.body_structure(root),
-            parsed=_encode(root),
-            header_size=root.body_start,
-            sent_at=scanned.sent_at,
-            references=scanned.references,
-        )
-        return Ingested(content, scanned)
+        return Ingested(new_content(await self._writer.finish(), scanned), scanned)
 
     def abort(self) -> None:
         """Forget it. Safe at any time."""
