@@ -452,7 +452,8 @@ def target(folder: Path, chosen: Mapping[str, Mapping[str, int]] | None = None) 
     """A server with one worker that counts failures patiently, so that attacks do not slow one another."""
     settings: dict[str, Mapping[str, int]] = {
         "server": {"workers": 1, "drain_s": 1},
-        "smtp": {"max_message_bytes": 8 * MIB},
+        # A bystander says NOOP without end, and what attackers wait for is tested where it is the subject.
+        "smtp": {"max_message_bytes": 8 * MIB, "max_useless_commands": 1_000_000, "first_wait_ms": 0},
         "imap": {"max_append_bytes": 8 * MIB},
         "sign_in": {"free_failures": 100, "max_delay_s": 1, "hashing_threads": 1},
         **(chosen or {}),

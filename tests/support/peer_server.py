@@ -25,13 +25,15 @@ from poterne.config.load import load
 from poterne.config.settings import Listener
 from poterne.session.ingest import Ingest
 from poterne.store import interface as store_interface
-from poterne.values.directory import QueuedRecipient
 from poterne.values.ids import AccountId, TraceId
 from poterne.values.mailbox import KEYWORD_SHIFT, Flag, UidRange
+from poterne.values.queue import QueuedRecipient
 from poterne.values.secret import Secret
 
 T = TypeVar("T")
 HOST: Final = "127.0.0.1"
+NO_DNS: Final = ["127.0.0.1:1"]
+"""Nobody answers there: what a test queues for elsewhere stays, and no query leaves this machine."""
 NAME: Final = "localhost"
 """The server, for tools that check a certificate for names only."""
 HOSTNAME: Final = "mx.peers.test"
@@ -176,7 +178,7 @@ class Store:
 
     def queued(self) -> list[tuple[QueuedRecipient, bytes]]:
         rows = self.call(self._store.queued())
-        return [(row, self._store.blobs.read(row.blob)) for row in rows]
+        return [(row, self._store.blobs.read(row.message.blob)) for row in rows]
 
 
 def _named(flags: int, keywords: Sequence[str]) -> frozenset[str]:
@@ -212,14 +214,15 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def serve(folder: Path, chosen: Mapping[str, Mapping[str, int]] | None = None) -> Iterator[PeerServer]:
+def serve(folder: Path, chosen: Mapping[str, Mapping[str, Any]] | None = None) -> Iterator[PeerServer]:
     """A server in an empty folder, until the context ends; it must then stop by itself and have logged no bug."""
     ports = dict(zip(_SERVICES, free_ports(len(_SERVICES)), strict=True))
     listeners = {
         name: Listener(service=service, addresses=[HOST], port=ports[name], tls=tls, max_per_minute=0)
         for name, (service, tls) in _SERVICES.items()
     }
-    settings: dict[str, Mapping[str, int]] = {
+    settings: dict[str, Mapping[str, Any]] = {
+        "dns": {"servers": NO_DNS},
         "server": {"workers": 2, "drain_s": 2},
         "smtp": {"max_message_bytes": MAX_MESSAGE_BYTES},
         **(chosen or {}),

@@ -38,6 +38,10 @@ class CertificatesChanged(msgspec.Struct, frozen=True, tag="c", array_like=True)
     """New certificate files: new handshakes should use them."""
 
 
+class MailQueued(msgspec.Struct, frozen=True, tag="q", array_like=True):
+    """Something waits to go out, or is due earlier than before."""
+
+
 class Missed(msgspec.Struct, frozen=True, tag="x", array_like=True):
     """There was no room for some messages: whatever they said, ask the store."""
 
@@ -45,7 +49,7 @@ class Missed(msgspec.Struct, frozen=True, tag="x", array_like=True):
 GAP_S = 0.02
 """How long changes gather after some were told."""
 
-Message = MailboxesChanged | SignInFailed | CertificatesChanged | Missed
+Message = MailboxesChanged | SignInFailed | CertificatesChanged | MailQueued | Missed
 
 _decoder = msgspec.msgpack.Decoder(Message)
 _encoder = msgspec.msgpack.Encoder()
@@ -156,6 +160,24 @@ class ChangesOut:
         if self._waiting:
             changes, self._waiting = list(self._waiting.values()), {}
             self.tell(changes)
+
+
+class QueuedOut:
+    """That mail waits, told at most every GAP_S."""
+
+    def __init__(self, bus: Bus, loop: asyncio.AbstractEventLoop) -> None:
+        self._bus = bus
+        self._loop = loop
+        self._timer: asyncio.TimerHandle | None = None
+
+    def tell(self) -> None:
+        """Within GAP_S, so that a burst of messages is one packet."""
+        if self._timer is None:
+            self._timer = self._loop.call_later(GAP_S, self._publish)
+
+    def _publish(self) -> None:
+        self._timer = None
+        self._bus.publish(MailQueued())
 
 
 def changes_of(message: MailboxesChanged) -> list[MailboxChanged]:

@@ -44,6 +44,7 @@ class Metrics:
         self._queued = Gauge(
             "poterne_queued_recipients", "Recipients that mail waits for.", multiprocess_mode="livesum"
         )
+        self._outbound = Counter("poterne_outbound", "What became of recipients in the queue.", ["origin", "outcome"])
         self._reasons: set[str] = set()
         for outcome in ("ok", "failed"):
             self._sign_ins.labels(outcome)
@@ -69,6 +70,9 @@ class Metrics:
 
     def queued(self, recipients: int) -> None:
         self._queued.set(recipients)
+
+    def outbound(self, origin: str, outcome: str) -> None:
+        self._outbound.labels(origin, outcome).inc()
 
     def notice(self, notice: Notice) -> None:
         if notice.kind is Kind.CLOSED:

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from poterne.app import certificates, metrics
-from poterne.app.bus import CertificatesChanged
+from poterne.app import certificates, metrics, outbound
+from poterne.app.bus import CertificatesChanged, MailQueued, Message, Missed
 from poterne.app.context import Child
 from poterne.app.lifetime import Lifetime
 from poterne.app.metrics_files import FOLDER_VARIABLE
@@ -21,6 +21,8 @@ from poterne.store.errors import StoreError
 TICK_S: Final = 1.0
 RENEW_S: Final = 12 * 3600.0
 COUNT_S: Final = 10.0
+QUEUE_STOP_S: Final = 10.0
+"""What is being sent gets so long to end; the rest is sent after the start."""
 METRICS_S: Final = 5.0
 """How often a taken metrics port is tried again."""
 
@@ -48,6 +50,17 @@ class _Steward:
         self._lifetime = Lifetime(child, self._nothing)
         self._store = open_instance_store(child.data, child.settings)
         self._renewed = certificates.renew_local(child.data, child.settings, dt.datetime.now(dt.UTC))
+        self._resolver = outbound.resolver(child.settings, self._log)
+        self._runner = outbound.runner(
+            child.settings,
+            child.config.parent,
+            child.data,
+            self._store,
+            self._resolver,
+            self._log,
+            self._metrics,
+            time.time,
+        )
         self._page_served = False
         self._page_refused = ""
 
@@ -57,11 +70,12 @@ class _Steward:
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
-        self._child.bus.listen(loop, lambda _: None)
+        self._child.bus.listen(loop, self._hear)
         if self._renewed:
             self._child.bus.publish(CertificatesChanged())
         await self._attempt("metrics", self._serve_metrics)
         self._lifetime.ready()
+        running = asyncio.create_task(self._runner.run())
         tasks = self._tasks(time.monotonic())
         while await self._lifetime.sleep(TICK_S):
             self._child.bus.remind()
@@ -71,8 +85,15 @@ class _Steward:
                     await self._attempt(task.name, task.work)
                     task.at = time.monotonic() + task.every_s
         self._child.bus.stop(loop)
+        await self._runner.stop(float(min(QUEUE_STOP_S, self._child.settings.server.drain_s)))
+        await running
+        self._resolver.close()
         await self._store.close()
         return 0
+
+    def _hear(self, message: Message) -> None:
+        if isinstance(message, MailQueued | Missed):
+            self._runner.wake()
 
     def _tasks(self, now: float) -> list[_Task]:
         compact_s = self._child.settings.store.compact_every_s

@@ -9,13 +9,25 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from poterne.app import certificates
-from poterne.app.bus import CertificatesChanged, ChangesOut, MailboxesChanged, Message, Missed, SignInFailed, changes_of
+from poterne.app import certificates, outbound
+from poterne.app.bus import (
+    CertificatesChanged,
+    ChangesOut,
+    MailboxesChanged,
+    MailQueued,
+    Message,
+    Missed,
+    QueuedOut,
+    SignInFailed,
+    changes_of,
+)
 from poterne.app.context import Child
 from poterne.app.fallback import Fallback
 from poterne.app.lifetime import Lifetime
+from poterne.app.mail import serve_mail
 from poterne.app.metrics import Metrics
-from poterne.app.protocols import Parts, serving
+from poterne.app.parts import Parts
+from poterne.app.protocols import serving
 from poterne.app.stores import open_instance_store
 from poterne.config.settings import Listener as ListenerSettings
 from poterne.net.admission import Admission
@@ -24,6 +36,7 @@ from poterne.net.limits import Gate, Limits
 from poterne.net.link import TlsSetup
 from poterne.net.listen import Listener
 from poterne.net.notice import Kind, Notice
+from poterne.net.reputation import Reputation
 from poterne.net.tls import CertificateError, CertificateFiles, Certificates
 from poterne.observe import TraceIds, logger
 from poterne.policy.access import Access
@@ -32,6 +45,7 @@ from poterne.session.authenticate import Authenticator, Failure
 from poterne.session.notify import Subscriptions
 from poterne.session.pending import Snapshots
 from poterne.session.smtp.relay import Relays
+from poterne.session.smtp.tells import Teller
 from poterne.store.errors import StoreError
 from poterne.values.ids import TraceId
 from poterne.values.mailbox import MailboxChanged
@@ -45,12 +59,14 @@ STORE_CLOSE_S: Final = 10.0
 _REFUSALS: Final = {
     "mx": b"421 4.7.0 Too many connections, try again later\r\n",
     "submission": b"421 4.7.0 Too many connections, try again later\r\n",
+    "lmtp": b"421 4.7.0 Too many connections, try again later\r\n",
     "imap": b"* BYE Too many connections, try again later\r\n",
     "pop3": b"-ERR [SYS/TEMP] Too many connections, try again later\r\n",
 }
 _DENIALS: Final = {
     "mx": b"554 5.7.1 This server takes mail from listed servers only, and your address is not one of them\r\n",
     "submission": b"554 5.7.1 Your address may not send here: ask the administrator\r\n",
+    "lmtp": b"554 5.7.1 Only listed servers deliver here: ask the administrator\r\n",
     "imap": b"* BYE Your address may not sign in here: ask the administrator\r\n",
     "pop3": b"-ERR [SYS/PERM] Your address may not sign in here: ask the administrator\r\n",
 }
@@ -81,6 +97,10 @@ class _Worker:
             on_success=lambda _: self._metrics.sign_in("ok"),
         )
         self._origins = Origins()
+        self._resolver = outbound.resolver(self._settings, self._log)
+        self._reputation = Reputation(
+            self._resolver, self._settings.reputation, self._log, hostname=self._settings.server.hostname
+        )
         self._budget = Budget(self._settings.server.max_memory_mib << 20)
         self._heard = 0
         """Messages of the bus about commits, since the last poll."""
@@ -103,6 +123,14 @@ class _Worker:
             clock=time.time,
             draining=lambda: self._lifetime.ending,
             relays=Relays(self._relay_rules(), self._origins, time.time, self._log),
+            srs=outbound.srs(self._child.data),
+            tells=Teller(self._store, self._settings, time.time, self._log),
+            internal=outbound.internal(
+                self._settings, self._child.config.parent, self._store, self._resolver, self._log, time.time
+            ),
+            hidden=self._origins.hidden,
+            reputation=self._reputation,
+            queued=QueuedOut(self._child.bus, loop).tell,
         )
         listeners = [self._listener(name, parts) for name in self._child.sockets]
         if self._child.local is not None:
@@ -118,6 +146,8 @@ class _Worker:
         cut = sum(await asyncio.gather(*(listener.drain(self._settings.server.drain_s) for listener in listeners)))
         self._log.info("worker.drained", cut=cut)
         self._authenticator.close()
+        self._reputation.close()
+        self._resolver.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(STORE_CLOSE_S):
                 await self._store.close()
@@ -149,7 +179,7 @@ class _Worker:
         return Listener(
             "submission",
             [sock],
-            serving(ListenerSettings(service="submission", tls="implicit"), parts),
+            serve_mail(ListenerSettings(service="submission", tls="implicit"), parts, local=True),
             gate=Gate(limits, budget=self._budget, strangers=False),
             observe=self._observe,
             refusal=_REFUSALS["submission"],
@@ -205,6 +235,8 @@ class _Worker:
                 self._authenticator.heard(Failure(message.peer, message.account))
             case CertificatesChanged():
                 self._reload_certificates()
+            case MailQueued():
+                """The steward's."""
             case Missed():
                 self._subscriptions.wake_all()
 

@@ -24,6 +24,18 @@ def of_doors(settings: Settings) -> Iterator[Danger]:
             yield from _of_inside(key, listener)
         if listener.service == "lmtp":
             yield from _of_lmtp(key, listener)
+        if settings.server.role == "edge" and listener.service not in {"mx", "submission"}:
+            yield (
+                (*key, "service"),
+                f'role is "edge", and an edge has no mailboxes to read with {listener.service}',
+                "take this listener out, or put it into the server behind",
+            )
+    if settings.server.role == "edge" and not any(route.inbound for route in settings.route.values()):
+        yield (
+            ("server", "role"),
+            'role is "edge", and no [route.NAME] is inbound: there is nobody to take mail for',
+            "name the domains and the server behind, with inbound = true",
+        )
     yield from _of_relays(settings)
 
 

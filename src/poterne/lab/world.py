@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, final
 
@@ -25,6 +25,7 @@ from poterne.admin import people
 from poterne.admin.instance import DATA, SETTINGS, TLS, Plan, make, standard_listeners
 from poterne.app.stores import open_instance_store
 from poterne.config.load import load
+from poterne.config.render import Value
 from poterne.config.settings import Listener
 from poterne.lab.dns import NameServer, Zones
 from poterne.lab.letters import Post, samples, send
@@ -33,6 +34,8 @@ from poterne.values.ids import TraceId
 from poterne.values.secret import Secret
 
 ADDRESS: Final = "127.0.0.1"
+NEIGHBOUR: Final = "127.0.0.2"
+"""Its own, for DNS names addresses and not ports: both MX listen on the same port."""
 PASSWORD: Final = "open-the-small-door"  # noqa: S105  (of a world that ends at loopback, and is printed anyway)
 START_S: Final = 20.0
 
@@ -50,6 +53,7 @@ class Organisation:
     folder: Path
     listeners: Mapping[str, Listener]
     workers: int
+    address: str = ADDRESS
 
     @property
     def hostname(self) -> str:
@@ -72,21 +76,22 @@ class Organisation:
 
 
 def organisations(folder: Path, offset: int) -> tuple[Organisation, Organisation]:
-    """Ours and the neighbour; the neighbour's ports are 10,000 above ours."""
+    """Ours and the neighbour; the neighbour's ports are 10,000 above ours, but for its MX."""
     ours = Organisation("poterne.test", ("alice", "bob"), folder / "ours", standard_listeners((ADDRESS,), offset), 0)
-    theirs = standard_listeners((ADDRESS,), offset + 10_000)
-    return ours, Organisation("voisin.test", ("carol",), folder / "neighbour", theirs, 1)
+    theirs = standard_listeners((NEIGHBOUR,), offset + 10_000)
+    theirs["mx"] = replace(theirs["mx"], port=ours.port("mx"))
+    return ours, Organisation("voisin.test", ("carol",), folder / "neighbour", theirs, 1, NEIGHBOUR)
 
 
 def zone(org: Organisation) -> str:
-    """What the organisation publishes. Its MX listens on a port that DNS can't tell; the lab knows it."""
+    """What the organisation publishes."""
     return (
         f"$TTL 300\n"
         f"@ SOA ns.{org.domain}. postmaster.{org.domain}. 1 3600 900 604800 300\n"
         f"@ NS ns.{org.domain}.\n"
-        f"ns A {ADDRESS}\n"
+        f"ns A {org.address}\n"
         f"@ MX 10 {org.hostname}.\n"
-        f"mail A {ADDRESS}\n"
+        f"mail A {org.address}\n"
         f'@ TXT "v=spf1 a:{org.hostname} -all"\n'
         f'_dmarc TXT "v=DMARC1; p=reject"\n'
         f"_submissions._tcp SRV 0 1 {org.port('submissions')} {org.hostname}.\n"
@@ -95,12 +100,16 @@ def zone(org: Organisation) -> str:
     )
 
 
-def prepare(org: Organisation) -> None:
+def prepare(org: Organisation, dns_port: int) -> None:
     """Make the instance unless it is there from another time. Raises InstanceError, AdminError, ConfigError, StoreError."""
     if org.settings.exists():
-        _move_ports(org)
+        _move_ports(org, dns_port)
     else:
-        chosen: dict[str, dict[str, int | str]] = {"server": {"workers": org.workers, "drain_s": 5}}
+        chosen: dict[str, dict[str, Value]] = {
+            "server": {"workers": org.workers, "drain_s": 5},
+            "dns": {"servers": [f"{ADDRESS}:{dns_port}"]},
+            "queue": {"mx_port": org.port("mx"), "private_mx": True},
+        }
         make(Plan(org.folder, org.hostname, org.listeners, chosen), dt.datetime.now(dt.UTC))
     populated = org.folder / "populated"
     if not populated.exists():  # also after a first run that was interrupted
@@ -108,7 +117,7 @@ def prepare(org: Organisation) -> None:
         populated.touch()
 
 
-def _move_ports(org: Organisation) -> None:
+def _move_ports(org: Organisation, dns_port: int) -> None:
     """A later run may ask for other ports; what else was changed in the settings stays."""
     found = load(org.settings)
     text = org.settings.read_text(encoding="utf-8")
@@ -116,6 +125,8 @@ def _move_ports(org: Organisation) -> None:
         if name in found.listener and found.listener[name].port != listener.port:
             section = re.compile(rf"(^\[listener\.{name}\]\n(?:(?!\[).*\n)*?port *= *)[0-9_]+", re.MULTILINE)
             text = section.sub(rf"\g<1>{listener.port}", text, count=1)
+    text = re.sub(r"(?m)^(mx_port *= *)[0-9_]+", rf"\g<1>{org.port('mx')}", text)
+    text = re.sub(rf'(?m)^(servers *= *\["{re.escape(ADDRESS)}:)[0-9]+', rf"\g<1>{dns_port}", text)
     org.settings.write_text(text, encoding="utf-8")
     load(org.settings)
 
@@ -180,7 +191,7 @@ async def wait_ready(server: Server, stopped: asyncio.Event) -> None:
     """Return once the MX greets (then every port is served), or we are told to stop. Raises LabError."""
     port = server.org.port("mx")
     deadline = time.monotonic() + START_S
-    while not stopped.is_set() and not await _greets(port):
+    while not stopped.is_set() and not await _greets(server.org.address, port):
         if (text := server.failed()) is not None:
             raise LabError(f"the server of {server.org.domain} did not start:\n{text}")
         if time.monotonic() > deadline:
@@ -188,10 +199,10 @@ async def wait_ready(server: Server, stopped: asyncio.Event) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _greets(port: int) -> bool:
+async def _greets(address: str, port: int) -> bool:
     try:
         async with asyncio.timeout(5.0):
-            reader, writer = await asyncio.open_connection(ADDRESS, port)
+            reader, writer = await asyncio.open_connection(address, port)
             try:
                 return (await reader.readline()).startswith(b"220 ")
             finally:
@@ -231,7 +242,7 @@ class World:
 
     def prepare(self) -> None:
         for org in (self.ours, self.neighbour):
-            prepare(org)
+            prepare(org, self.dns_port)
 
     async def run(self, ready: Callable[[], None], stopped: asyncio.Event) -> None:
         """Start all, deliver the samples the first time, call `ready`, wait, stop all. Raises LabError."""

@@ -20,11 +20,11 @@ import hashlib
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, final
+from typing import Final, TypeVar, final
 
 from poterne.admin import passwords
 from poterne.config.settings import SignIn
@@ -35,6 +35,12 @@ from poterne.store.interface import Directory
 from poterne.values.directory import Account
 from poterne.values.ids import AccountId
 from poterne.values.secret import Secret
+from poterne.values.sender import Sender, SenderState
+
+T = TypeVar("T")
+_Subject = Callable[[], Awaitable[T | None]]
+"""Who it is, asked once the password was proven; None: may not sign in."""
+_Find = Callable[[str], Awaitable[tuple[_Subject[T], Secret]]]
 
 MAX_ADDRESS_CHARS: Final = 320
 """64 + 1 + 255 (RFC 5321 §4.5.3.1). A longer user name is nobody's."""
@@ -151,58 +157,86 @@ class Authenticator:
 
         Takes as long as `Slowing` says. Never raises on hostile input.
         """
-        address = username.strip().lower()[: MAX_ADDRESS_CHARS + 1]
+        name = username.strip().lower()[: MAX_ADDRESS_CHARS + 1]
+        return await self._check(name, password, peer, self._account_of)
+
+    async def check_sender(self, username: str, password: Secret, peer: str) -> Sender | Denied:
+        """The script's credential of this name and password, in whatever state it is but revoked; else as `check`."""
+        name = username.strip().lower()[: MAX_ADDRESS_CHARS + 1]
+        return await self._check(name, password, peer, self._sender_of)
+
+    async def _check(self, name: str, password: Secret, peer: str, find: "_Find[T]") -> T | Denied:
         origin = origin_of(peer)
-        wait = self._slowing.reserve(origin, address, self._clock())
+        wait = self._slowing.reserve(origin, name, self._clock())
         if wait == float("inf"):
             return UNAVAILABLE
         if wait > 0:
             await asyncio.sleep(wait)
         await self.start()
         try:
-            return await self._check(address, password, origin)
+            found, verifier = await self._known(name, find)
+            why = await self._prove(name, password, verifier, origin, known=found is not None)
+            if why is not None or found is None:
+                return why or INVALID
+            subject = await found()
+        except NotFoundError:
+            return INVALID
         except StoreError:
             return UNAVAILABLE
+        if subject is None:
+            return INVALID
+        self._slowing.succeeded(origin, name, self._clock())
+        return subject
 
-    async def _check(self, address: str, password: Secret, origin: str) -> Account | Denied:
-        account_id, verifier = await self._credential(address)
-        key = self._key_of(address, password)
+    async def _known(self, name: str, find: "_Find[T]") -> "tuple[_Subject[T] | None, Secret]":
+        """Who it is, if anybody, and the verifier to compare with: for nobody the dummy."""
+        if len(name) > MAX_ADDRESS_CHARS or "\0" in name:
+            return None, await self.start()
+        try:
+            return await find(name)
+        except NotFoundError:
+            return None, await self.start()
+
+    async def _account_of(self, name: str) -> "tuple[_Subject[Account], Secret]":
+        credential = await self._directory.credential(name)
+
+        async def account() -> Account | None:
+            found = await self._directory.account_by_id(credential.account_id)
+            if found.disabled:
+                return None
+            self._on_success(found.id)
+            return found
+
+        return account, credential.verifier
+
+    async def _sender_of(self, name: str) -> "tuple[_Subject[Sender], Secret]":
+        credential = await self._directory.sender_credential(name)
+        sender = credential.sender
+
+        async def subject() -> Sender | None:
+            return None if sender.state is SenderState.REVOKED else sender
+
+        return subject, credential.verifier
+
+    async def _prove(self, name: str, password: Secret, verifier: Secret, origin: str, *, known: bool) -> Denied | None:
+        """Why not; None when the password is right and belongs to somebody."""
+        key = self._key_of(name, password)
         now = self._clock()
         if self._refuted.holds(key, verifier, now):
             return INVALID
-        if not (account_id is not None and self._proven.holds(key, verifier, now)):
-            matches = await self._matches(password, verifier)
-            if matches is None:
-                return UNAVAILABLE
-            now = self._clock()
-            if account_id is None or not matches:
-                self._refuted.add(key, verifier, now)
-                self._slowing.failed(origin, address, now)
-                self._on_failure(Failure(origin, address))
-                return INVALID
-            self._proven.add(key, verifier, now)
-        account = await self._account(account_id)
-        if account is None:
-            return INVALID
-        self._slowing.succeeded(origin, address, now)
-        self._on_success(account_id)
-        return account
-
-    async def _credential(self, address: str) -> tuple[AccountId | None, Secret]:
-        if len(address) > MAX_ADDRESS_CHARS or "\0" in address:
-            return None, await self.start()
-        try:
-            credential = await self._directory.credential(address)
-        except NotFoundError:
-            return None, await self.start()
-        return credential.account_id, credential.verifier
-
-    async def _account(self, account_id: AccountId) -> Account | None:
-        try:
-            account = await self._directory.account_by_id(account_id)
-        except NotFoundError:
+        if known and self._proven.holds(key, verifier, now):
             return None
-        return None if account.disabled else account
+        matches = await self._matches(password, verifier)
+        if matches is None:
+            return UNAVAILABLE
+        now = self._clock()
+        if not known or not matches:
+            self._refuted.add(key, verifier, now)
+            self._slowing.failed(origin, name, now)
+            self._on_failure(Failure(origin, name))
+            return INVALID
+        self._proven.add(key, verifier, now)
+        return None
 
     async def _matches(self, password: Secret, verifier: Secret) -> bool | None:
         """None when too many wait for the same."""

@@ -8,21 +8,31 @@ from typing import Final, NamedTuple, final
 
 from poterne.message import compose, hygiene
 from poterne.message.author import HEADER_CODES, IDENTITY_FIELDS, TEXTS, Author, Claim, Refusal, author, claims
+from poterne.message.autosubmitted import forced
+from poterne.message.fingerprint import Fingerprint
 from poterne.message.header import HeaderIndex, index
 from poterne.proto.smtp.replies import Reply
-from poterne.session.smtp.sender import owns
+from poterne.session.smtp import forwarding
+from poterne.session.smtp.envelope import Envelope
+from poterne.session.smtp.principal import Principal, Script
+from poterne.session.smtp.refused import Refused
+from poterne.session.smtp.scripts import not_its_name
 from poterne.session.smtp.services import Services
-from poterne.values.directory import Account
-from poterne.values.ids import TraceId
 
 
-class Refused(NamedTuple):
-    """Why a message is not taken: a short word for log and counters, and the answer."""
+class Judged(NamedTuple):
+    """A message's first octets as they are to be stored, and what its header says that later decisions need."""
 
-    reason: str
-    reply: Reply
+    data: bytes
+    fields: bytes = b""
+    """What we write before it, besides the trace: Delivered-To of the addresses of ours that forward it."""
+    says: Fingerprint | None = None
+    """Of a script's message: what it says. To be fed with the rest of the body."""
+    answers: bool = False
+    """It answers another message (In-Reply-To, References)."""
 
 
+UNJUDGED: Final = Judged(b"")
 _SHOWN: Final = tuple(shown for _, shown in IDENTITY_FIELDS)
 _REPLIES: Final = {Refusal(code): Reply(554, "5.6.0", Refusal(code).text) for code in HEADER_CODES} | {
     Refusal(code, shown): Reply(550, "5.7.1", Refusal(code, shown).text)
@@ -83,32 +93,44 @@ class Held:
         return bytes(data)
 
 
-async def judge(
-    services: Services, account: Account | None, trace: TraceId, data: bytes, *, smtputf8: bool
-) -> bytes | Refused:
-    """The message's first octets as they are to be stored, or a refusal. `account`: who signed in. Raises StoreError."""
+async def judge(services: Services, principal: Principal | None, envelope: Envelope, data: bytes) -> Judged | Refused:
+    """The message's first octets as they are to be stored, or a refusal. `principal`: who signed in. Raises StoreError."""
     header = index(data)
-    if len(header.find(b"received")) >= services.settings.max_received:  # RFC 5321 §6.3; one more is ours
+    smtputf8 = envelope.mail.smtputf8
+    hops = len(header.find(b"received"))
+    if hops >= services.settings.max_received:  # RFC 5321 §6.3; one more is ours
         return _LOOP
     named = author(header, smtputf8=smtputf8)
     if isinstance(named, Refusal):
         return Refused(named.code, _REPLIES[named])
-    if account is None:
+    fields = b""
+    if envelope.forwards:
+        left = forwarding.sift(services, envelope, header, hops, signed_in=principal is not None)
+        if isinstance(left, Refused):
+            return left
+        fields = left
+    if principal is None:
         clean = hygiene.cleaned_received(header, services.authserv_id)
-    else:
-        refused = await _foreign(services, account, header, named, smtputf8=smtputf8)
-        if refused is not None:
-            return refused
-        clean = hygiene.cleaned_submitted(
-            header,
-            lambda: compose.date_field(int(services.clock())),
-            lambda: compose.message_id_field(trace, services.hostname),
-        )
-    return data if clean is header.block else clean + data[header.end :]
+        return Judged(data if clean is header.block else clean + data[header.end :], fields)
+    refused = await _foreign(services, principal, header, named, smtputf8=smtputf8)
+    if refused is not None:
+        return refused
+    clean = hygiene.cleaned_submitted(
+        header,
+        lambda: compose.date_field(int(services.clock())),
+        lambda: compose.message_id_field(envelope.trace, services.hostname),
+    )
+    says = None
+    if isinstance(principal, Script):
+        clean = forced(index(clean))
+        says = Fingerprint(header)
+        says.feed(data[header.end :])
+    answers = bool(header.find(b"in-reply-to") or header.find(b"references"))
+    return Judged(data if clean is header.block else clean + data[header.end :], fields, says, answers)
 
 
 async def _foreign(
-    services: Services, account: Account, header: HeaderIndex, named: Author, *, smtputf8: bool
+    services: Services, principal: Principal, header: HeaderIndex, named: Author, *, smtputf8: bool
 ) -> Refused | None:
     """The first field that names somebody else than who signed in."""
     claimed = claims(header, smtputf8=smtputf8)
@@ -116,6 +138,6 @@ async def _foreign(
         return Refused(claimed.code, _REPLIES[claimed])
     for claim in (Claim("From", named.addresses), *claimed):
         for address in claim.addresses:
-            if not await owns(services.store, account, address):
-                return _NOT_YOURS[claim.field]
+            if not await principal.owns(services.store, address):
+                return not_its_name(principal) if isinstance(principal, Script) else _NOT_YOURS[claim.field]
     return None

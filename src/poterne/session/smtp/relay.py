@@ -1,8 +1,4 @@
-"""Relaying for listed hosts: what `policy.relay` decides, with the counts it needs and the words it is told in.
-
-Mail of a listed host is not sent on yet: who the queue's rows belong to is an account, and such a host has none. Until then
-what may be relayed is answered 451, so that the host keeps it.
-"""
+"""Relaying for listed hosts: what `policy.relay` decides, with the counts it needs and the words it is told in."""
 
 from collections.abc import Callable, Sequence
 from typing import Final, final
@@ -11,6 +7,7 @@ from poterne.observe import Log
 from poterne.policy.origin import Origins
 from poterne.policy.relay import Allow, RelayEvidence, RelayPolicy, RelayReason
 from poterne.proto.smtp.replies import Reply
+from poterne.session.smtp.refused import Refused
 from poterne.values.address import Address
 from poterne.values.ids import TraceId
 from poterne.values.relay import RelayRule
@@ -33,9 +30,6 @@ REPLIES: Final = {
     ),
     RelayReason.RATE: Reply(451, "4.7.1", "This host has sent as much as it may in an hour: try again later"),
 }
-NOT_YET: Final = Reply(
-    451, "4.3.2", "This host may relay, but mail of hosts is not sent on yet: keep it, or sign in on a submission port"
-)
 
 
 @final
@@ -49,6 +43,10 @@ class Relays:
         self._log: Final = log
         self._hour_began = 0.0
         self._used: dict[str, int] = {}
+
+    def hidden(self, peer: str) -> bool:
+        """Do strangers arrive under this address?"""
+        return self._origins.hidden(peer)
 
     def greeted(self, peer: str, name: str, trace: TraceId) -> None:
         """A stranger called itself `name`; what that says of addresses is told loudly, once per period."""
@@ -64,8 +62,8 @@ class Relays:
                 "nothing until addresses get through; use the host's network, or a proxy that speaks PROXY v2",
             )
 
-    def judge(self, peer: str, sender: Address | None, recipient: Address) -> tuple[str, Reply]:
-        """The refusal (as a word and as a reply) of a recipient elsewhere, from somebody who has not signed in."""
+    def judge(self, peer: str, sender: Address | None, recipient: Address) -> RelayRule | Refused:
+        """By which rule a recipient elsewhere is taken from somebody who has not signed in, or why not."""
         now = self._clock()
         if not 0 <= now - self._hour_began < HOUR_S:
             self._hour_began = now
@@ -76,5 +74,5 @@ class Relays:
         )
         if isinstance(verdict, Allow):
             self._used[verdict.rule.name] = self._used.get(verdict.rule.name, 0) + 1
-            return "relay-not-yet", NOT_YET
-        return verdict.reason.value, REPLIES[verdict.reason]
+            return verdict.rule
+        return Refused(verdict.reason.value, REPLIES[verdict.reason])

@@ -5,12 +5,21 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from poterne.config.limits import Limits
 from poterne.config.settings import Smtp
+from poterne.message.srs import Srs
+from poterne.net.reputation import Reputation
 from poterne.observe import Log
+from poterne.proto.smtp.replies import Reply
 from poterne.session.authenticate import Authenticator
+from poterne.session.smtp.greeting import Greeting
+from poterne.session.smtp.harvest import Harvest
+from poterne.session.smtp.internal import Internal
+from poterne.session.smtp.principal import Principal
 from poterne.session.smtp.relay import Relays
 from poterne.store.interface import Store
 from poterne.values.ids import TraceId
+from poterne.values.sending import Submitted
 
 
 class Service(Enum):
@@ -18,6 +27,14 @@ class Service(Enum):
 
     MX = "mx"
     SUBMISSION = "submission"
+    LMTP = "lmtp"
+
+
+class Tells(Protocol):
+    """Tells people what they would not see otherwise."""
+
+    async def held(self, principal: Principal, submitted: Submitted, trace: TraceId) -> Reply:
+        """The answer to a message that is held; its sender and an administrator hear of the first one by mail."""
 
 
 class Counters(Protocol):
@@ -44,8 +61,26 @@ class Services:
     """Unix seconds."""
     draining: Callable[[], bool]
     """The server is stopping: no new transaction."""
+    limits: Limits
+    """What people may send."""
+    srs: Srs
+    """Rewrites senders of forwarded mail, and knows its bounces again."""
+    tells: Tells
+    """Tells people that mail is held."""
+    queued: Callable[[], None] = lambda: None
+    """Called when something waits to go out."""
+    hidden: Callable[[str], bool] = lambda _: False
+    """Do strangers arrive under this address (`policy.origin`)?"""
+    internal: Internal | None = None
+    """Service mx: servers behind us (`[route.NAME]`)."""
     relays: Relays | None = None
     """Service mx: what may be relayed without a sign-in. None: nothing."""
+    reputation: Reputation | None = None
+    """Service mx: what DNS tells about peers. None: it is not asked."""
+    greeting: Greeting | None = None
+    """Service mx: who waits for the greeting. None: nobody."""
+    harvest: Harvest | None = None
+    """Service mx: who tries out names. None: nobody is watched."""
 
     @property
     def authserv_id(self) -> bytes:

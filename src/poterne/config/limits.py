@@ -1,0 +1,36 @@
+"""How much people may send before what they send is held for a look."""
+
+from dataclasses import dataclass
+
+from poterne.config.fields import setting
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`[limits]`: what an account may send unless it has limits of its own (`poterne account limit`). Beyond, mail is held."""
+
+    recipients_per_day: int = setting(
+        1000,
+        "Recipients in 24 hours, each message's counted; 0: no limit.",
+        minimum=0,
+        maximum=10_000_000,
+        why="A person writes to some dozens a day; a stolen password to thousands an hour.",
+        risk="Held mail waits until somebody releases it: poterne hold.",
+    )
+    external_per_hour: int = setting(
+        500, "Recipients at other organisations in an hour; 0: no limit.", minimum=0, maximum=10_000_000
+    )
+    new_per_day: int = setting(
+        200,
+        "Recipients in 24 hours that the account never wrote to before; 0: no limit.",
+        minimum=0,
+        maximum=10_000_000,
+        why="Spam goes to strangers, mail to people one knows.",
+    )
+    burst: int = setting(
+        400,
+        "Recipients in one minute; 0: no limit.",
+        minimum=0,
+        maximum=10_000_000,
+        why="Nobody writes to so many by hand, and a program that does is better stopped early than late.",
+    )

@@ -1,0 +1,134 @@
+"""A message that is complete is taken: delivered to mailboxes, queued for elsewhere, or held, in one durable operation.
+
+Then, and not before, the session answers 250.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from poterne.message.compose import return_path
+from poterne.session.ingest import Ingested
+from poterne.session.smtp.envelope import Envelope
+from poterne.session.smtp.incoming import Incoming
+from poterne.session.smtp.principal import Principal, Script
+from poterne.session.smtp.services import Services
+from poterne.store.interface import Delivery, Submission
+from poterne.values.event import Event
+from poterne.values.ids import AccountId
+from poterne.values.origin import Origin, OriginKind
+from poterne.values.queue import NewQueued, NewRecipient
+from poterne.values.sending import Charge, Submitted
+
+_WENT: Final = Submitted()
+
+
+async def accept(
+    services: Services,
+    incoming: Incoming,
+    ingested: Ingested,
+    principal: Principal | None,
+    peer: str,
+    now: int,
+    *,
+    only: Iterable[AccountId] | None = None,
+) -> Submitted:
+    """Take it, for all recipients or none. `only`: for these mailboxes (LMTP asks one at a time). Raises StoreError."""
+    envelope = incoming.envelope
+    mailboxes = envelope.accounts if only is None else only
+    deliveries = [Delivery(account, None, ingested.content, 0, now, 0) for account in mailboxes]
+    queue: list[NewQueued] = []
+    if only is None:
+        queue = list(_queued(services, envelope, ingested, now, ours=principal is not None))
+    event = _event(services, envelope, ingested, None if principal is None else principal.id, peer, now)
+    if principal is None:
+        await services.store.deliver(deliveries, queue, [event])
+        if queue:
+            services.queued()
+        return _WENT
+    submitted = await services.store.submit(
+        Submission(
+            charge=_charge(services, incoming, principal, now),
+            deliveries=deliveries,
+            queue=queue,
+            held=_new(principal.origin, envelope, ingested, tuple(envelope.given.values()), envelope.reverse_path, now),
+            event=event,
+        )
+    )
+    if queue and submitted.incident is None:
+        services.queued()
+    return submitted
+
+
+def _charge(services: Services, incoming: Incoming, principal: Principal, now: int) -> Charge:
+    """What counts: each recipient given, and each address elsewhere that a list of ours leads to."""
+    envelope = incoming.envelope
+    recipients = tuple(dict.fromkeys((*envelope.given, *envelope.forwards)))
+    outside = len(envelope.forwards) + sum(map(len, envelope.elsewhere.values()))
+    return Charge(
+        origin=principal.origin,
+        limits=principal.limits(services.limits),
+        at=now,
+        recipients=recipients,
+        external=len(recipients) if isinstance(principal, Script) else outside,  # a script's hour counts everybody
+        content=0 if incoming.judged.says is None else incoming.judged.says.value(),
+        answers=incoming.judged.answers,
+    )
+
+
+def _queued(services: Services, envelope: Envelope, ingested: Ingested, now: int, *, ours: bool) -> Iterator[NewQueued]:
+    """What leaves. `ours`: the sender's domain is one of ours, so a forward need not rewrite it."""
+    for origin, recipients in envelope.elsewhere.items():
+        yield _new(origin, envelope, ingested, tuple(recipients), envelope.reverse_path, now)
+    by_address: dict[Origin, list[NewRecipient]] = {}
+    for forward in envelope.forwards.values():
+        origin = Origin(OriginKind.FORWARD, forward.via, forward.owner)
+        recipient = NewRecipient(forward.address, forward.address.rpartition("@")[2])
+        by_address.setdefault(origin, []).append(recipient)
+    for origin, recipients in by_address.items():
+        sender = services.srs.rewrite(envelope.reverse_path, origin.name, now, local=ours)
+        yield _new(origin, envelope, ingested, tuple(recipients), sender, now)
+
+
+def _new(
+    origin: Origin,
+    envelope: Envelope,
+    ingested: Ingested,
+    recipients: tuple[NewRecipient, ...],
+    reverse_path: str,
+    now: int,
+) -> NewQueued:
+    mail = envelope.mail
+    return NewQueued(
+        origin=origin,
+        trace_id=envelope.trace,
+        reverse_path=reverse_path,
+        blob=ingested.content.blob,
+        recipients=recipients,
+        due_at=now,
+        start=len(return_path(envelope.reverse_path)),
+        eight_bit=ingested.scanned.eight_bit,
+        smtputf8=mail.smtputf8,
+        requiretls=mail.requiretls,
+        ret="" if mail.ret is None else mail.ret.value,
+        envid=mail.envid or "",
+    )
+
+
+def _event(
+    services: Services, envelope: Envelope, ingested: Ingested, account: AccountId | None, peer: str, now: int
+) -> Event:
+    return Event(
+        now,
+        "message.accepted",
+        envelope.trace,
+        account,
+        peer,
+        detail={
+            "service": services.service.value,
+            "from": envelope.reverse_path,
+            "local": len(envelope.accounts),
+            "queued": len(envelope.forwards) + sum(map(len, envelope.elsewhere.values())),
+            "size": ingested.scanned.size,
+            "message_id": (ingested.scanned.envelope.message_id or b"").decode("utf-8", "replace")[:250],
+        },
+    )

@@ -1,0 +1,156 @@
+"""Where a recipient's mail goes: decided at each RCPT, so that what can't be delivered is refused in the dialogue.
+
+In this order: addresses of ours (mailboxes, aliases, lists, forwards), bounces that come back to a forward of ours (SRS),
+domains of servers behind us (`[route.NAME]`), and everywhere else for those who may: who signed in, and listed hosts.
+"""
+
+from typing import Final
+
+from poterne.message.srs import Hidden, SrsFault
+from poterne.net.link import Link
+from poterne.policy import posting
+from poterne.policy.posting import PostingEvidence
+from poterne.policy.relay import RelayReason
+from poterne.proto.smtp.events import Notify, RcptTo
+from poterne.proto.smtp.params import notify_text, orcpt_text
+from poterne.proto.smtp.replies import Reply
+from poterne.queue.callforward import Said
+from poterne.session.smtp.envelope import Envelope
+from poterne.session.smtp.principal import Principal, Script
+from poterne.session.smtp.refused import Refused
+from poterne.session.smtp.relay import REPLIES
+from poterne.session.smtp.scripts import may_write_to
+from poterne.session.smtp.services import Services
+from poterne.values.address import Address
+from poterne.values.directory import Posting, Route, RouteKind
+from poterne.values.origin import Origin, OriginKind
+from poterne.values.queue import NewRecipient
+
+UNKNOWN_RECIPIENT: Final = Refused(
+    "unknown-recipient", Reply(550, "5.1.1", "No such recipient here: check the address")
+)
+_LATER: Final = Refused(
+    "recipient-unverified", Reply(451, "4.4.1", "The server that knows this recipient does not answer: try again later")
+)
+_NOT_RELAYED: Final = Refused(RelayReason.NOT_LISTED.value, REPLIES[RelayReason.NOT_LISTED])
+_SRS_SENDER: Final = Refused(
+    "srs-sender", Reply(550, "5.7.1", "This address takes notices of non-delivery only, with the null sender")
+)
+
+_SRS_FAULTS: Final = {
+    SrsFault.HASH: Refused(SrsFault.HASH.value, UNKNOWN_RECIPIENT.reply),
+    SrsFault.EXPIRED: Refused(
+        SrsFault.EXPIRED.value, Reply(550, "5.1.6", "This address was for notices about one message, long ago")
+    ),
+}
+
+
+async def place(
+    services: Services, envelope: Envelope, event: RcptTo, principal: Principal | None, link: Link
+) -> Refused | None:
+    """Put the recipient where its mail goes, or say why it is refused. Raises StoreError."""
+    address = event.path.address or _postmaster(services)
+    if address.key in envelope.given:
+        return None
+    if isinstance(principal, Script) and (refused := may_write_to(services, principal, address)) is not None:
+        return refused
+    route = await services.store.route(address.local_part, address.domain)
+    recipient = NewRecipient(
+        # The address, not the text: its domain is in A-labels, which every server on the way understands.
+        str(address) if address.domain else "postmaster",
+        address.domain,
+        notify_text(event),
+        orcpt_text(event),
+    )
+    if route.kind is RouteKind.ACCOUNTS:
+        refused = _local(envelope, route, recipient, principal, event)
+    elif principal is not None and route.kind is RouteKind.NOT_LOCAL:
+        envelope.elsewhere.setdefault(principal.origin, []).append(recipient)
+        refused = None
+    elif route.kind is RouteKind.UNKNOWN_USER:
+        refused = await _returning(services, envelope, address, principal, event)
+    else:
+        refused = await _for_others(services, envelope, address, recipient, link)
+    if refused is None:
+        envelope.given.setdefault(address.key, recipient)
+    return refused
+
+
+def _postmaster(services: Services) -> Address:
+    """Whom `<postmaster>` means: ours, or on an edge that of the servers behind it."""
+    behind = None if services.internal is None else services.internal.postmaster
+    return behind or Address("postmaster", "")
+
+
+def _local(
+    envelope: Envelope,
+    route: Route,
+    recipient: NewRecipient,
+    principal: Principal | None,
+    event: RcptTo,
+) -> Refused | None:
+    if route.posting is not Posting.ANYONE:
+        sender = envelope.mail.path.address
+        verdict = posting.decide(
+            PostingEvidence(
+                route.posting,
+                route.posters,
+                signed_in_as="" if principal is None else principal.name,
+                envelope_from="" if sender is None else sender.key,
+            )
+        )
+        if isinstance(verdict, posting.Refuse):
+            return Refused(verdict.reason.value, verdict.reply)
+    if principal is not None and Notify.SUCCESS in event.notify:
+        # Who asks to hear of the delivery hears it from the queue, which delivers here as it does elsewhere.
+        envelope.elsewhere.setdefault(principal.origin, []).append(recipient)
+        return None
+    for account in route.accounts:
+        envelope.accounts.setdefault(account, event.path.raw)
+    for forward in route.forwards:
+        envelope.forwards.setdefault(forward.address, forward)
+    return None
+
+
+async def _returning(
+    services: Services, envelope: Envelope, address: Address, principal: Principal | None, event: RcptTo
+) -> Refused | None:
+    """Nobody has this name. It may be a sender that we rewrote: then a notice goes back to who it was."""
+    found = None if principal is not None else services.srs.reverse(address, int(services.clock()))
+    if found is None:
+        return UNKNOWN_RECIPIENT
+    if isinstance(found, SrsFault):
+        return _SRS_FAULTS[found]
+    if not envelope.mail.path.is_null:
+        return _SRS_SENDER
+    if isinstance(found, Hidden):  # who it was is not known any more: it is for whoever forwards
+        via = Address.parse(found.via)
+        route = await services.store.route(via.local_part, via.domain)
+        for account in route.accounts:
+            envelope.accounts.setdefault(account, event.path.raw)
+        return None if route.accounts else UNKNOWN_RECIPIENT
+    back = found.reverse_path
+    origin = Origin(OriginKind.FORWARD, f"srs@{address.domain}")
+    envelope.elsewhere.setdefault(origin, []).append(NewRecipient(back, back.rpartition("@")[2]))
+    return None
+
+
+async def _for_others(
+    services: Services, envelope: Envelope, address: Address, recipient: NewRecipient, link: Link
+) -> Refused | None:
+    """A domain that is not ours, from somebody who has not signed in."""
+    internal = services.internal
+    route = None if internal is None else internal.route_of(address.domain)
+    if internal is not None and route is not None:
+        answer = await internal.check(route, address, link.trace)
+        if answer is Said.KNOWN:
+            envelope.elsewhere.setdefault(Origin(OriginKind.ROUTE, route.name), []).append(recipient)
+            return None
+        return UNKNOWN_RECIPIENT if answer is Said.UNKNOWN else _LATER
+    if services.relays is None:
+        return _NOT_RELAYED
+    rule = services.relays.judge(link.peer, envelope.mail.path.address, address)
+    if isinstance(rule, Refused):
+        return rule
+    envelope.elsewhere.setdefault(Origin(OriginKind.RELAY, rule.name), []).append(recipient)
+    return None
