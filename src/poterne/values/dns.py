@@ -41,7 +41,7 @@ class Tlsa:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[R]):
+class Kind(Generic[R_co]):
     """A record type; its type parameter is what its records are."""
 
     code: int
