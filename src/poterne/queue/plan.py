@@ -144,13 +144,33 @@ class Plan:
         return frozenset(name for name, origin in self._origins.items() if origin.leased >= room)
 
     def crowded(self) -> frozenset[str]:
-        """Destinations for which enough waits here to keep them busy: more need not be leased."""
+        """Destinations for which enough waits here to keep them busy: more need not be leased of those who wait for them."""
         enough = 2 * self.limits.max_recipients
         return frozenset(
             name
             for name, found in self._destinations.items()
             if found.waiting >= enough or (found.failures >= DEAD_AFTER and found.waiting)
         )
+
+    def orders(self) -> list[tuple[frozenset[str], frozenset[str]]]:
+        """What to lease next, as destinations and origins to pass over.
+
+        First what is not for crowded destinations; then also for these, of origins that did not crowd them: or a burst would
+        keep everybody else's mail for its destination in the store.
+        """
+        full, crowded = self.full_origins(), self.crowded()
+        if not crowded:
+            return [(crowded, full)]
+        return [(crowded, full), (frozenset(), full | self._crowders(crowded))]
+
+    def _crowders(self, crowded: Iterable[str]) -> frozenset[str]:
+        found: set[str] = set()
+        for destination in crowded:
+            for name, origin in self._origins.items():
+                jobs = origin.jobs.get(destination)
+                if jobs and sum(len(job.recipients) for job in jobs) >= self.limits.per_destination:
+                    found.add(name)
+        return frozenset(found)
 
     def dead_until(self, destination: str, now: int) -> int:
         """Until when a destination is left alone; 0: it is not."""

@@ -205,26 +205,28 @@ class Runner:
 
     async def _lease(self) -> int:
         """How many recipients came."""
-        plan = self._plan
         now = int(self._clock())
         self._give_back(now)
-        limit = min(plan.room, LEASE_MOST)
-        if not limit:
-            return 0
-        busy: set[str] = set()
-        for destination in plan.crowded():
-            busy |= self._routes.domains_of(destination)
+        got = 0
+        for crowded, full in self._plan.orders():
+            limit = min(self._plan.room, LEASE_MOST - got)
+            if limit > 0:
+                busy: set[str] = set()
+                for destination in crowded:
+                    busy |= self._routes.domains_of(destination)
+                got += await self._lease_some(now, limit, frozenset(busy), full)
+        return got
+
+    async def _lease_some(self, now: int, limit: int, busy: frozenset[str], full: frozenset[str]) -> int:
         until = now + LEASE_S
-        leased = await self._store.lease(
-            now, until, limit, min(limit, plan.origin_room), frozenset(busy), plan.full_origins()
-        )
+        leased = await self._store.lease(now, until, limit, min(limit, self._plan.origin_room), busy, full)
         new = [recipient for recipient in leased if recipient.id not in self._held]
         if not new:
             return 0
         ours = await self._domains.names()
         self._held.update(recipient.id for recipient in new)
         placed = [(one, LOCAL if one.domain in ours else self.router.destination(one.domain)) for one in new]
-        self._put_off(plan.add(placed, until, now))
+        self._put_off(self._plan.add(placed, until, now))
         return len(new)
 
     def _give_back(self, now: int) -> None:
