@@ -37,7 +37,14 @@ class Repeat:
     every_s: float = 0.0
 
 
-Act: TypeAlias = bytes | Drop | Hang | Repeat
+@dataclass(frozen=True)
+class Stall:
+    """Say this, and read nothing more."""
+
+    say: bytes = b""
+
+
+Act: TypeAlias = bytes | Drop | Hang | Repeat | Stall
 Rule: TypeAlias = Act | Sequence[Act] | Callable[[str], Act]
 """An act, acts in turn (the last one stays), or what to do by the line."""
 
@@ -75,7 +82,7 @@ class _GoneError(Exception):
 class Sink:
     """`rules` by command word ("greeting", "EHLO", "." for the end of a message, "during" once 100 kB of one came)."""
 
-    rules: dict[str, Rule] = field(default_factory=dict)
+    rules: Mapping[str, Rule] = field(default_factory=dict)
     extensions: Sequence[str] = EXTENSIONS
     certificate: ssl.SSLContext | None = None
     """With it STARTTLS is offered."""
@@ -147,7 +154,7 @@ class Sink:
         rule = self.rules.get(word, DEFAULTS.get(word, b"500 5.5.2 what?\r\n"))
         if callable(rule):
             return rule(line)
-        if isinstance(rule, bytes | Drop | Hang | Repeat):
+        if isinstance(rule, bytes | Drop | Hang | Repeat | Stall):
             return rule
         at = self._used.get(word, 0)
         self._used[word] = at + 1
@@ -229,6 +236,8 @@ class _Session:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.writer.transport.abort()
             raise _GoneError
+        if isinstance(act, Stall):
+            await asyncio.Event().wait()
         gone = asyncio.ensure_future(self._until_gone())
         if isinstance(act, Repeat):
             while not gone.done():

@@ -36,6 +36,7 @@ from poterne.values.queue import QueuedMessage, QueuedRecipient
 
 _STALE: Final = frozenset({"lost", "reset", "closed"})
 _RET: Final = {"FULL": Ret.FULL, "HDRS": Ret.HEADERS}
+_CONTENT: Final = "content"
 _UNSENDABLE: Final = {
     "bare-lf": "The message has a line feed that no carriage return goes before",
     "bare-cr": "The message has a carriage return that no line feed follows",
@@ -182,7 +183,7 @@ class _Transaction:
             core.send(ContentEnd())
         except ContentError as error:
             self._all_accepted(local_permanent(554, "5.6.0", _UNSENDABLE[error.code]))
-            raise ConversationError(Stage.DATA, error.code) from None
+            raise ConversationError(Stage.DATA, _CONTENT) from None
         self._unsure = True
         connection.total_by += connection.hop.timeouts.final_s
         waiting = list(self._accepted) if core.lmtp else []
@@ -212,7 +213,7 @@ class _Transaction:
         outcomes = self._outcomes
         broken = failure
         if failure is not None:
-            if failure.word in _UNSENDABLE:
+            if failure.word == _CONTENT:
                 broken = None  # the message is at fault, not the connection
             rest = of_failure(failure, requiretls=self._message.requiretls)
             for recipient in self._recipients:

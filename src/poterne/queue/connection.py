@@ -39,6 +39,7 @@ class Connection:
         "context",
         "core",
         "dirty",
+        "finished",
         "hop",
         "link",
         "opened_at",
@@ -60,6 +61,8 @@ class Connection:
         """Messages so far."""
         self.dirty = False
         """A transaction was begun and not ended: RSET comes first."""
+        self.finished = False
+        """The server said that it hangs up."""
         self.opened_at = self.used_at = link.opened_at
         self.resumed_since = link.opened_at
         """When the TLS session began that this connection goes on with."""
@@ -79,11 +82,18 @@ class Connection:
         return await self.answer(stage, timeout_s)
 
     async def answer(self, stage: Stage, timeout_s: float) -> Answer:
-        """The next answer, within the time; what waits to be written goes first. Raises ConversationError."""
+        """The next answer, within the time; what waits to be written goes first. Raises ConversationError, for a 421 too.
+
+        After the message, though, a 421 is an answer: it was not taken.
+        """
         event = await self._event(stage, timeout_s)
-        if isinstance(event, Answer):
-            return event
-        raise ConversationError(stage, "unexpected-reply")
+        if not isinstance(event, Answer):
+            raise ConversationError(stage, "unexpected-reply")
+        if event.reply.code == 421:
+            if stage is not Stage.FINAL:
+                raise ConversationError(stage, "closed", reply=event.reply)
+            self.finished = True
+        return event
 
     async def _event(self, stage: Stage, timeout_s: float) -> Answer | Greeting:
         core, link = self.core, self.link
@@ -212,7 +222,7 @@ class Connection:
     # -- the end -------------------------------------------------------------------------------------------------------
 
     async def quit(self) -> None:
-        """Say QUIT and close; the answer is not waited for. Never raises."""
+        """Say QUIT and close; the answer is not waited for, only the end of the connection. Never raises."""
         try:
             if self.link.silent:
                 self.core.send(Quit())
@@ -220,6 +230,7 @@ class Connection:
         except (LinkClosed, RuntimeError):
             self.link.abort()
         self.link.close(linger=True)
+        await self.link.wait_closed()
 
 
 async def connect(
@@ -283,20 +294,15 @@ async def _open(
         await connection.begin(starttls=starttls)
     except ConversationError as error:
         error.tls = connection.tls
-        # A server that answered is told goodbye; one that failed us is not waited for.
-        await _dismiss(connection, polite=error.word == "refused")
+        if error.word == "refused":  # a server that answered is told goodbye
+            await connection.quit()
+        else:
+            link.abort()
         raise
     except BaseException:
         link.abort()
         raise
     return connection
-
-
-async def _dismiss(connection: Connection, *, polite: bool) -> None:
-    if polite:
-        await connection.quit()
-    else:
-        connection.link.abort()
 
 
 def _tls_setup(hop: Hop, contexts: ClientContexts, session: tuple[ssl.SSLContext, ssl.SSLSession] | None) -> TlsSetup:

@@ -108,9 +108,11 @@ class Connections:
 
     def _usable(self, connection: Connection) -> bool:
         limits = self._limits
+        if connection.finished or not connection.link.silent:
+            return False
         most = min(limits.messages, connection.limit("MAILMAX") or limits.messages)
         age_s = asyncio.get_running_loop().time() - connection.opened_at
-        return connection.carried < most and age_s < limits.lasting_s and connection.link.silent
+        return connection.carried < most and age_s < limits.lasting_s
 
     def _forget(self, connection: Connection) -> None:
         del self._idle[connection]
