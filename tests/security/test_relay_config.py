@@ -155,9 +155,15 @@ def test_an_inside_server_names_who_may_open_smtp(lists: str, what: str) -> None
     assert not problems(inside + 'allow = ["192.0.2.7", "10.0.0.0/8"]\n')
 
 
-def test_a_role_that_is_not_built_is_not_offered() -> None:
-    found = problems(MX.replace("[listener", 'role = "edge"\n[listener'))
-    assert '"edge" is not possible' in found[0].what
+def test_an_edge_has_somebody_behind_it_and_nothing_to_read() -> None:
+    edge = MX.replace("[listener", 'role = "edge"\n[listener', 1)
+    [found] = problems(edge)
+    assert (found.key, "no [route.NAME] is inbound" in found.what) == ("server.role", True)
+    route = '[route.inside]\ndomains = ["example.org"]\nhost = "inside.example.org"\ninbound = true\nverify = "call-forward"\n'
+    assert problems(edge + route) == []
+    reading = '[listener.imaps]\nservice = "imap"\nport = 993\ntls = "implicit"\n'
+    [found] = problems(edge + reading + route)
+    assert (found.key, "no mailboxes to read" in found.what) == ("listener.imaps.service", True)
 
 
 def test_the_rule_itself_cannot_be_made() -> None:

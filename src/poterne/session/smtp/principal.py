@@ -51,7 +51,8 @@ class Person:
         if address.key == self.account.address:
             return True
         route = await store.route(address.local_part, address.domain)
-        return route.kind is RouteKind.ACCOUNTS and route.personal and self.account.id in route.accounts
+        owners = (*route.accounts, *(forward.owner for forward in route.forwards))
+        return route.kind is RouteKind.ACCOUNTS and route.personal and self.account.id in owners
 
 
 @final

@@ -40,7 +40,7 @@ _HELD_FULL = Reply(452, "4.7.1", "Too much of your mail is held already: ask the
 _QUOTA = Reply(452, "4.2.2", "The recipient's mailbox is full: try again later")
 _NOT_YOURS = Reply(553, "5.7.1", "This sender address is not yours: send as your own address or one of your aliases")
 _GONE = Reply(530, "5.7.0", "This account may not send any more: ask the administrator", close=True)
-_ONE_RECIPIENT = Reply(452, "4.5.3", "A notice with the null sender goes to one recipient")
+_NULL_SENDER = Reply(553, "5.7.1", "The null sender is for notices between servers: send as your own address")
 _TLS_REQUIRED = Reply(530, "5.7.0", "This server takes mail over TLS only: send STARTTLS first")
 _AUTHZID = Reply(535, "5.7.8", "Acting as somebody else is not possible: sign in as yourself")
 _MALFORMED = Reply(501, "5.5.2", "That is not a response of this mechanism")
@@ -245,8 +245,8 @@ class SmtpSession:
             return Refused("not-signed-in", re.AUTH_REQUIRED if self._core.tls else re.TLS_REQUIRED)
         if isinstance(principal, Script):
             return may_begin(services, principal, self._link.peer, uid, address, event.size or 0)
-        if address is None:  # read receipts and vacation notices (RFC 8098 §2.1); their From is still one's own
-            return None
+        if address is None:
+            return Refused("null-sender", _NULL_SENDER)
         return None if await principal.owns(services.store, address) else Refused("not-yours", _NOT_YOURS)
 
     async def _renewed(self) -> Principal | Refused | None:
@@ -276,8 +276,6 @@ class SmtpSession:
             return re.LOCAL_ERROR
         if envelope.recipients >= services.settings.max_recipients:
             return _NO_RECIPIENT_ROOM
-        if envelope.recipients and self._principal is not None and envelope.mail.path.is_null:
-            return self._refuse("rcpt", "null-sender-recipients", _ONE_RECIPIENT)
         if services.harvest is not None and services.harvest.blocked(self._link.peer):
             return self._refuse("rcpt", "harvest", _HARVEST)
         one = envelope if self._shares is None else Envelope(envelope.mail, envelope.trace)
