@@ -26,6 +26,8 @@ RETRY_S: Final = 300.0
 SUSPECT_S: Final = 60.0
 """A list that suddenly does not answer is checked again, so long after the last check at the soonest."""
 MAX_TEXT: Final = 300
+TEXT_S: Final = 2.0
+"""What a list says about an entry is waited for so long; that it has the entry counts anyway."""
 
 _MAPPED: Final = 0xFFFF << 32
 _LISTED_TEST, _CLEAN_TEST = 0x7F000002, 0x7F000001
@@ -98,7 +100,14 @@ class Blocklist:
             return Silence.UNKNOWN
         if not codes:
             return Silence.CLEAN
-        return Listing(self.name, codes, _first_text(await self._resolver.query(name, TXT)))
+        return Listing(self.name, codes, await self._text(name))
+
+    async def _text(self, name: str) -> str:
+        try:
+            async with asyncio.timeout(TEXT_S):
+                return _first_text(await self._resolver.query(name, TXT))
+        except TimeoutError:
+            return ""
 
     def sound(self, version: int) -> bool:
         """Did it prove itself, when it was last checked?"""
