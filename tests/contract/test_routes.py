@@ -77,7 +77,7 @@ async def test_alias_of_accounts_and_addresses_elsewhere(world: World) -> None:
 async def test_alias_of_forwards_only(world: World) -> None:
     await world.store.add_alias("out@example.org", [], event(), forwards=["x@one.example"])
     assert await route(world, "out@example.org") == Route(
-        RouteKind.ACCOUNTS, (), (Forward("x@one.example", "out@example.org"),)
+        RouteKind.ACCOUNTS, (), (Forward("x@one.example", "out@example.org"),), personal=False
     )
 
 
@@ -138,12 +138,33 @@ async def test_who_may_write(world: World) -> None:
     )
 
 
+async def test_whose_name_it_is(world: World) -> None:
+    """Who gets an account's or an alias' mail may write as it; a list or a catch-all makes nobody its author."""
+    await forward(world, world.alice, "away@one.example")
+    await world.store.add_alias("info@example.org", ["alice@example.org"], event())
+    for address in ("alice+tag@example.org", "info@example.org", "info+tag@example.org", "postmaster@example.org"):
+        assert (await route(world, address)).personal, address
+    await world.store.add_alias("out@example.org", ["alice@example.org"], event(), forwards=["x@one.example"])
+    for posting in (Posting.LOCAL, Posting.MEMBERS, Posting.LISTED):
+        await world.store.add_alias(
+            f"{posting.value}@example.org",
+            ["alice@example.org"],
+            event(),
+            posting=posting,
+            posters=["alice@example.org"],
+        )
+    await world.store.add_alias("*@example.org", ["alice@example.org"], event())
+    for name in ("out", "out+tag", "local", "members", "listed", "nobody", "nobody+tag", "*"):
+        found = await route(world, f"{name}@example.org")
+        assert (found.accounts, found.personal) == ((world.alice,), False), name
+
+
 async def test_catch_all_comes_last(world: World) -> None:
     bob = await world.account("bob@example.org")
     await world.store.add_alias("info@example.org", ["alice@example.org"], event())
     assert await route(world, "nobody@example.org") == UNKNOWN
     await world.store.add_alias("*@example.org", ["bob@example.org"], event(), forwards=["all@one.example"])
-    caught = Route(RouteKind.ACCOUNTS, (bob,), (Forward("all@one.example", "*@example.org"),))
+    caught = Route(RouteKind.ACCOUNTS, (bob,), (Forward("all@one.example", "*@example.org"),), personal=False)
     for address in ("nobody@example.org", "nobody+tag@example.org", "+tag@example.org", "*@example.org"):
         assert await route(world, address) == caught
     for address in ("alice@example.org", "alice+tag@example.org", "info+tag@example.org", "Postmaster@example.org"):
@@ -159,7 +180,7 @@ async def test_postmaster_of_a_domain_without_accounts(world: World) -> None:
     await world.store.add_domain("b.example", event())
     assert await route(world, "postmaster@b.example") == UNKNOWN
     await world.store.add_alias("*@b.example", ["alice@example.org"], event())
-    assert await route(world, "postmaster@b.example") == accounts(world.alice)
+    assert await route(world, "postmaster@b.example") == Route(RouteKind.ACCOUNTS, (world.alice,), personal=False)
 
 
 async def test_every_change_reaches_what_others_remember(world: World, other: Store) -> None:
@@ -186,7 +207,7 @@ async def test_every_change_reaches_what_others_remember(world: World, other: St
     await world.store.remove_alias("bob@example.org", event())
     assert await changed("bob") == UNKNOWN
     await world.store.add_alias("*@example.org", ["alice@example.org"], event())
-    assert await changed("bob") == accounts(world.alice)
+    assert await changed("bob") == Route(RouteKind.ACCOUNTS, (world.alice,), personal=False)
     again = await world.account("bob@example.org")
     assert await changed("bob") == accounts(again)
     await world.store.remove_account(again, event())

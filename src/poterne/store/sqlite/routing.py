@@ -95,15 +95,18 @@ def _of_alias(rows: Rows, domain: str, local_part: str) -> Route | None:
     """None when it was removed meanwhile, or leads nowhere: mail must not be taken for nobody."""
     via = f"{local_part}@{domain}"
     posting, listed = Posting.ANYONE, ""
+    personal = local_part != CATCH_ALL
     accounts: dict[AccountId, None] = {}
     members: dict[str, None] = {}
     forwards: dict[str, Forward] = {}
     for what, *row in rows.all(_ALIAS, (domain, local_part)):
         if what == "alias":
             posting, listed = Posting(row[0]), row[1]
+            personal = personal and posting is Posting.ANYONE
         elif what == "forward":
             members[row[3]] = None
             forwards[row[3]] = Forward(row[3], via)
+            personal = False
         else:
             account_id, keeps, address, forward = row
             members[address] = None
@@ -118,7 +121,7 @@ def _of_alias(rows: Rows, domain: str, local_part: str) -> Route | None:
         posters = tuple(members)
     elif posting is Posting.LISTED:
         posters = unpacked(listed)
-    return Route(RouteKind.ACCOUNTS, tuple(accounts), tuple(forwards.values()), posting, posters)
+    return Route(RouteKind.ACCOUNTS, tuple(accounts), tuple(forwards.values()), posting, posters, personal)
 
 
 def _forward(row: Sequence[Any]) -> Forward:
