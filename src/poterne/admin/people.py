@@ -6,21 +6,24 @@ says what to do. Time and the actor come from the caller.
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from poterne.admin.passwords import hash_password
 from poterne.store.errors import ConflictError, NotFoundError
 from poterne.store.interface import Store
-from poterne.values.address import Address, AddressError
-from poterne.values.directory import Account, Alias, Domain
+from poterne.values.address import Address, AddressError, routing_fault
+from poterne.values.directory import Account, Alias, Domain, Posting
 from poterne.values.event import Event
 from poterne.values.ids import TraceId
 from poterne.values.mailbox import SpecialUse
 from poterne.values.secret import Secret
+from poterne.values.sending import SendingLimits
 
 MIN_PASSWORD: Final = 10
 MAX_PASSWORD: Final = 512
+MAX_TARGETS: Final = 1000
+"""Of one alias or forward: for more people there are mailing list programs."""
 LANGUAGES: Final = ("en", "fr")
 
 FOLDERS: Final[dict[str, tuple[tuple[str, SpecialUse], ...]]] = {
@@ -189,7 +192,8 @@ async def accounts(store: Store, domain: str | None = None) -> list[Account]:
     return await store.accounts(name)
 
 
-async def _account(store: Store, text: str) -> Account:
+async def account_of(store: Store, text: str) -> Account:
+    """The account that a person typed. Raises AdminError."""
     address = parse_address(text)
     try:
         return await store.account(address.key)
@@ -199,7 +203,7 @@ async def _account(store: Store, text: str) -> Account:
 
 async def set_password(store: Store, text: str, acting: Acting, *, password: Secret | None) -> Secret | None:
     """A new password; the generated one is returned, to be shown once. Sessions signed in with the old one go on."""
-    account = await _account(store, text)
+    account = await account_of(store, text)
     generated = None if password is not None else generate_password()
     if password is not None:
         check_password(password, account.address)
@@ -213,28 +217,112 @@ async def set_password(store: Store, text: str, acting: Acting, *, password: Sec
 
 async def remove_account(store: Store, text: str, acting: Acting) -> None:
     """The account and all its mail."""
-    account = await _account(store, text)
+    account = await account_of(store, text)
     await store.remove_account(account.id, acting.event("account.removed", address=account.address))
+
+
+async def set_forwards(
+    store: Store, text: str, targets: Sequence[str], acting: Acting, *, keeps: bool = True
+) -> Account:
+    """Its mail goes to these addresses elsewhere as well, or (`keeps` False) instead; without any, it stays here."""
+    account = await account_of(store, text)
+    forwards = tuple(dict.fromkeys(_elsewhere(target) for target in _few(targets)))
+    served = {domain.name for domain in await store.domains()}
+    for forward in forwards:
+        if forward.rpartition("@")[2] in served:
+            raise AdminError(
+                f"{forward} is an address of this server: an alias leads to several accounts (poterne alias add)"
+            )
+    kept = keeps or not forwards
+    event = acting.event("account.forwards", address=account.address, forwards=" ".join(forwards), keeps=kept)
+    await store.set_forwards(account.id, forwards, kept, event)
+    return replace(account, forwards=forwards, keeps=kept)
+
+
+async def set_limits(store: Store, text: str, limits: SendingLimits | None, acting: Acting) -> Account:
+    """How much it may send before its mail is held; None: what the settings say."""
+    account = await account_of(store, text)
+    detail: dict[str, str | int | bool | None] = {"default": limits is None}
+    if limits is not None:
+        detail |= {
+            "per_day": limits.per_day,
+            "external_per_hour": limits.external_per_hour,
+            "new_per_day": limits.new_per_day,
+            "burst": limits.burst,
+        }
+        if min(limits.per_day, limits.external_per_hour, limits.new_per_day, limits.burst) < 0:
+            raise AdminError("a limit is a number of recipients; 0 is no limit")
+    await store.set_limits(account.id, limits, acting.event("account.limits", address=account.address, **detail))
+    return replace(account, limits=limits)
+
+
+def bulk_limits(per_day: int) -> SendingLimits:
+    """Of an identity that is declared to write to many: one cap, the day's.
+
+    A newsletter goes out in one hour, to people who were never written to, as fast as the program can; limits made for people
+    would hold it each time, and whoever releases by habit looks at nothing. What was declared is the most that is lost.
+    """
+    if per_day < 1:
+        raise AdminError("a bulk identity has a cap: say how many recipients a day")
+    return SendingLimits(per_day=per_day, external_per_hour=per_day, new_per_day=0, burst=0)
 
 
 # -- aliases -----------------------------------------------------------------------------------------------------------
 
 
-async def add_alias(store: Store, text: str, targets: Sequence[str], acting: Acting) -> Alias:
-    """Mail for an address goes to these accounts."""
+def _few(targets: Sequence[str]) -> Sequence[str]:
+    if len(targets) > MAX_TARGETS:
+        raise AdminError(f"{len(targets)} addresses are too many: {MAX_TARGETS} are the most")
+    return targets
+
+
+def _elsewhere(text: str) -> str:
+    address = parse_address(text)
+    if routing_fault(address) is not None or address.literal is not None:
+        raise AdminError(f'mail can\'t be forwarded to "{text}": write it as name@example.org')
+    return address.key
+
+
+async def add_alias(
+    store: Store,
+    text: str,
+    targets: Sequence[str],
+    acting: Acting,
+    *,
+    posting: Posting = Posting.ANYONE,
+    posters: Sequence[str] = (),
+) -> Alias:
+    """Mail for an address goes to these accounts, and to these addresses elsewhere. `*@domain`: all that nobody else has."""
     address = parse_address(text)
     await _require_domain(store, address.domain)
-    keys = tuple(dict.fromkeys(parse_address(target).key for target in targets))
-    event = acting.event("alias.added", address=address.key, targets=" ".join(keys))
+    if "*" in address.local_part and address.local_part != "*":
+        raise AdminError('"*" stands for all addresses of a domain, and only alone: --catch-all')
+    served = {domain.name for domain in await store.domains()}
+    keys = tuple(dict.fromkeys(_elsewhere(target) for target in _few(targets)))
+    here = tuple(key for key in keys if key.rpartition("@")[2] in served)
+    forwards = tuple(key for key in keys if key not in here)
+    listed = tuple(dict.fromkeys(parse_address(poster).key for poster in _few(posters)))
+    if listed and posting is not Posting.LISTED:
+        raise AdminError("posters are for --posting listed: anybody else would be forgotten")
+    if posting is Posting.LISTED and not listed:
+        raise AdminError("nobody could write to it: name who may (--poster)")
+    event = acting.event(
+        "alias.added",
+        address=address.key,
+        targets=" ".join(here),
+        forwards=" ".join(forwards),
+        posting=posting.value,
+        posters=" ".join(listed),
+    )
     try:
-        await store.add_alias(address.key, keys, event)
+        await store.add_alias(address.key, here, event, forwards=forwards, posting=posting, posters=listed)
     except ConflictError:
         raise AdminError(f"{address.key} exists already, as an account or an alias") from None
     except NotFoundError:
         raise AdminError(
             "an alias points to accounts of this server, and one of these is not (poterne account list)"
         ) from None
-    return Alias(address.key, keys, acting.now)
+    return Alias(address.key, here, acting.now, forwards, posting, listed)
 
 
 async def aliases(store: Store, domain: str | None = None) -> list[Alias]:

@@ -5,8 +5,13 @@ import sys
 import click
 
 from poterne.admin import people
+from poterne.cli.alias import warn_away
 from poterne.cli.common import acting, json_option, settings, show, with_store
+from poterne.config.limits import Limits
+from poterne.store.interface import Store
+from poterne.values.directory import Account
 from poterne.values.secret import Secret
+from poterne.values.sending import SendingLimits
 
 stdin_option = click.option("--password-stdin", is_flag=True, help="Read the password from standard input (one line).")
 
@@ -16,7 +21,7 @@ def command() -> None:
     """People and roles with a mailbox."""
 
 
-def _from_stdin(wanted: bool) -> Secret | None:
+def from_stdin(wanted: bool) -> Secret | None:
     """A password is never an argument: other users of the machine could read it in the process list."""
     if not wanted:
         return None
@@ -46,7 +51,7 @@ def add(
 ) -> None:
     """Make the account ADDRESS. Without --password-stdin a password is generated and shown once."""
     _, values = settings(ctx)
-    password = _from_stdin(password_stdin)
+    password = from_stdin(password_stdin)
     made = with_store(
         ctx,
         lambda store: people.add_account(
@@ -88,6 +93,7 @@ def list_(ctx: click.Context, domain: str | None, as_json: bool) -> None:
             "used_bytes": a.used_bytes,
             "quota_bytes": a.quota_bytes,
             "disabled": a.disabled,
+            "forwards": " ".join(a.forwards) + ("" if a.keeps else " (not kept here)"),
         }
         for a in found
     ]
@@ -101,9 +107,88 @@ def list_(ctx: click.Context, domain: str | None, as_json: bool) -> None:
 @click.pass_context
 def password(ctx: click.Context, address: str, password_stdin: bool, as_json: bool) -> None:
     """Give the account ADDRESS a new password; without --password-stdin one is generated and shown once."""
-    chosen = _from_stdin(password_stdin)
+    chosen = from_stdin(password_stdin)
     generated = with_store(ctx, lambda store: people.set_password(store, address, acting(), password=chosen))
     _tell(address, generated, "has a new password", as_json=as_json)
+
+
+@command.command("forward")
+@click.argument("address")
+@click.option("--to", "targets", multiple=True, metavar="ADDRESS", help="Where its mail goes as well; may be repeated.")
+@click.option("--no-keep", is_flag=True, help="Keep nothing here.")
+@click.option("--off", is_flag=True, help="No longer forward.")
+@click.pass_context
+def forward(ctx: click.Context, address: str, targets: tuple[str, ...], no_keep: bool, off: bool) -> None:
+    """Send the mail of the account ADDRESS to addresses elsewhere as well; those named before are forgotten."""
+    if off == bool(targets) or (off and no_keep):
+        raise click.UsageError("say either --to ADDRESS (perhaps with --no-keep) or --off")
+    made = with_store(ctx, lambda store: people.set_forwards(store, address, targets, acting(), keeps=not no_keep))
+    if off:
+        click.echo(f"{made.address} is no longer forwarded.")
+        return
+    kept = "kept here" if made.keeps else "not kept here"
+    click.echo(f"{made.address} is forwarded to {', '.join(made.forwards)}, and {kept}.")
+    warn_away(made.forwards)
+
+
+_NUMBER = click.IntRange(0, 10_000_000)
+
+
+@command.command("limit")
+@click.argument("address")
+@click.option("--per-day", type=_NUMBER, help="Recipients in 24 hours; 0: no limit.")
+@click.option("--external-per-hour", type=_NUMBER, help="Recipients elsewhere in an hour.")
+@click.option("--new-per-day", type=_NUMBER, help="Recipients in 24 hours that it never wrote to.")
+@click.option("--burst", type=_NUMBER, help="Recipients in a minute.")
+@click.option("--bulk", type=click.IntRange(1, 10_000_000), help="A newsletter's identity: so many a day, at any pace.")
+@click.option("--default", "usual", is_flag=True, help="What [limits] says, again.")
+@click.pass_context
+def limit(
+    ctx: click.Context,
+    address: str,
+    per_day: int | None,
+    external_per_hour: int | None,
+    new_per_day: int | None,
+    burst: int | None,
+    bulk: int | None,
+    usual: bool,
+) -> None:
+    """How much the account ADDRESS may send before its mail is held; what is not named stays as it is."""
+    single = (per_day, external_per_hour, new_per_day, burst)
+    if (any(n is not None for n in single), bulk is not None, usual).count(True) != 1:
+        raise click.UsageError("say either some of the limits, or --bulk N, or --default")
+    _, values = settings(ctx)
+
+    async def work(store: Store) -> Account:
+        limits = None if usual else people.bulk_limits(bulk) if bulk is not None else None
+        if bulk is None and not usual:
+            before = (await people.account_of(store, address)).limits or _of_settings(values.limits)
+            limits = SendingLimits(
+                before.per_day if per_day is None else per_day,
+                before.external_per_hour if external_per_hour is None else external_per_hour,
+                before.new_per_day if new_per_day is None else new_per_day,
+                before.burst if burst is None else burst,
+            )
+        return await people.set_limits(store, address, limits, acting())
+
+    made = with_store(ctx, work)
+    click.echo(f"{made.address}: {_in_words(made.limits)}.")
+
+
+def _of_settings(limits: Limits) -> SendingLimits:
+    return SendingLimits(limits.recipients_per_day, limits.external_per_hour, limits.new_per_day, limits.burst)
+
+
+def _in_words(limits: SendingLimits | None) -> str:
+    if limits is None:
+        return "the limits of the settings"
+    numbers = (
+        (limits.per_day, "a day"),
+        (limits.external_per_hour, "elsewhere an hour"),
+        (limits.new_per_day, "new ones a day"),
+        (limits.burst, "a minute"),
+    )
+    return "recipients: " + ", ".join(f"{number or 'any number'} {what}" for number, what in numbers)
 
 
 @command.command("remove")

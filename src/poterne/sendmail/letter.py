@@ -3,7 +3,7 @@
 Theory of operation. Programs write lines that end in LF, leave out fields, and name people without a domain ("root"). So:
 
 - the header is split from the text at the first empty line, or before the first line that is no field;
-- Bcc goes; From is added where it is missing and -f says who writes (else the server has the last word);
+- Bcc goes; From is added where it is missing: who -f says, else the user who runs this, as sendmail has always done;
 - addresses without a domain get that of this machine, in the envelope and in the header;
 - each line ends in CRLF. A CR inside a header line becomes a space: as a line end it would let whoever fills in a form add
   fields to the message.
@@ -12,6 +12,7 @@ Date, Message-ID, and everything that must be trusted, is the server's.
 """
 
 import base64
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
@@ -29,6 +30,7 @@ _MBOX: Final = re.compile(rb">?From [^ :\r\n][^\n]*\n")
 _LINE_END: Final = re.compile(rb"\r*\n|\r")
 _FOLD: Final = re.compile(rb"\r*\n")
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
+_LOGIN: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _RECIPIENTS: Final = (b"to", b"cc", b"bcc")
 _RESENT: Final = (b"resent-to", b"resent-cc", b"resent-bcc")
 _HIDDEN: Final = frozenset({b"bcc", b"resent-bcc"})
@@ -183,7 +185,7 @@ def _completed(field: Field, domain: str) -> Field:
 
 
 def _sender(given: str | None, fields: Sequence[Field], domain: str) -> str:
-    """The reverse-path: -f, else whoever the message says sent it, else nobody (the server decides)."""
+    """The reverse-path: -f, else whoever the message says sent it, else the user who runs this; "" when it has no domain."""
     if given is not None:
         if given.strip() in {"", "<>"}:
             return ""
@@ -195,7 +197,18 @@ def _sender(given: str | None, fields: Sequence[Field], domain: str) -> str:
         for field in fields:
             if field.name == name and (authors := _parsed(_value(field), name.decode().title(), EX_DATAERR)):
                 return _qualified(authors[0], domain)
-    return ""
+    return f"{_login()}@{domain}" if domain else ""
+
+
+def _login() -> str:
+    """Who runs this program, as its user is called."""
+    import pwd  # noqa: PLC0415  (seldom asked)
+
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = ""
+    return name if _LOGIN.fullmatch(name) else f"uid-{os.getuid()}"
 
 
 def mailbox(name: str, address: str) -> str:

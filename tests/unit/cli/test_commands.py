@@ -136,7 +136,9 @@ def test_wrong_use_has_status_2(run: Run) -> None:
 
 def test_aliases(run: Run) -> None:
     assert f"info@{DOMAIN} goes to {ALICE}." in run("alias", "add", f"info@{DOMAIN}", ALICE).stdout
-    assert json.loads(run("alias", "list", "--json").stdout) == [{"address": f"info@{DOMAIN}", "targets": ALICE}]
+    assert json.loads(run("alias", "list", "--json").stdout) == [
+        {"address": f"info@{DOMAIN}", "targets": ALICE, "posting": "anyone"}
+    ]
     assert "is removed" in run("alias", "remove", f"info@{DOMAIN}").stdout
     assert "No alias yet" in run("alias", "list").stdout
     assert run("alias", "list", "--json").stdout == "[]\n"
