@@ -13,6 +13,7 @@ from poterne.session.smtp.incoming import Incoming
 from poterne.session.smtp.principal import Principal, Script
 from poterne.session.smtp.services import Services
 from poterne.store.interface import Delivery, Submission
+from poterne.values.address import Address
 from poterne.values.event import Event
 from poterne.values.ids import AccountId
 from poterne.values.origin import Origin, OriginKind
@@ -82,7 +83,8 @@ def _queued(services: Services, envelope: Envelope, ingested: Ingested, now: int
     by_address: dict[Origin, list[NewRecipient]] = {}
     for forward in envelope.forwards.values():
         origin = Origin(OriginKind.FORWARD, forward.via, forward.owner)
-        recipient = NewRecipient(forward.address, forward.address.rpartition("@")[2])
+        local_part, _, domain = forward.address.rpartition("@")
+        recipient = NewRecipient(str(Address(local_part, domain)), domain)
         by_address.setdefault(origin, []).append(recipient)
     for origin, recipients in by_address.items():
         sender = services.srs.rewrite(envelope.reverse_path, origin.name, now, local=ours)

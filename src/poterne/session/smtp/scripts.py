@@ -29,16 +29,26 @@ async def by_uid(services: Services, uid: int, address: Address | None) -> Scrip
     key = "" if address is None else address.key
     fitting = [sender for sender in found if key in sender.scope.from_addresses] or found
     active = [sender for sender in fitting if sender.state is SenderState.ACTIVE] or fitting
-    return Script(active[0]) if active else _NO_SENDER
+    return await _answered_for(services, active[0]) if active else _NO_SENDER
 
 
 async def renewed(services: Services, script: Script) -> Script | Refused:
     """As it is now: what was revoked or narrowed since the sign-in counts for the next message. Raises StoreError."""
     try:
-        return Script(await services.store.sender(script.name))
+        return await _answered_for(services, await services.store.sender(script.name))
     except NotFoundError:
-        gone = Refuse(SenderReason.REVOKED, script.name)
-        return Refused(gone.reason.value, gone.reply)
+        return _revoked(script.name)
+
+
+async def _answered_for(services: Services, sender: Sender) -> Script | Refused:
+    """Somebody has to answer for it: with its owner's account disabled it is as good as revoked."""
+    owner = await services.store.account_by_id(sender.owner)
+    return _revoked(sender.name) if owner.disabled else Script(sender)
+
+
+def _revoked(name: str) -> Refused:
+    gone = Refuse(SenderReason.REVOKED, name)
+    return Refused(gone.reason.value, gone.reply)
 
 
 def may_begin(
