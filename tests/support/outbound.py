@@ -29,7 +29,7 @@ class Sender:
 
     def __init__(self, folder: Path, connections: Connections | None = None) -> None:
         self.blobs = SegmentBlobs(str(folder))
-        self.connections = connections or Connections()
+        self.connections = Connections() if connections is None else connections
 
     async def __aenter__(self) -> Self:
         return self

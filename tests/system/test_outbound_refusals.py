@@ -65,12 +65,15 @@ async def test_a_broken_conversation_is_a_reason_to_try_the_next_server(
         result = await sender.send(hop(sink.port, timeouts=HASTY))
         outcome = only(result)
         assert isinstance(outcome, Transient), outcome
+        if result.failed_at is Stage.CONNECT:  # the reset of the greeting was quicker
+            assert (stage, what) == (Stage.GREETING, "resets")
+            return
         assert outcome.enhanced == enhanced
         assert result.failed_at is stage
         assert result.unsure is (stage is Stage.FINAL)
         assert result.try_next is not result.unsure
         assert not outcome.soon
-        assert len(sender.connections) == 0
+        assert sender.connections.waiting == 0
         assert len(sink.taken) == (stage is Stage.FINAL)
 
 
@@ -188,7 +191,7 @@ async def test_a_421_after_the_dot_is_an_answer(sender: Sender, act: Rule) -> No
         result = await sender.send(hop(sink.port))
         assert only(result) == Transient("421 4.3.2 down", 421, "4.3.2")
         assert not result.unsure
-        assert len(sender.connections) == 0
+        assert sender.connections.waiting == 0
 
 
 async def test_lmtp_answers_for_each(sender: Sender) -> None:

@@ -69,8 +69,8 @@ async def test_only_for_so_long(sender: Sender) -> None:
     connections = limited(sender, idle_s=0.1)
     with Sink() as sink:
         await sender.send(hop(sink.port))
-        assert len(connections) == 1
-        await until(lambda: len(connections) == 0 and sink.lines[-1] == "QUIT" and sink.ended == 1)
+        assert connections.waiting == 1
+        await until(lambda: connections.waiting == 0 and sink.lines[-1] == "QUIT" and sink.ended == 1)
         await sender.send(hop(sink.port))
         assert sink.connections == 2
 
@@ -80,7 +80,7 @@ async def test_only_so_many_wait(sender: Sender) -> None:
     with Sink() as sink:
         for name in ("a.test", "b.test", "c.test"):
             await sender.send(hop(sink.port, name=name))
-        assert len(connections) == 2
+        assert connections.waiting == 2
         assert not (await sender.send(hop(sink.port, name="a.test"))).reused
         assert (await sender.send(hop(sink.port, name="c.test"))).reused
 
@@ -138,7 +138,7 @@ async def test_a_cancelled_attempt_leaves_no_connection(sender: Sender) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         await until(lambda: sink.ended == 1)
-        assert len(sender.connections) == 0
+        assert sender.connections.waiting == 0
 
 
 async def test_many_at_once(sender: Sender) -> None:

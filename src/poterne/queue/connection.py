@@ -43,7 +43,6 @@ class Connection:
         "hop",
         "link",
         "opened_at",
-        "resumed_since",
         "tls",
         "total_by",
         "used_at",
@@ -64,8 +63,6 @@ class Connection:
         self.finished = False
         """The server said that it hangs up."""
         self.opened_at = self.used_at = link.opened_at
-        self.resumed_since = link.opened_at
-        """When the TLS session began that this connection goes on with."""
         self._lost = ""
 
     def limit(self, name: str) -> int | None:

@@ -35,7 +35,8 @@ class ConnectionLimits:
 @dataclass(frozen=True, slots=True)
 class _Ticket:
     context: ssl.SSLContext
-    session: ssl.SSLSession
+    session: ssl.SSLSession | None
+    """None: the server was met once."""
     since: float
 
 
@@ -52,7 +53,8 @@ class Connections:
         self._timer: asyncio.TimerHandle | None = None
         self._quitting: set[asyncio.Task[None]] = set()
 
-    def __len__(self) -> int:
+    @property
+    def waiting(self) -> int:
         """How many wait."""
         return len(self._idle)
 
@@ -74,10 +76,8 @@ class Connections:
         if ticket is not None and now - ticket.since > _SESSION_S:
             del self._tickets[hop.key]
             ticket = None
-        session = None if ticket is None else (ticket.context, ticket.session)
-        connection = await connect(hop, self._contexts, session=session, trace=trace, total_by=total_by)
-        connection.resumed_since = now if ticket is None else ticket.since
-        return connection
+        session = None if ticket is None or ticket.session is None else (ticket.context, ticket.session)
+        return await connect(hop, self._contexts, session=session, trace=trace, total_by=total_by)
 
     def give(self, connection: Connection) -> None:
         """It has done its work: it waits for more, or ends."""
@@ -129,11 +129,17 @@ class Connections:
         task.add_done_callback(self._quitting.discard)
 
     def _keep_session(self, connection: Connection) -> None:
-        session, context = connection.link.tls_session, connection.context
-        if session is None or context is None or not session.has_ticket:
+        """Of a server that is met for the second time: taking a session and resuming it cost 0.15 ms each."""
+        key, context = connection.hop.key, connection.context
+        if context is None or connection.link.tls is None:
             return
-        key = connection.hop.key
-        self._tickets[key] = _Ticket(context, session, connection.resumed_since)
+        known = self._tickets.get(key)
+        if known is not None and known.session is not None and known.context is context:
+            return
+        session = connection.link.tls_session if known is not None else None
+        if session is not None and not session.has_ticket:
+            session = None
+        self._tickets[key] = _Ticket(context, session, connection.opened_at)
         self._tickets.move_to_end(key)
         if len(self._tickets) > _SESSIONS_MOST:
             self._tickets.popitem(last=False)

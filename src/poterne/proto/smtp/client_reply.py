@@ -49,11 +49,12 @@ class ReplyReader:
             raise PeerError("reply-too-long")
         self._code = int(match[1])
         text = (match[3] or b"").decode(errors="replace")
-        enhanced = _ENHANCED.match(text)
+        # Looked for where it can be: the lines of an EHLO answer begin with letters.
+        enhanced = _ENHANCED.match(text) if text[1:2] == "." else None
         if enhanced is not None and enhanced[1][0] == str(self._code)[0]:
             self._enhanced = self._enhanced or enhanced[1]
             text = text[enhanced.end() :]
-        self._lines.append(_UNPRINTABLE.sub("?", text))
+        self._lines.append(text if text.isascii() and text.isprintable() else _UNPRINTABLE.sub("?", text))
         if match[2] == b"-":
             return None
         reply = ServerReply(self._code, self._enhanced, tuple(self._lines))
