@@ -8,11 +8,13 @@ from typing import Final
 
 from poterne.config.dns import of_dns
 from poterne.config.doors import Danger, of_doors
+from poterne.config.routes_dangers import of_routes
 from poterne.config.settings import Listener, Settings
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_SOCKET_PATH_BYTES: Final = 100
 _HOSTNAME: Final = re.compile(rf"(?=.{{4,253}}\Z)({_LABEL}\.)+(?![0-9]+\Z){_LABEL}\Z")
 
 
@@ -30,10 +32,17 @@ def dangers(settings: Settings) -> Iterator[Danger]:
             f'"{settings.server.data}" can\'t be the data folder',
             'name a folder that holds nothing else, for example "data"',
         )
+    if "\0" in settings.sendmail.socket or len(settings.sendmail.socket.encode()) > _SOCKET_PATH_BYTES:
+        yield (
+            ("sendmail", "socket"),
+            f"can't be the path of a socket: {_SOCKET_PATH_BYTES} octets are the most",
+            'write for example "/run/poterne/submit.sock"',
+        )
     for name, listener in settings.listener.items():
         yield from _of_listener(("listener", name), listener)
     yield from _shared_ports(settings)
     yield from of_doors(settings)
+    yield from of_routes(settings)
     yield from of_dns(settings.dns, settings.reputation)
     for name, certificate in settings.certificate.items():
         for field in ("chain", "key"):

@@ -140,5 +140,5 @@ def _of_recipients(key: tuple[str, ...], route: Route) -> Iterator[Danger]:
         yield (*key, "recipients_file"), "is missing", 'name the file, or write verify = "call-forward"'
     if route.recipients_file and route.verify != "list":
         yield (*key, "recipients_file"), f'is not read with verify = "{route.verify}"', 'write verify = "list"'
-    if route.verify != "none" and not route.inbound:
+    if route.verify != "none" and not route.inbound and STAR not in route.domains:
         yield (*key, "verify"), "is about mail that comes in, and this route takes none", "write inbound = true"

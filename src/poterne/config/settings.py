@@ -4,6 +4,10 @@ from dataclasses import dataclass
 
 from poterne.config.dns import Dns, Reputation
 from poterne.config.fields import made, setting
+from poterne.config.limits import Limits
+from poterne.config.queue import Queue
+from poterne.config.route import Route
+from poterne.config.sendmail import Sendmail
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -45,8 +49,9 @@ class Server:
     role: str = setting(
         "all-in-one",
         '"all-in-one": mail from the Internet, submission, mailboxes. "mailbox": behind another server; every listener of '
-        "service mx must say with allow or allow_file which servers may open SMTP there.",
-        choices=("all-in-one", "mailbox"),
+        'service mx must say with allow or allow_file which servers may open SMTP there. "edge": in front of others, without '
+        "mailboxes; it takes mail for the inbound domains of [route.NAME] and sends on what [relay.NAME] allows.",
+        choices=("all-in-one", "mailbox", "edge"),
         risk="An inside server that strangers reach takes mail that nobody has checked.",
     )
     max_memory_mib: int = setting(
@@ -379,6 +384,7 @@ class Settings:
     server: Server = made(Server, "Who we are.")
     listener: dict[str, Listener] = made(dict, "Listeners by name.")
     relay: dict[str, Relay] = made(dict, "Relay rules by name.")
+    route: dict[str, Route] = made(dict, "Routes by name.")
     certificate: dict[str, Certificate] = made(dict, "Certificates by name.")
     tls: Tls = made(Tls, "TLS.")
     smtp: Smtp = made(Smtp, "SMTP.")
@@ -387,6 +393,9 @@ class Settings:
     imap: Imap = made(Imap, "IMAP.")
     pop3: Pop3 = made(Pop3, "POP3.")
     sign_in: SignIn = made(SignIn, "Passwords.")
+    limits: Limits = made(Limits, "What people may send.")
+    sendmail: Sendmail = made(Sendmail, "Scripts of this machine.")
+    queue: Queue = made(Queue, "Mail that goes out.")
     store: Store = made(Store, "Storage.")
     log: Log = made(Log, "Logging.")
     metrics: Metrics = made(Metrics, "Metrics.")

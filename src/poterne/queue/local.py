@@ -24,8 +24,6 @@ from poterne.values.mailbox import NewContent
 from poterne.values.origin import Origin, OriginKind
 from poterne.values.queue import NewQueued, NewRecipient, QueuedMessage, QueuedRecipient
 
-DESTINATION: Final = "local:"
-"""What local delivery is counted by; no domain is called so."""
 HEADER_MOST: Final = 256 * 1024
 
 Rewrite = Callable[[str, str, int], str]

@@ -11,6 +11,8 @@ from poterne.values.address import domain_name
 from poterne.values.secret import Secret
 
 STAR: Final = "*"
+LOCAL: Final = "local:"
+"""What delivery to mailboxes here is counted by; no domain is called so."""
 _MAX_PASSWORD: Final = 4096
 
 

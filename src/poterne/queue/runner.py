@@ -25,12 +25,11 @@ from poterne.queue.bounce import Notices
 from poterne.queue.connections import Connections
 from poterne.queue.domains import LocalDomains
 from poterne.queue.fate import Fate
-from poterne.queue.local import DESTINATION as LOCAL
 from poterne.queue.local import LocalDelivery, Rewrite
 from poterne.queue.outcome import AttemptResult, Delivered, Hop, HopTimeouts, Permanent, Stage, Transient
 from poterne.queue.plan import Course, Job, Limits, Plan
 from poterne.queue.route import Ourselves, Router
-from poterne.queue.routes import Routes
+from poterne.queue.routes import LOCAL, Routes
 from poterne.queue.settle import Counters, Settler
 from poterne.store.errors import StoreError
 from poterne.store.interface import Store
