@@ -46,6 +46,14 @@ in_flow_delay = 0
 queue_run_delay = 5s
 biff = no
 """
+_LMTP: Final = """\
+relayhost =
+default_transport = lmtp:inet:{host}:{port}
+lmtp_tls_security_level = secure
+lmtp_tls_secure_cert_match = {hostname}
+lmtp_tls_CAfile = {ca}
+lmtp_tls_loglevel = 1
+"""
 _MASTER: Final = """\
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
@@ -60,6 +68,7 @@ flush unix n - n 1000? 0 flush
 proxymap unix - - n - - proxymap
 proxywrite unix - - n - 1 proxymap
 smtp unix - - n - - smtp -v
+lmtp unix - - n - - lmtp -v
 relay unix - - n - - smtp
 showq unix n - n - - showq
 error unix - - n - - error
@@ -94,23 +103,25 @@ class Postfix:
 
 
 @contextmanager
-def postfix(server: PeerServer) -> Iterator[Postfix]:
-    """Runs until the context ends. Needs root, as Postfix does; its folder is where the account "postfix" gets in."""
+def postfix(server: PeerServer, *, lmtp: bool = False) -> Iterator[Postfix]:
+    """Runs until the context ends; `lmtp`: it delivers, to what it takes for our mailbox server. Needs root, as Postfix does; its folder is where the account "postfix" gets in."""
     folder = Path(tempfile.mkdtemp(prefix="poterne-postfix-"))
     folder.chmod(0o711)
     try:
-        yield from _run(folder, server)
+        yield from _run(folder, server, lmtp=lmtp)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(folder: Path, server: PeerServer) -> Iterator[Postfix]:
+def _run(folder: Path, server: PeerServer, *, lmtp: bool) -> Iterator[Postfix]:
     for each in ("etc", "queue", "data"):
         (folder / each).mkdir()
     os.chown(folder / "data", pwd.getpwnam("postfix").pw_uid, -1)
     ca = folder / "ca.pem"
     ca.write_bytes(server.ca.read_bytes())
     text = _MAIN.format(folder=folder, host=HOST, port=server.ports["mx"], ca=ca, hostname=HOSTNAME)
+    if lmtp:
+        text += _LMTP.format(host=HOST, port=server.ports["lmtp"], ca=ca, hostname=HOSTNAME)
     (folder / "etc" / "main.cf").write_text(text)
     (folder / "etc" / "master.cf").write_text(_MASTER)
     (folder / "log").touch()

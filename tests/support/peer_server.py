@@ -46,6 +46,7 @@ _SERVICES: Final = {
     "mx": ("mx", "starttls"),
     "submission": ("submission", "starttls"),
     "submissions": ("submission", "implicit"),
+    "lmtp": ("lmtp", "starttls"),
     "imaps": ("imap", "implicit"),
     "imap": ("imap", "starttls"),
     "pop3s": ("pop3", "implicit"),
@@ -218,7 +219,14 @@ def serve(folder: Path, chosen: Mapping[str, Mapping[str, Any]] | None = None) -
     """A server in an empty folder, until the context ends; it must then stop by itself and have logged no bug."""
     ports = dict(zip(_SERVICES, free_ports(len(_SERVICES)), strict=True))
     listeners = {
-        name: Listener(service=service, addresses=[HOST], port=ports[name], tls=tls, max_per_minute=0)
+        name: Listener(
+            service=service,
+            addresses=[HOST],
+            port=ports[name],
+            tls=tls,
+            max_per_minute=0,
+            allow=[HOST] if service == "lmtp" else [],
+        )
         for name, (service, tls) in _SERVICES.items()
     }
     settings: dict[str, Mapping[str, Any]] = {
