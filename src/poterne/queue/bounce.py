@@ -78,9 +78,10 @@ class Notices:
         domain = await self._domains.first()
         if not failed or domain is None:
             return None
-        if any(recipient.forward_path.lower().startswith("postmaster@") for recipient in failed):
+        postmaster = Address("postmaster", domain)
+        if any(recipient.forward_path.lower() == postmaster.key for recipient in failed):
             return None
-        return Address("postmaster", domain)
+        return postmaster
 
     async def _account(self, account_id: AccountId | None) -> Account | None:
         if account_id is None:
