@@ -51,13 +51,12 @@ class _LineMeter:
 class Letter:
     """One message for one attempt. `inspect` first."""
 
-    __slots__ = ("_blobs", "_converted", "_message", "_whole", "eight_bit", "long_line", "size")
+    __slots__ = ("_blobs", "_message", "_whole", "eight_bit", "long_line", "size")
 
     def __init__(self, message: QueuedMessage, blobs: Blobs) -> None:
         self._message = message
         self._blobs = blobs
         self._whole: bytes | None = None
-        self._converted = False
         self.size = message.blob.size - message.start
         self.eight_bit = False
         self.long_line = False
@@ -102,7 +101,6 @@ class Letter:
             self._whole = await self._downgraded(seven_bit=seven_bit)
         except DowngradeError as error:
             return _unfit(what, error.public)
-        self._converted = True
         self.size = len(self._whole)
         self.eight_bit = not self._whole.isascii()
         self.long_line = False

@@ -26,6 +26,7 @@ from poterne.proto.smtp.client_commands import (
     Rset,
     StartTls,
 )
+from poterne.proto.smtp.client_lines import from_xtext, xtext
 from poterne.proto.smtp.client_reply import ClientLimits
 from poterne.proto.smtp.events import Body, Notify, Ret
 from poterne.values.secret import Secret
@@ -457,3 +458,30 @@ def test_any_server(commands: list[Command], words: list[bytes], step: int) -> N
 
     run(step)
     run(10_000)
+
+
+@pytest.mark.parametrize("reply", [b"552 5.3.4 too large\r\n", b"452 4.3.1 disk\r\n", b"421 4.3.2 down\r\n"])
+def test_a_refusal_while_the_message_is_sent(reply: bytes) -> None:
+    client = greeted()
+    for command in (Mail("a@b.example"), Rcpt("x@c.example"), Data()):
+        client.send(command)
+    events(client, b"250 ok\r\n250 ok\r\n354 go\r\n")
+    client.send(Content(b"some\r\n"))
+    (lost, signal) = events(client, reply)
+    assert isinstance(lost, Lost)
+    assert lost.commands == ()
+    assert lost.reply is not None
+    assert lost.reply.code == int(reply[:3])
+    assert signal is Signal.CLOSED
+
+
+@given(st.text())
+def test_xtext_there_and_back(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return
+    coded = xtext(text)
+    assert coded.isascii()
+    assert not set(coded) & set(" =")
+    assert from_xtext(coded) == text
