@@ -170,7 +170,7 @@ def _letter(notification: Notification, original: HeaderIndex) -> Letter:
     hostname = printable(notification.hostname, _MAX_VALUE)
     sender = notification.sender
     return Letter(
-        sender=Mailbox(sender.address, sender.name or say(language, "dsn.from", hostname=hostname)),
+        sender=Mailbox(sender.address, sender.name or say(language, "server", hostname=hostname)),
         to=(Mailbox(notification.to),),
         subject=say(language, f"dsn.subject.{kind.value}", subject=subject),
         text=_text(notification, hostname, subject, whole=_comes_whole(notification.original)),

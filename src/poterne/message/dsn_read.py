@@ -20,7 +20,7 @@ MAX_RECIPIENTS: Final = 1000
 MAX_BYTES: Final = 1024 * 1024
 """Of the part for programs; what follows is not read."""
 _STATUS_PARTS: Final = frozenset({b"delivery-status", b"global-delivery-status"})
-_GROUP: Final = re.compile(rb"(?:\r\n|\n)(?:[ \t]*(?:\r\n|\n))+")
+_GROUP: Final = re.compile(rb"(?:\r\n|\n)(?:[ \t]*+(?:\r\n|\n))++")
 _FIELD_END: Final = re.compile(rb"\r?\n(?![ \t])")
 _ACTIONS: Final = {action.value: action for action in Action}
 

@@ -10,6 +10,7 @@ import datetime as dt
 import re
 import textwrap
 import unicodedata
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 LANGUAGES: Final = ("en", "fr")
@@ -45,7 +46,7 @@ _TABLE: Final = {
         "{day} {month} {year}, {hour:02}:{minute:02} ({zone})", "{day} {month} {year} à {hour:02} h\u00a0{minute:02} ({zone})"
     ),
     # Delivery status notifications: the letter
-    "dsn.from": Text("Mail server {hostname}", "Serveur de messagerie {hostname}"),
+    "server": Text("Mail server {hostname}", "Serveur de messagerie {hostname}"),
     "dsn.subject.failed": Text("Not delivered: {subject}", "Message non remis : {subject}"),
     "dsn.subject.delayed": Text("Delayed: {subject}", "Message retardé : {subject}"),
     "dsn.subject.delivered": Text("Delivered: {subject}", "Message remis : {subject}"),
@@ -110,7 +111,7 @@ _TABLE: Final = {
     "cause.syntax": Text("This is not a valid address.", "Cette adresse n’est pas valide."),
     "todo.syntax": Text(
         "Check its spelling: often a space, a comma or an accent has slipped in.",
-        "Vérifiez son orthographe : souvent une espace, une virgule ou un accent s’y est glissé.",
+        "Vérifiez son orthographe : souvent un espace, une virgule ou un accent s’y est glissé.",
     ),
     "cause.moved": Text(
         "The recipient has moved to another address, and this one takes no mail any more.",
@@ -307,12 +308,11 @@ _TABLE: Final = {
         "an earlier incident of the same sender is not decided yet",
         "un incident précédent du même expéditeur n’est pas encore tranché",
     ),
-    "held.facts": Text(
-        "Reason:    {reason}\nSince:     {date}\nHeld:      {messages} message(s), {recipients} recipient(s)\n"
-        "Incident:  {incident}",
-        "Raison :    {reason}\nDepuis :    {date}\nRetenu :    {messages} message(s), {recipients} destinataire(s)\n"
-        "Incident :  {incident}",
-    ),
+    "fact.reason": Text("Reason:", "Raison :"),
+    "fact.since": Text("Since:", "Depuis :"),
+    "fact.messages": Text("Messages:", "Messages :"),
+    "fact.recipients": Text("Recipients:", "Destinataires :"),
+    "fact.incident": Text("Incident:", "Incident :"),
     # Notices of held mail: to the person who sent it
     "held.person.subject": Text("Your outgoing mail is held", "Votre courrier sortant est retenu"),
     "held.person.what": Text(
@@ -447,6 +447,17 @@ def printable(text: str, limit: int) -> str:
 
 def paragraph(text: str, indent: str = "") -> str:
     """The text in lines of at most WIDTH characters, where words allow it."""
+    return _filled(text, indent, indent)
+
+
+def listing(items: Iterable[tuple[str, str]]) -> str:
+    """Labels and what belongs to them, in two columns."""
+    items = tuple(items)
+    width = max(len(label) for label, _ in items) + 2
+    return "\n".join(_filled(text, label.ljust(width), " " * width) for label, text in items)
+
+
+def _filled(text: str, first: str, others: str) -> str:
     return textwrap.fill(
-        text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        text, WIDTH, initial_indent=first, subsequent_indent=others, break_long_words=False, break_on_hyphens=False
     )
