@@ -37,11 +37,11 @@ _STEP: Final = 2_000
 REPLY_MOST: Final = 500
 _PLACES: Final = 1_000
 """Origins of which is remembered where to go on."""
-_BEHIND: Final = 2**62
-
 _Place = tuple[int, str, int]
 """Due time, domain and id: in the index, behind this row."""
-_START: Final[_Place] = (-_BEHIND, "", 0)
+_START: Final[_Place] = (-(2**62), "", 0)
+_NEXT_TEXT: Final = "\0"
+"""Appended, it makes the text that comes next: behind all rows of a domain without reading them."""
 
 _DUE_ORIGINS: Final = (
     "SELECT origin, count(*) FROM (SELECT origin FROM queue_recipient INDEXED BY queue_next"
@@ -170,7 +170,7 @@ class _Search:
         if len(found) == want or len(rows) < size:
             return found, None
         queue_id, due_at, domain = rows[-1]
-        return found, (due_at, domain, _BEHIND if domain in self.busy else queue_id)
+        return found, (due_at, domain + _NEXT_TEXT, 0) if domain in self.busy else (due_at, domain, queue_id)
 
     def _remember(self, origin: str, place: _Place | None) -> None:
         if place is None:

@@ -146,7 +146,7 @@ def last_id(rows: Rows) -> int:
 
 def depth(rows: Rows) -> int:
     """How many recipients wait, in whatever state."""
-    count: int = rows.all("SELECT coalesce(sum(recipients), 0) FROM queue_message")[0][0]
+    count: int = rows.all("SELECT count(*) FROM queue_recipient")[0][0]
     return count
 
 
