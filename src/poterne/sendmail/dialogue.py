@@ -16,6 +16,7 @@ from poterne.sendmail.letter import Letter
 REPLY_S: Final = 300.0
 ACCEPT_S: Final = 600.0
 """How long the answer to the whole message may take (RFC 5321 §4.5.3.2.6)."""
+GOODBYE_S: Final = 3.0
 GROUP: Final = 100
 """So many RCPT commands are sent before their answers are read."""
 MAX_REPLY_BYTES: Final = 65536
@@ -66,9 +67,11 @@ class _Wire:
                 raise Failure(EX_TEMPFAIL, "the mail server does not answer") from None
             except OSError:
                 more = b""
-            if not more or len(self._left) > MAX_REPLY_BYTES:
+            if not more:
                 raise Failure(EX_TEMPFAIL, "the mail server closed the connection")
             self._left += more
+            if len(self._left) > MAX_REPLY_BYTES:
+                raise Failure(EX_TEMPFAIL, "the mail server's answer does not end")
         line, _, self._left = self._left.partition(b"\n")
         return line.rstrip(b"\r").decode("utf-8", "replace")
 
@@ -77,8 +80,14 @@ class _Wire:
         return self.reply()
 
     def close(self) -> None:
-        self.send(b"QUIT\r\n")
-        self._socket.close()
+        """Say goodbye and wait for the answer (RFC 5321 §4.1.1.10), though not for long."""
+        try:
+            self.send(b"QUIT\r\n")
+            self.reply(GOODBYE_S)
+        except Failure:
+            pass
+        finally:
+            self._socket.close()
 
 
 def submit(path: str, letter: Letter) -> None:
