@@ -8,23 +8,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poterne.config.settings import SignIn, Smtp
+from poterne.config.limits import Limits
+from poterne.config.settings import Settings, SignIn, Smtp
 from poterne.message.author import HEADER_CODES, TEXTS
 from poterne.message.compose import Hop
+from poterne.message.srs import Srs
 from poterne.proto.smtp.events import MailFrom
 from poterne.proto.smtp.path import Path as MailPath
 from poterne.session.authenticate import Authenticator
 from poterne.session.ingest import Ingested
 from poterne.session.smtp import header
-from poterne.session.smtp.envelope import Envelope, Incoming, accept, begin
-from poterne.session.smtp.header import Held, Refused
-from poterne.session.smtp.sender import owns
+from poterne.session.smtp.accept import accept
+from poterne.session.smtp.envelope import Envelope
+from poterne.session.smtp.header import Held
+from poterne.session.smtp.incoming import Incoming, begin
+from poterne.session.smtp.principal import Person
+from poterne.session.smtp.refused import Refused
 from poterne.session.smtp.services import Service, Services
+from poterne.session.smtp.tells import Teller
 from poterne.store.failing import FailurePlan, failing
 from poterne.store.interface import Store
 from poterne.store.sqlite.engine import SqliteStore, open_store
 from poterne.values.address import Address
-from poterne.values.directory import Account
+from poterne.values.directory import Account, Posting
 from poterne.values.event import Event
 from poterne.values.ids import TraceId
 from poterne.values.secret import Secret
@@ -61,6 +67,9 @@ class World:
             new_trace=lambda: TraceId("t1"),
             clock=lambda: 1_700_000_000.0,
             draining=lambda: False,
+            limits=Limits(),
+            srs=Srs([Secret(bytes(range(32)))]),
+            tells=Teller(self.store, Settings(), lambda: 1_700_000_000.0, self.log),
         )
 
     def incoming(
@@ -70,7 +79,7 @@ class World:
         envelope.accounts[self.ada.id] = self.ada.address
         hop = Hop("peer", "192.0.2.1", "mx.example.org", "ESMTP", "trace7", 0)
         services = self.services(store, submission=submission, settings=settings)
-        return begin(services, envelope, self.ada if submission else None, hop)
+        return begin(services, envelope, Person(self.ada) if submission else None, hop)
 
     async def send(self, *pieces: bytes, submission: bool = False, utf8: bool = False) -> bytes | Refused:
         """What is stored, without our trace fields; or the refusal."""
@@ -220,11 +229,24 @@ async def test_a_store_that_fails_is_a_451(world: World) -> None:
 
 
 async def test_owns(world: World) -> None:
-    assert not await owns(world.store, world.ada, None)
-    assert await owns(world.store, world.ada, Address("ADA", DOMAIN))
-    assert await owns(world.store, world.ada, Address("sales", DOMAIN))
-    assert not await owns(world.store, world.ada, Address("boss", DOMAIN))
-    assert not await owns(world.store, world.ada, Address("", DOMAIN))
+    ada = Person(world.ada)
+    assert not await ada.owns(world.store, None)
+    assert await ada.owns(world.store, Address("ADA", DOMAIN))
+    assert await ada.owns(world.store, Address("sales", DOMAIN))
+    assert not await ada.owns(world.store, Address("boss", DOMAIN))
+    assert not await ada.owns(world.store, Address("", DOMAIN))
+
+
+async def test_a_list_and_a_catch_all_are_nobodys_own_and_what_is_only_forwarded_is(world: World) -> None:
+    ada = Person(world.ada)
+    await world.store.add_alias(f"club@{DOMAIN}", [f"ada@{DOMAIN}"], EVENT, posting=Posting.MEMBERS)
+    await world.store.add_alias(f"all@{DOMAIN}", [f"ada@{DOMAIN}"], EVENT, forwards=["x@else.example"])
+    await world.store.add_alias(f"*@{DOMAIN}", [f"ada@{DOMAIN}"], EVENT)
+    await world.store.set_forwards(world.ada.id, ["ada@else.example"], False, EVENT)
+    for name in ("club", "all", "anything"):
+        assert not await ada.owns(world.store, Address(name, DOMAIN)), name
+    for name in ("ada", "ada+x", "sales"):
+        assert await ada.owns(world.store, Address(name, DOMAIN)), name
 
 
 async def test_abort_at_any_time(world: World) -> None:
