@@ -1,14 +1,20 @@
 """Telling people that mail is held: the answer in the dialogue, and one mail each to the sender and to an administrator."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final, final
 
 from poterne.config.settings import Settings
+from poterne.message.compose import Mailbox, message_id, return_path
+from poterne.message.notice import HeldNotice, limit_of, to_administrator, to_owner, to_person
 from poterne.observe import Log
 from poterne.proto.smtp.replies import Reply
-from poterne.session.smtp.principal import Principal
-from poterne.store.interface import Store
-from poterne.values.ids import TraceId
+from poterne.session.ingest import Ingest
+from poterne.session.smtp.principal import Person, Principal
+from poterne.store.errors import StoreError
+from poterne.store.interface import Delivery, Store
+from poterne.values.event import Event
+from poterne.values.ids import AccountId, IncidentId, TraceId
 from poterne.values.sending import HoldReason, Submitted
 
 REPLIES: Final = {
@@ -34,12 +40,54 @@ class Teller:
 
     async def held(self, principal: Principal, submitted: Submitted, trace: TraceId) -> Reply:
         """The answer to a message that is held. Never raises: the message is safe."""
-        why = REPLIES[submitted.reason or HoldReason.OPEN_INCIDENT]
+        reason = submitted.reason or HoldReason.OPEN_INCIDENT
         self._log.warning(
-            "message.held",
-            trace=trace,
-            sender=principal.name,
-            incident=submitted.incident,
-            reason="" if submitted.reason is None else submitted.reason.value,
+            "message.held", trace=trace, sender=principal.name, incident=submitted.incident, reason=reason.value
         )
-        return Reply(250, "2.0.0", f"Accepted as {trace}, and held until an administrator looks at it: {why}")
+        if submitted.first and submitted.incident is not None:
+            try:
+                await self._write(principal, submitted.incident, trace)
+            except StoreError as error:  # who looks for it finds it: poterne hold list
+                self._log.error("message.held-untold", trace=trace, incident=submitted.incident, problem=str(error))
+        return Reply(
+            250, "2.0.0", f"Accepted as {trace}, and held until an administrator looks at it: {REPLIES[reason]}"
+        )
+
+    async def _write(self, principal: Principal, incident_id: IncidentId, trace: TraceId) -> None:
+        """One mail to whoever sent it, or answers for the script; one to the administrator. Raises StoreError."""
+        store, now = self._store, int(self._clock())
+        incident = await store.incident(incident_id)
+        account = principal.account if isinstance(principal, Person) else await store.account_by_id(principal.id)
+        domain = account.address.rpartition("@")[2]
+        postmaster = Mailbox(f"postmaster@{domain}")
+        mine = HeldNotice(
+            hostname=self._settings.server.hostname,
+            sender=postmaster,
+            to=Mailbox(account.address, account.name),
+            language=account.language,
+            message_id=message_id(f"{trace}.held", self._settings.server.hostname),
+            unix_s=now,
+            incident=incident,
+            limit=limit_of(principal.limits(self._settings.limits), incident.reason),
+        )
+        deliveries = [
+            await self._delivery((account.id,), to_person(mine) if isinstance(principal, Person) else to_owner(mine))
+        ]
+        route = await store.route("postmaster", domain)
+        theirs = replace(
+            mine,
+            to=postmaster,
+            language=self._settings.server.language,
+            message_id=message_id(f"{trace}.held-admin", self._settings.server.hostname),
+        )
+        deliveries.append(await self._delivery(route.accounts, to_administrator(theirs)))
+        event = Event(now, "notice.held", trace, account.id, detail={"incident": incident_id})
+        await store.deliver([one for each in deliveries for one in each], [], [event])
+
+    async def _delivery(self, accounts: Sequence[AccountId], letter: bytes) -> list[Delivery]:
+        if not accounts:
+            return []
+        ingest = Ingest(self._store.blobs, first=return_path(""))
+        ingest.feed(letter)
+        content = (await ingest.finish()).content
+        return [Delivery(account, None, content, 0, int(self._clock()), 0) for account in accounts]
