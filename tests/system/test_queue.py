@@ -267,6 +267,25 @@ async def test_a_bug_in_an_attempt_stops_nothing(office: Post) -> None:
         assert len(sink.taken) == 1
 
 
+async def test_mail_that_can_t_be_read_any_more_is_given_up_with_a_notice(office: Post) -> None:
+    with Sink() as sink:
+        await office.queue("a@one.test")
+        damaged = 0
+        for file in (office.folder / "store").rglob("*"):
+            octets = file.read_bytes() if file.is_file() else b""
+            if LETTER in octets and "db" not in file.name:
+                file.write_bytes(octets.replace(LETTER, LETTER.replace(b"hello", b"HELLO")))
+                damaged += 1
+        assert damaged == 1
+        office.start(settings({"all": here("*", port=sink.port)}))
+        (waiting,) = await office.rest()
+        assert waiting.last_reply == "Something failed on this server"
+        assert "queue.failed" in office.log.names()
+        assert await office.later(5 * DAY) == []
+        assert sink.taken == []
+        assert b"a@one.test" in (await office.letters())[0]
+
+
 async def test_an_idle_queue_costs_nothing(office: Post) -> None:
     """100,000 deferred recipients of 200 origins: asking for what is due takes well below a millisecond."""
     kept = await blob(office.store, LETTER)

@@ -15,7 +15,7 @@ from poterne.message.compose import Mailbox, message_id, return_path
 from poterne.message.dsn import Action, Notification, Original, RecipientReport, render, returns_whole
 from poterne.queue.domains import LocalDomains
 from poterne.queue.routes import Routes
-from poterne.store.errors import NotFoundError
+from poterne.store.errors import NotFoundError, StoreError
 from poterne.store.interface import Store
 from poterne.values.address import Address, AddressError
 from poterne.values.directory import Account
@@ -132,6 +132,12 @@ class Notices:
         )
 
     def _original(self, message: QueuedMessage, reports: Sequence[RecipientReport]) -> Original:
+        try:
+            return self._read(message, reports)
+        except StoreError:  # that it can't be read may be why it failed: its sender hears of it all the same
+            return Original(b"\r\n")
+
+    def _read(self, message: QueuedMessage, reports: Sequence[RecipientReport]) -> Original:
         blobs = self._store.blobs
         size = message.blob.size - message.start
         if returns_whole(message.ret, frozenset(report.action for report in reports), size, WHOLE_MOST):

@@ -7,7 +7,9 @@ with one destination (its *window*).
 - Origins take turns, one job each. An origin has at most as many conversations as are still free: alone it gets half of them,
   the next one half of the rest, so that there is always room for somebody who has none. What is leased for one origin is
   bounded in the same way (`room`), so that a burst does not fill the memory either.
-- In an origin, destinations take turns, so that a slow one does not stop the others.
+- In an origin, destinations take turns, so that a slow one does not stop the others. Those that never took mail yet have three
+  quarters of its conversations at most, so that tarpits leave room for servers that are known to work; and what waits long
+  for them while its origin's share of the memory is full makes room for what comes behind it (`stale`).
 - A destination's window begins small, grows by success and shrinks by failure (Postfix's scheduler has shown how: growth by
   1/window for each success, so that a window doubles slowly). One conversation of it is kept for other origins: a
   burst never has the whole window, unless the window is one.
@@ -19,7 +21,7 @@ that choosing costs the same however much waits.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, final
@@ -63,7 +65,10 @@ class Job:
     destination: str
     recipients: list[QueuedRecipient]
     lease_until: int
+    added_at: int
     probe: bool = False
+    unproven: bool = False
+    """Its destination never took mail yet, as far as is known."""
 
     @property
     def origin(self) -> str:
@@ -82,6 +87,8 @@ class _Destination:
     failures: int = 0
     """Connection failures in a row."""
     dead_until: int = 0
+    proven: bool = False
+    """It took mail lately."""
     parked: dict[str, None] = field(default_factory=dict)
     """Origins that have jobs for it and could not start."""
 
@@ -105,7 +112,11 @@ class _Origin:
     """By destination."""
     ready: OrderedDict[str, None] = field(default_factory=OrderedDict)
     """Destinations that may have room, in turn."""
+    deferred: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    """Unproven destinations that wait for others of that kind."""
     running: int = 0
+    unproven: int = 0
+    """Conversations with unproven destinations."""
     leased: int = 0
     """Recipients, waiting and in conversations."""
 
@@ -185,13 +196,13 @@ class Plan:
         for recipient, destination in recipients:
             key = (recipient.message.id, destination)
             if self.dead_until(destination, now):
-                job = put_off.setdefault(key, Job(recipient.message, destination, [], lease_until))
+                job = put_off.setdefault(key, Job(recipient.message, destination, [], lease_until, now))
                 job.recipients.append(recipient)
                 continue
-            self._add(recipient, key, lease_until)
+            self._add(recipient, key, lease_until, now)
         return list(put_off.values())
 
-    def _add(self, recipient: QueuedRecipient, key: tuple[QueueMessageId, str], lease_until: int) -> None:
+    def _add(self, recipient: QueuedRecipient, key: tuple[QueueMessageId, str], lease_until: int, now: int) -> None:
         name = recipient.message.origin.key
         origin = self._origins.get(name)
         if origin is None:
@@ -199,9 +210,9 @@ class Plan:
         destination = self._destination(key[1])
         job = self._open.get(key)
         if job is None or len(job.recipients) >= self.limits.max_recipients:
-            job = self._open[key] = Job(recipient.message, key[1], [], lease_until)
+            job = self._open[key] = Job(recipient.message, key[1], [], lease_until, now)
             origin.jobs.setdefault(key[1], deque()).append(job)
-            if name not in destination.parked:
+            if name not in destination.parked and key[1] not in origin.deferred:
                 origin.ready[key[1]] = None
                 self._turn[name] = None
         job.recipients.append(recipient)
@@ -240,38 +251,52 @@ class Plan:
             if origin.running >= free:
                 self._turn[name] = None
                 continue
-            job = self._take_of(origin)
-            if origin.ready:
+            most_unproven = max(1, (free + origin.running) * 3 // 8)  # three quarters of half of them
+            job = self._take_of(origin, most_unproven)
+            if origin.ready or (origin.deferred and origin.unproven < most_unproven):
                 self._turn[name] = None
             if job is not None:
                 return job
         return None
 
-    def _take_of(self, origin: _Origin) -> Job | None:
-        while origin.ready:
-            name, _none = origin.ready.popitem(last=False)
+    def _take_of(self, origin: _Origin, most_unproven: int) -> Job | None:
+        while True:
+            if origin.deferred and origin.unproven < most_unproven:
+                name, _none = origin.deferred.popitem(last=False)
+            elif origin.ready:
+                name, _none = origin.ready.popitem(last=False)
+            else:
+                return None
             destination = self._destinations[name]
             if not destination.admits(origin.name):
                 destination.parked[origin.name] = None
                 continue
-            jobs = origin.jobs[name]
-            job = jobs.popleft()
-            if jobs:
-                origin.ready[name] = None
-            else:
-                del origin.jobs[name]
-            key = (job.message.id, name)
-            if self._open.get(key) is job:
-                del self._open[key]
-            job.probe = destination.failures >= DEAD_AFTER
-            destination.waiting -= len(job.recipients)
-            destination.total += 1
-            destination.running[origin.name] = destination.running.get(origin.name, 0) + 1
-            self._destinations.move_to_end(name)
-            origin.running += 1
-            self.running += 1
-            return job
-        return None
+            if not destination.proven and origin.unproven >= most_unproven:
+                origin.deferred[name] = None
+                continue
+            return self._taken(origin, destination)
+
+    def _taken(self, origin: _Origin, destination: _Destination) -> Job:
+        name = destination.name
+        jobs = origin.jobs[name]
+        job = jobs.popleft()
+        if jobs:
+            origin.ready[name] = None
+        else:
+            del origin.jobs[name]
+        key = (job.message.id, name)
+        if self._open.get(key) is job:
+            del self._open[key]
+        job.probe = destination.failures >= DEAD_AFTER
+        destination.waiting -= len(job.recipients)
+        destination.total += 1
+        destination.running[origin.name] = destination.running.get(origin.name, 0) + 1
+        self._destinations.move_to_end(name)
+        origin.running += 1
+        self.running += 1
+        job.unproven = not destination.proven
+        origin.unproven += job.unproven
+        return job
 
     def finish(self, job: Job, course: Course, now: int, dead_s: int = 0) -> list[Job]:
         """A taken job ended. When its destination is dead now, for `dead_s`, what waits for it is given back, to be put off."""
@@ -285,6 +310,9 @@ class Plan:
         self.running -= 1
         origin = self._origins[job.origin]
         origin.running -= 1
+        origin.unproven -= job.unproven
+        if origin.deferred:
+            self._turn[origin.name] = None
         self._release(origin, len(job.recipients))
         self._learn(destination, course, now, dead_s)
         given_back: list[Job] = []
@@ -299,6 +327,7 @@ class Plan:
                 destination.window = float(self.limits.per_destination_start)
             destination.failures = 0
             destination.dead_until = 0
+            destination.proven = True
             grown = destination.window + 1 / max(1.0, destination.window)
             destination.window = min(grown, float(self.limits.per_destination))
             return
@@ -309,6 +338,7 @@ class Plan:
             destination.failures += 1
             if destination.failures >= DEAD_AFTER:
                 destination.dead_until = max(destination.dead_until, now + dead_s)
+                destination.proven = False
 
     def failures(self, destination: str) -> int:
         """Connection failures in a row: what the next `dead_s` goes by."""
@@ -317,22 +347,25 @@ class Plan:
 
     def give_back(self, least_until: int) -> list[Job]:
         """Jobs that have not begun and whose lease ends before then: they are no longer ours to try."""
-        given: list[Job] = []
-        for origin in tuple(self._origins.values()):
-            for name, jobs in tuple(origin.jobs.items()):
-                if all(job.lease_until >= least_until for job in jobs):
-                    continue
-                given += [job for job in jobs if job.lease_until < least_until]
-                self._keep(origin, self._destinations[name], [job for job in jobs if job.lease_until >= least_until])
-        self._dropped(given)
-        return given
+        return self._take_back(self._origins, lambda _, job: job.lease_until < least_until)
+
+    def stale(self, since: int) -> list[Job]:
+        """Jobs that keep others of their origin from being leased, and have waited since then for an unproven destination."""
+        return self._take_back(self.full_origins(), lambda to, job: job.added_at <= since and not to.proven)
 
     def drain(self) -> list[Job]:
         """All jobs that have not begun: the runner stops."""
-        given = [job for origin in self._origins.values() for jobs in origin.jobs.values() for job in jobs]
-        for origin in tuple(self._origins.values()):
-            for name in tuple(origin.jobs):
-                self._keep(origin, self._destinations[name], [])
+        return self._take_back(self._origins, lambda _to, _job: True)
+
+    def _take_back(self, origins: Iterable[str], wanted: Callable[[_Destination, Job], bool]) -> list[Job]:
+        given: list[Job] = []
+        for origin in [self._origins[name] for name in origins]:
+            for name, jobs in tuple(origin.jobs.items()):
+                destination = self._destinations[name]
+                kept = [job for job in jobs if not wanted(destination, job)]
+                if len(kept) < len(jobs):
+                    given += [job for job in jobs if wanted(destination, job)]
+                    self._keep(origin, destination, kept)
         self._dropped(given)
         return given
 
@@ -353,6 +386,7 @@ class Plan:
             return
         origin.jobs.pop(destination.name, None)
         origin.ready.pop(destination.name, None)
+        origin.deferred.pop(destination.name, None)
         destination.parked.pop(origin.name, None)
 
     def _dropped(self, jobs: Iterable[Job]) -> None:

@@ -125,12 +125,17 @@ class Router:
                 tls=route.demand,
                 ca_file=route.ca_file,
                 login=login,
-                source=None if _loopback(address) else self._ourselves.source(address),
+                source=self._source(address),
                 timeouts=self._ourselves.timeouts,
             )
             for address in addresses[:MAX_HOPS]
         ]
         return tuple(hops)
+
+    def _source(self, address: str) -> str | None:
+        """The address to connect from; this machine itself is reached from loopback."""
+        source = self._ourselves.source(address)
+        return None if source is None or _loopback(address) else source
 
     # -- written by strangers ------------------------------------------------------------------------------------------
 

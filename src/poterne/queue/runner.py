@@ -12,7 +12,7 @@ whatever waits.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, final
@@ -32,7 +32,7 @@ from poterne.queue.route import Ourselves, Router
 from poterne.queue.routes import LOCAL, Routes
 from poterne.queue.settle import Counters, Settler
 from poterne.store.errors import StoreError
-from poterne.store.interface import Store
+from poterne.store.interface import Settled, Store
 from poterne.values.dns import Mx, Resolver
 from poterne.values.ids import QueueId
 from poterne.values.networks import parse_address
@@ -47,6 +47,9 @@ POLL_S: Final = 2.0
 """How often the store is asked when nobody wakes us."""
 TROUBLE_S: Final = 5.0
 """Pause after the store failed."""
+LOOK_S: Final = 10
+STALE_S: Final = 60
+"""What waited here so long for a server that nothing is known of makes room for other mail of its origin."""
 DOWN_S: Final = 300
 """A server that could not be reached is tried behind the others of its destination for so long."""
 DOWN_MOST: Final = 10_000
@@ -128,6 +131,7 @@ class Runner:
         self._held: Final[set[QueueId]] = set()
         """Recipients that are in the plan, or being tried: a lease that ran out does not bring them in twice."""
         self._down: Final[dict[str, int]] = {}
+        self._looked_at = 0
         self._low = 0
         """Lease again when fewer than this are left."""
         self._stopping = False
@@ -205,7 +209,7 @@ class Runner:
     async def _lease(self) -> int:
         """How many recipients came."""
         now = int(self._clock())
-        self._give_back(now)
+        self._make_room(now)
         got = 0
         for crowded, full in self._plan.orders():
             limit = min(self._plan.room, LEASE_MOST - got)
@@ -228,12 +232,28 @@ class Runner:
         self._put_off(self._plan.add(placed, until, now))
         return len(new)
 
-    def _give_back(self, now: int) -> None:
-        """Leases that would not outlast an attempt are ended, to be leased anew."""
+    def _make_room(self, now: int) -> None:
+        """End leases of what waits in vain: those that would not outlast an attempt, and those behind slow servers."""
+        if now - self._looked_at < LOOK_S:
+            return
+        self._looked_at = now
         longest = self._timeouts.total_s + self._timeouts.final_s + MARGIN_S
-        for job in self._plan.give_back(int(now + longest)):
-            outcome = Transient(job.recipients[0].last_reply, 450, "4.0.0", local=True, soon=True)
-            self._task(self._finish_off(job, [Fate(recipient, outcome) for recipient in job.recipients]))
+        later = now + int(self._times.first_s * (1 + self._chance.number()))
+        found = [(job, now) for job in self._plan.give_back(int(now + longest))]
+        found += [(job, later) for job in self._plan.stale(now - STALE_S)]
+        untried = [
+            Settled(recipient.id, done=False, due_at=due_at, attempted=False)
+            for job, due_at in found
+            for recipient in job.recipients
+        ]
+        if untried:
+            self._task(self._end_untried(untried))
+
+    async def _end_untried(self, untried: Sequence[Settled]) -> None:
+        try:
+            await self._until_taken(lambda: self._store.settle(untried), "")
+        finally:
+            self._held.difference_update(one.id for one in untried)
 
     # -- jobs ----------------------------------------------------------------------------------------------------------
 
@@ -283,13 +303,16 @@ class Runner:
         await self._settle(job.message, [Fate(recipient, outcome) for recipient in job.recipients])
 
     async def _settle(self, message: QueuedMessage, fates: Sequence[Fate]) -> None:
-        """Until the store takes it: a server may have taken the mail."""
+        """A server may have taken the mail, so it must be written down."""
+        await self._until_taken(lambda: self._settler.settle(message, fates), message.trace_id)
+
+    async def _until_taken(self, work: Callable[[], Awaitable[object]], trace: str) -> None:
         pause_s = 0.5
         while True:
             try:
-                await self._settler.settle(message, fates)
+                await work()
             except StoreError as error:
-                self._log.error("queue.unsettled", trace=message.trace_id, problem=str(error))
+                self._log.error("queue.unsettled", trace=trace, problem=str(error))
                 if self._stopping:
                     return
                 await asyncio.sleep(pause_s)

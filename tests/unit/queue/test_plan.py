@@ -25,6 +25,48 @@ def all_of(plan: Plan) -> list[Job]:
     return found
 
 
+def proven(plan: Plan, domains: Iterable[str]) -> None:
+    """These take mail."""
+    for domain in domains:
+        plan.add(mails("first", domain, 1), LATER, 0)
+        for job in all_of(plan):
+            plan.finish(job, Course.WELL, 0)
+
+
+def test_unproven_destinations_leave_room_for_proven_ones() -> None:
+    plan = Plan(LIMITS)
+    proven(plan, ["good"])
+    plan.add([pair for n in range(200) for pair in mails("burst", f"tar{n}", 1)] + mails("burst", "good", 50), LATER, 0)
+    running = all_of(plan)
+    there = Counter(job.destination.rstrip("0123456789") for job in running)
+    assert there["tar"] == 37
+    assert there["good"] >= 2
+    for _ in range(48):  # all of it goes, though no tarpit ever ends
+        job = next(job for job in running if job.destination == "good")
+        running.remove(job)
+        plan.finish(job, Course.WELL, 0)
+        running += all_of(plan)
+    ended = next(job for job in running if job.destination != "good")
+    running.remove(ended)
+    plan.finish(ended, Course.BUSY, 0)
+    assert [job.unproven for job in all_of(plan)].count(True) == 1
+
+
+def test_what_waits_long_for_strangers_makes_room_for_what_comes_behind_it() -> None:
+    plan = Plan(LIMITS)
+    proven(plan, ["good"])
+    tarpits = [pair for n in range(1100) for pair in mails("burst", f"tar{n}", 1)]
+    plan.add(tarpits + mails("burst", "good", 50) + mails("other", "tar1", 1), LATER, 100)
+    started = all_of(plan)
+    assert plan.full_origins() == {"account:burst"}
+    assert plan.stale(99) == []
+    back = plan.stale(100)
+    assert {job.destination[:3] for job in back} == {"tar"}
+    assert len(back) == 1100 - sum(job.destination != "good" and job.origin == "account:burst" for job in started)
+    assert plan.full_origins() == frozenset()
+    assert plan.stale(200) == []
+
+
 def test_recipients_of_a_message_at_one_destination_go_together() -> None:
     plan = Plan(LIMITS)
     one = message()
@@ -50,7 +92,9 @@ def test_two_leases_of_one_message_join_while_it_waits() -> None:
 
 def test_an_origin_never_has_all_conversations() -> None:
     plan = Plan(LIMITS)
-    plan.add([pair for n in range(500) for pair in mails("burst", f"d{n}", 1)], LATER, 0)
+    known = [f"d{n}" for n in range(500)]
+    proven(plan, [*known, *(f"e{n}" for n in range(100))])
+    plan.add([pair for domain in known for pair in mails("burst", domain, 1)], LATER, 0)
     assert len(all_of(plan)) == 50
     plan.add([pair for n in range(100) for pair in mails("second", f"e{n}", 1)], LATER, 0)
     assert len(all_of(plan)) == 25
@@ -309,7 +353,7 @@ def test_whatever_happens_the_counts_fit_and_all_of_it_ends(seed: int, attempts:
                 end([job])
                 end(plan.finish(job, chance.choice(list(Course)), now, 60))
             case _:
-                end(plan.give_back(now + chance.randrange(20)) if chance.random() < 0.3 else [])
+                end(plan.give_back(now + chance.randrange(20)) if chance.random() < 0.3 else plan.stale(now - 60))
         assert plan.running == len(running) <= limits.max_attempts
         assert plan.leased == len(waiting - ended) <= limits.max_leased
         assert all(count <= limits.per_destination for count in Counter(job.destination for job in running).values())
