@@ -42,6 +42,10 @@ def lines(world: World, mbsyncrc: Path) -> Iterator[tuple[str, str]]:
         f"swaks --server {ADDRESS}:{ours.port('submission')} -tls -au {alice} -ap {PASSWORD} --from {alice} --to {bob}",
     )
     yield (
+        "… and writes to the neighbour: DNS says where, the queue brings it (to nobody@ it comes back as a notice)",
+        f"swaks --server {ADDRESS}:{ours.port('submission')} -tls -au {alice} -ap {PASSWORD} --from {alice} --to {carol}",
+    )
+    yield (
         "read it over IMAP",
         f"curl -s --cacert {ca} --user {bob}:{PASSWORD} 'imaps://localhost:{ours.port('imaps')}/INBOX;MAILINDEX=1'",
     )
