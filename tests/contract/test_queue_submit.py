@@ -119,6 +119,7 @@ async def test_recipients_are_new_once(world: World) -> None:
     await release(world)
     # Somebody has approved of them.
     assert await send(world, "c@remote.example", "d@remote.example", limits=limits, at=AT + 1) is None
+    assert await send(world, *[f"{n}@remote.example" for n in "efg"], limits=limits, at=AT + 1) is None
     bob = account("bob@example.org", await world.account("bob@example.org"))
     assert await send(world, *[f"{n}@remote.example" for n in "abcd"], limits=limits, origin=bob) is HoldReason.NEW
 

@@ -53,9 +53,9 @@ class Window:
     previous: int = 0
 
     def moved(self, now: int, length_s: int) -> "Window":
-        """The same as of `now`."""
+        """The same as of `now`; unchanged when `now` is just before it: two workers' messages come in either order."""
         start = now - now % length_s
-        if start == self.start:
+        if start in (self.start, self.start - length_s):
             return self
         if start == self.start + length_s:
             return Window(start, 0, self.current)
@@ -64,7 +64,7 @@ class Window:
     def used(self, now: int, length_s: int) -> int:
         """What counts at `now`, rounded up."""
         moved = self.moved(now, length_s)
-        left = length_s - (now - moved.start)
+        left = min(length_s, length_s - (now - moved.start))
         return moved.current + -(-moved.previous * left // length_s)
 
     def plus(self, now: int, length_s: int, count: int) -> "Window":

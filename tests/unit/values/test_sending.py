@@ -97,3 +97,16 @@ def test_each_limit(limits: SendingLimits, reason: HoldReason, length_s: int) ->
     assert judge(usage, charge(5, start + 2 * length_s, limits, 5), 5)[1] is None
     assert judge(Usage(), charge(6, start, limits, 6), 6) == (Usage(), reason)
     assert judge(usage, replace(charge(9, start, limits, 9), limits=SendingLimits(0, 0, 0, 0)), 9)[1] is None
+
+
+@given(st.integers(0, 10**6), steps, st.integers(1, LENGTH))
+def test_a_message_that_comes_late_takes_nothing_back(start: int, sent: list[tuple[int, int]], late: int) -> None:
+    """Its time may lie before the window that another worker has begun; a clock that was far ahead counts for nothing."""
+    window, now = Window(), start + 10 * LENGTH
+    for gap, count in sent:
+        now += gap
+        window = window.plus(now, LENGTH, count)
+    used = window.used(now, LENGTH)
+    assert window.used(now - late, LENGTH) >= used
+    assert window.plus(now - late, LENGTH, 1).used(now, LENGTH) == used + 1
+    assert window.used(now - 9 * LENGTH, LENGTH) == 0
