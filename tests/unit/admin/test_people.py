@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,8 +11,10 @@ from poterne.admin.passwords import verify
 from poterne.admin.people import Acting, AdminError
 from poterne.store.interface import Store
 from poterne.store.sqlite.engine import open_store
+from poterne.values.directory import Posting
 from poterne.values.ids import TraceId
 from poterne.values.secret import Secret
+from poterne.values.sending import SendingLimits
 
 ACTING = Acting("cli:tester", 1_700_000_000, TraceId("t1"))
 GOOD = Secret("long enough word")
@@ -193,3 +196,82 @@ async def test_aliases(store: Store) -> None:
     await people.remove_alias(store, "info@example.org", ACTING)
     with pytest.raises(AdminError, match=r"there is no alias info@example.org \(poterne alias list\)"):
         await people.remove_alias(store, "info@example.org", ACTING)
+
+
+# -- what leaves again, and who may write --------------------------------------------------------------------------------
+
+
+async def test_an_alias_leads_here_and_elsewhere(store: Store) -> None:
+    await people.add_account(store, "anne@example.org", ACTING, password=GOOD)
+    made = await people.add_alias(
+        store, "team@example.org", ["anne@example.org", "Bob@Elsewhere.test"], ACTING, posting=Posting.MEMBERS
+    )
+    assert (made.targets, made.forwards) == (("anne@example.org",), ("bob@elsewhere.test",))
+    assert [(a.targets, a.forwards, a.posting) for a in await people.aliases(store)] == [
+        (made.targets, made.forwards, Posting.MEMBERS)
+    ]
+    (event,) = await store.events(kind="alias.added")
+    assert event.detail["forwards"] == "bob@elsewhere.test"
+    only = await people.add_alias(store, "out@example.org", ["bob@elsewhere.test"], ACTING)
+    assert only.targets == ()
+
+
+async def test_who_may_write_is_kept(store: Store) -> None:
+    await people.add_account(store, "anne@example.org", ACTING, password=GOOD)
+    await people.add_alias(
+        store, "all@example.org", ["anne@example.org"], ACTING, posting=Posting.LISTED, posters=["Boss@Elsewhere.test"]
+    )
+    route = await store.route("all", "example.org")
+    assert (route.posting, route.posters) == (Posting.LISTED, ("boss@elsewhere.test",))
+
+
+async def test_a_catch_all_takes_what_nobody_has(store: Store) -> None:
+    anne = (await people.add_account(store, "anne@example.org", ACTING, password=GOOD)).account
+    await people.add_alias(store, "*@example.org", ["anne@example.org"], ACTING)
+    assert (await store.route("anything", "example.org")).accounts == (anne.id,)
+
+
+@pytest.mark.parametrize(
+    ("address", "targets", "options", "text"),
+    [
+        ("x@example.org", ["ghost@example.org"], {}, "points to accounts of this server"),
+        ("x@example.org", ["a%b@elsewhere.test"], {}, "can't be forwarded"),
+        ("x@example.org", ["a@[192.0.2.1]"], {}, "can't be forwarded"),
+        ("a*@example.org", ["b@elsewhere.test"], {}, "only alone"),
+        ("*@elsewhere.test", ["b@elsewhere.test"], {}, "is not served here"),
+        ("x@example.org", ["b@elsewhere.test"], {"posting": Posting.LISTED}, "nobody could write to it"),
+        ("x@example.org", ["b@elsewhere.test"], {"posters": ["c@d.test"]}, "posters are for"),
+        ("x@example.org", [f"u{n}@elsewhere.test" for n in range(1001)], {}, "too many"),
+    ],
+)
+async def test_aliases_that_cannot_be(
+    store: Store, address: str, targets: list[str], options: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(AdminError, match=text):
+        await people.add_alias(store, address, targets, ACTING, **options)
+    assert await people.aliases(store) == []
+
+
+async def test_an_account_forwards_and_stops(store: Store) -> None:
+    await people.add_account(store, "anne@example.org", ACTING, password=GOOD)
+    made = await people.set_forwards(store, "anne@example.org", ["a@elsewhere.test"], ACTING, keeps=False)
+    kept = await store.account("anne@example.org")
+    assert (made.forwards, made.keeps) == (kept.forwards, kept.keeps) == (("a@elsewhere.test",), False)
+    await people.set_forwards(store, "anne@example.org", [], ACTING, keeps=False)
+    off = await store.account("anne@example.org")
+    assert (off.forwards, off.keeps) == ((), True)
+    assert [e.detail["keeps"] for e in await store.events(kind="account.forwards")] == [True, False]
+    with pytest.raises(AdminError, match="an alias leads to several accounts"):
+        await people.set_forwards(store, "anne@example.org", ["bob@example.org"], ACTING)
+
+
+async def test_limits_of_ones_own(store: Store) -> None:
+    await people.add_account(store, "news@example.org", ACTING, password=GOOD)
+    await people.set_limits(store, "news@example.org", people.bulk_limits(5000), ACTING)
+    assert (await store.account("news@example.org")).limits == SendingLimits(5000, 5000, 0, 0)
+    await people.set_limits(store, "news@example.org", None, ACTING)
+    assert (await store.account("news@example.org")).limits is None
+    with pytest.raises(AdminError, match="has a cap"):
+        people.bulk_limits(0)
+    with pytest.raises(AdminError, match="0 is no limit"):
+        await people.set_limits(store, "news@example.org", SendingLimits(-1, 0, 0, 0), ACTING)
