@@ -47,6 +47,9 @@ GOALS: tuple[Goal, ...] = (
     *(Goal(name, "cpu_ms", Kind.RATIO_AT_MOST, 1.5) for name in (*_READING, *_CHANGING, *_MOVING)),
     Goal("idle-connections", "kib_per_connection", Kind.AT_MOST, 48.0),
     Goal("idle-notice", "p50_ms", Kind.AT_MOST, 20.0),
+    Goal("flood", "max_ms", Kind.AT_MOST, 1000.0),
+    Goal("flood", "lost", Kind.AT_MOST, 0.0),
+    Goal("flood", "extra_mib", Kind.AT_MOST, 64.0),
     Goal("large-in", "extra_mib", Kind.AT_MOST, 20.0),
     Goal("large-out", "extra_mib", Kind.AT_MOST, 20.0),
 )

@@ -43,6 +43,7 @@ def main() -> int:
     wanted = json.load(sys.stdin)
     folder = Path(wanted["folder"])
     listeners = {service: _listener(service, port) for service, port in wanted["ports"].items()}
+    listeners["guarded"] = Listener(service="mx", addresses=[HOST], port=wanted["guarded"])
     path = instance.make(
         instance.Plan(
             folder,

@@ -45,9 +45,9 @@ class SmtpClient:
         self._wire = wire
 
     @classmethod
-    async def open(cls, port: int, *, starttls: ssl.SSLContext | None = None) -> "SmtpClient":
-        """Connect, greet, and continue inside TLS if a context is given."""
-        wire = await connect(port)
+    async def open(cls, port: int, *, starttls: ssl.SSLContext | None = None, source: str = "") -> "SmtpClient":
+        """Connect (from a loopback address), greet, and continue inside TLS if a context is given."""
+        wire = await connect(port, source=source)
         client = cls(wire)
         with wire.closed_on_error():
             _expect(220, await wire.keep(_ONE_REPLY))

@@ -30,6 +30,8 @@ class Endpoints:
     imaps: int
     pop3s: int
     tls: bool = True
+    guarded: int = 0
+    """SMTP with the limits that the server has by default, where `smtp` has none; 0: the same port."""
 
 
 class SystemUnderTest(Protocol):

@@ -37,7 +37,7 @@ class Poterne:
         return self._tree.root
 
     def start(self, folder: Path, accounts: Sequence[str]) -> Endpoints:
-        smtp, imaps, pop3s = free_ports(3)
+        smtp, imaps, pop3s, guarded = free_ports(4)
         instance = folder / "instance"
         instance.mkdir()
         wrapper = _unprivileged(instance)
@@ -47,6 +47,7 @@ class Poterne:
                 "domain": DOMAIN,
                 "accounts": list(accounts),
                 "ports": {"mx": smtp, "imap": imaps, "pop3": pop3s},
+                "guarded": guarded,
             }
         )
         command = [*wrapper, sys.executable, "-m", "bench.provision_poterne"]
@@ -58,7 +59,7 @@ class Poterne:
         settings = done.stdout.strip()
         self._tree = Tree([[*wrapper, sys.executable, "-c", _RUN, "-c", settings, "serve"]], folder)
         self._tree.wait_for(smtp, (imaps, pop3s))
-        return Endpoints(smtp=smtp, imaps=imaps, pop3s=pop3s)
+        return Endpoints(smtp=smtp, imaps=imaps, pop3s=pop3s, guarded=guarded)
 
     def stop(self) -> None:
         if self._tree is not None:

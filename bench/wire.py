@@ -164,9 +164,10 @@ class Wire(asyncio.Protocol):
             self._transport.abort()
 
 
-async def connect(port: int, context: ssl.SSLContext | None = None) -> Wire:
-    """A connection to a loopback port, inside TLS if a context is given."""
-    _transport, wire = await asyncio.get_running_loop().create_connection(Wire, HOST, port, ssl=context)
+async def connect(port: int, context: ssl.SSLContext | None = None, source: str = "") -> Wire:
+    """A connection to a loopback port, inside TLS if a context is given, from a loopback address if one is named."""
+    loop, local = asyncio.get_running_loop(), (source, 0) if source else None
+    _transport, wire = await loop.create_connection(Wire, HOST, port, ssl=context, local_addr=local)
     return wire
 
 

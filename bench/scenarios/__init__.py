@@ -1,6 +1,6 @@
 """All scenarios, in the order in which they run."""
 
-from bench.scenarios import append, inbound, large, live, mailbox, pop3
+from bench.scenarios import append, flood, inbound, large, live, mailbox, pop3
 from bench.scenarios.base import Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -10,6 +10,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *pop3.SCENARIOS,
     *live.SCENARIOS,
     *large.SCENARIOS,
+    *flood.SCENARIOS,
 )
 
 ACCOUNTS: tuple[str, ...] = (
@@ -21,5 +22,6 @@ ACCOUNTS: tuple[str, ...] = (
     *live.NOTICE_USERS,
     *live.IDLE_USERS,
     large.USER,
+    flood.USER,
 )
 """Every account that some scenario uses; a server is started with all of them."""
