@@ -17,10 +17,13 @@ from poterne.app.stores import open_instance_store
 from poterne.net.tls import CertificateError
 from poterne.observe import logger
 from poterne.store.errors import StoreError
+from poterne.store.sqlite.lock import FileLock
 
 TICK_S: Final = 1.0
 RENEW_S: Final = 12 * 3600.0
 COUNT_S: Final = 10.0
+QUEUE_LOCK: Final = "queue.lock"
+SOLE_S: Final = 0.5
 QUEUE_STOP_S: Final = 10.0
 """What is being sent gets so long to end; the rest is sent after the start."""
 METRICS_S: Final = 5.0
@@ -61,6 +64,7 @@ class _Steward:
             self._metrics,
             time.time,
         )
+        self._sole = FileLock(child.data / QUEUE_LOCK)
         self._page_served = False
         self._page_refused = ""
 
@@ -75,7 +79,7 @@ class _Steward:
             self._child.bus.publish(CertificatesChanged())
         await self._attempt("metrics", self._serve_metrics)
         self._lifetime.ready()
-        running = asyncio.create_task(self._runner.run())
+        running = asyncio.create_task(self._run_queue())
         tasks = self._tasks(time.monotonic())
         while await self._lifetime.sleep(TICK_S):
             self._child.bus.remind()
@@ -87,9 +91,18 @@ class _Steward:
         self._child.bus.stop(loop)
         await self._runner.stop(float(min(QUEUE_STOP_S, self._child.settings.server.drain_s)))
         await running
+        self._sole.close()
         self._resolver.close()
         await self._store.close()
         return 0
+
+    async def _run_queue(self) -> None:
+        """Alone: of a server that was killed the steward may still be sending, and what it has leased is not ours to take."""
+        while not self._sole.acquire(wait=False):
+            self._log.info("queue.waits", why="another process of this instance is still sending")
+            if not await self._lifetime.sleep(SOLE_S):
+                return
+        await self._runner.run()
 
     def _hear(self, message: Message) -> None:
         if isinstance(message, MailQueued | Missed):
