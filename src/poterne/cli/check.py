@@ -84,6 +84,8 @@ def _exposure(name: str, listener: Listener) -> Line:
         who = f"{'listed servers' if listener.allow else 'any server'} may bring mail for the domains served here" + (
             ", over TLS only" if listener.require_tls else ""
         )
+    elif listener.service == "lmtp":
+        who = f"{', '.join(listener.allow)} may deliver to mailboxes here, without further checks"
     else:
         who = f"{listener.service} for those who sign in, inside TLS" + (
             ", from listed networks" if listener.allow else ""
