@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from poterne.admin import srs_key
 from poterne.admin.instance import SETTINGS, TLS
 from poterne.cli.common import data_folder, fail, progress_bar, settings, with_store
 from poterne.store.interface import Store
@@ -36,6 +37,8 @@ def command(ctx: click.Context, folder: Path) -> None:
         shutil.copy2(path, folder / SETTINGS)
         if (data / TLS).is_dir():
             shutil.copytree(data / TLS, folder / TLS, dirs_exist_ok=True)
+        if (data / srs_key.FILE).exists():
+            shutil.copy2(data / srs_key.FILE, folder / srs_key.FILE)
     except OSError as error:  # shutil.Error is one too, with a list of what failed
         fail(f"the mail is copied to {folder}, the settings and the local CA are not: {error.strerror or error}")
     click.echo(f"The backup is in {folder}/. Get it back with: poterne restore {folder} NEW-FOLDER")

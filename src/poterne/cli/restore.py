@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from poterne.admin import srs_key
 from poterne.admin.instance import DATA, SETTINGS, TLS, give_to
 from poterne.app.privileges import PrivilegeError, identity
 from poterne.cli.common import fail
@@ -28,6 +29,8 @@ def command(backup: Path, folder: Path) -> None:
         findings = restore_instance_store(backup, folder / DATA)
         if (backup / TLS).is_dir():
             shutil.copytree(backup / TLS, folder / DATA / TLS)
+        if (backup / srs_key.FILE).exists():
+            shutil.copy2(backup / srs_key.FILE, folder / DATA / srs_key.FILE)
         shutil.copy2(backup / SETTINGS, folder / SETTINGS)
         _give_to_server(folder)
     except StoreError as error:

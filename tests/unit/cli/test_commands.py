@@ -10,6 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from poterne.admin import srs_key
 from poterne.cli import common
 from poterne.cli.main import COMMANDS, cli
 from tests.support.server import DOMAIN, Instance
@@ -305,11 +306,13 @@ def test_setup_that_fails_makes_nothing(run: Run, tmp_path: Path, arguments: lis
 def test_backup_and_restore(run: Run, tmp_path: Path, folder: Path) -> None:
     assert "Get it back with: poterne restore copy NEW-FOLDER" in run("backup", "copy").stdout
     run("account", "add", f"later@{DOMAIN}")
+    keys = srs_key.ensure(folder / "data")
     run("backup", "copy")
     assert "The instance is in again/" in run("restore", "copy", "again", config=False).stdout
     found = json.loads(run("-c", "again/poterne.toml", "account", "list", "--json", config=False).stdout)
     assert {row["address"] for row in found} == {ALICE, f"later@{DOMAIN}"}
     assert run("-c", "again/poterne.toml", "store", "check", config=False).stdout.strip() == "The store is clean."
+    assert srs_key.read(tmp_path / "again/data") == keys, "bounces to forwarded mail find their way as before"
     assert "is not empty: name a new folder" in run("restore", "copy", "again", config=False, status=1).stderr
     assert "is not a backup made by" in run("restore", "again/data", "third", config=False, status=1).stderr
     assert not (tmp_path / "third").exists()
