@@ -11,7 +11,6 @@ Theory of operation. Programs write lines that end in LF, leave out fields, and 
 Date, Message-ID, and everything that must be trusted, is the server's.
 """
 
-import base64
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -225,5 +224,7 @@ def mailbox(name: str, address: str) -> str:
 
 def _encoded_words(text: str) -> Iterator[str]:
     """Whole characters in each word, and at most 75 octets a word."""
+    import base64  # noqa: PLC0415  (seldom needed)
+
     for at in range(0, len(text), 10):
         yield f"=?utf-8?B?{base64.b64encode(text[at : at + 10].encode(errors='replace')).decode()}?="
