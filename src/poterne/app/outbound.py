@@ -10,7 +10,6 @@ from poterne.config.lists import recipients
 from poterne.config.settings import Settings
 from poterne.message.srs import Srs
 from poterne.net.dns.resolver import StubResolver
-from poterne.net.tls import ClientContexts
 from poterne.observe import Log
 from poterne.queue.callforward import CallForward
 from poterne.queue.outcome import HopTimeouts
@@ -70,7 +69,8 @@ def internal(
     inbound = {name: route for name, route in settings.route.items() if route.inbound}
     if not inbound:
         return None
-    routes = Routes(inbound, folder)
+    # All routes: one that is not inbound may be for a domain below an inbound one, and then strangers' mail for it is refused.
+    routes = Routes(settings.route, folder)
     try:
         listed = {
             name: recipients(folder / route.recipients_file) for name, route in inbound.items() if route.recipients_file
@@ -78,4 +78,5 @@ def internal(
     except OSError as error:
         raise StartError(f"a recipients_file can't be read: {error}") from None
     router = Router(routes, names, ourselves(settings, HopTimeouts()), _RANDOM.shuffle)
-    return Internal(routes, listed, store, CallForward(router, ClientContexts()).ask, clock, log)
+    edge = settings.server.role == "edge"
+    return Internal(routes, listed, store, CallForward(router), clock, log, postmaster=edge)

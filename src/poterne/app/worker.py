@@ -78,6 +78,13 @@ async def work(child: Child) -> int:
     return await worker.run()
 
 
+def _named(settings: ListenerSettings) -> NetworkSet:
+    """Of the allow list, where servers bring mail, those that were named by address: an edge in front of us speaks for many."""
+    if settings.service not in {"mx", "lmtp"}:
+        return NetworkSet()
+    return NetworkSet(entry for entry in settings.allow if "/" not in entry)
+
+
 class _Worker:
     def __init__(self, child: Child) -> None:
         self._child = child
@@ -145,6 +152,8 @@ class _Worker:
         poll.cancel()
         cut = sum(await asyncio.gather(*(listener.drain(self._settings.server.drain_s) for listener in listeners)))
         self._log.info("worker.drained", cut=cut)
+        if parts.internal is not None:
+            await parts.internal.close()
         self._authenticator.close()
         self._reputation.close()
         self._resolver.close()
@@ -196,6 +205,7 @@ class _Worker:
             NetworkSet(settings.proxies),
             self._origins.hidden,
             _DENIALS[settings.service],
+            _named(settings),
         )
 
     def _relay_rules(self) -> list[RelayRule]:

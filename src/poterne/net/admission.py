@@ -35,6 +35,8 @@ class Admission:
     hidden: Callable[[str], bool] = nobody
     """Do strangers arrive under this address?"""
     denial: bytes = b""
+    named: NetworkSet = field(default_factory=NetworkSet)
+    """Servers that were named one by one: no limit for an address is meant for them."""
 
     def enter(self, address: str) -> str:
         """Why this address may not come in, a word that is one of `policy.access.Reason` or of `Gate.enter`.
@@ -45,7 +47,9 @@ class Admission:
             return self.gate.enter(address, hidden=self.hidden(address))
         hidden = self.hidden(address)
         reason = self.access.decide(address, hidden=hidden).reason
-        return self.gate.enter(address, hidden=hidden) if reason is None else reason.value
+        if reason is not None:
+            return reason.value
+        return self.gate.enter(address, hidden=hidden, named=bool(self.named) and address in self.named)
 
     def leave(self, address: str) -> None:
         self.gate.leave(address)

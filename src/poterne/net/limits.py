@@ -75,18 +75,19 @@ class Gate:
         """How many are inside now."""
         return self._total
 
-    def enter(self, address: str, *, hidden: bool = False) -> str:
+    def enter(self, address: str, *, hidden: bool = False, named: bool = False) -> str:
         """Count one more from this address: "" if it may come in, else which limit is reached.
 
         "total", "memory", "address", "network-26", …; "rate", "rate-24", … Each "" needs one `leave` with the same address.
-        `hidden`: strangers arrive under this address, so that it is not exempt from anything.
+        `hidden`: strangers arrive under this address, so that it is not exempt from anything. `named`: it is a server of ours,
+        which brings the mail of many; it counts in the total only.
         """
         if self._total >= self._limits.total:
             return "total"
         budget = self._budget
         if budget is not None and not budget.room(strangers=self._strangers):
             return "memory"
-        if not (self._limits.exempt_loopback and not hidden and is_loopback(address)):
+        if hidden or not (named or (self._limits.exempt_loopback and is_loopback(address))):
             keys = networks_of(address)
             limit = self._limits.per_address
             inside = self._inside

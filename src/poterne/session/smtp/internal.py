@@ -4,67 +4,88 @@ Theory of operation. An inbound route answers from its list, or by asking the se
 process for a while, and in the store, so that other processes and the next start know it too. What is known is asked again
 after `known_s`; while the server does not answer, an old "known" still counts, and mail is taken into the queue; of somebody
 never asked about we cannot say, and the sender is told to try later. "Unknown" counts for `unknown_s` only: people are hired.
+
+Whoever sends us mail makes us ask, so what that costs is bounded: one question at a time about one recipient, `MAX_ASKING` to
+one server, a short wait for a place among them; and a server that can't be talked to, or says nothing of use again and again,
+is left alone for `RESTS_S`. Unknown recipients count against whoever named them, wherever the answer came from.
 """
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, final
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol, final
 
 from poterne.observe import Log
 from poterne.queue.callforward import Said
 from poterne.queue.routes import NamedRoute, Routes
 from poterne.store.errors import StoreError
 from poterne.store.interface import Store
-from poterne.values.address import Address
+from poterne.values.address import Address, domain_name
 from poterne.values.ids import TraceId
 
 MAX_REMEMBERED: Final = 100_000
 """Recipients in memory, per process: some 15 MiB."""
 MAX_ASKING: Final = 20
 """Questions to one server at the same time, per process."""
+PLACE_S: Final = 10.0
+"""How long a question waits for its place among them: somebody waits at the other end."""
 RESTS_S: Final = 15.0
 """A server that did not answer is not asked for so long."""
+USELESS_MOST: Final = 20
+"""Answers in a row that say neither yes nor no, after which it is left alone for so long too."""
 
 
-Ask = Callable[[Address, TraceId], Awaitable[tuple[Said, str]]]
-"""Asks the server of an address. Never raises; takes as long as a greeting and a few commands."""
+class Asker(Protocol):
+    """Asks the server of an address."""
+
+    async def ask(self, address: Address, trace: TraceId) -> tuple[Said, str]:
+        """What it said, and in which words. Never raises; takes as long as a greeting and a few commands."""
+
+    async def close(self) -> None:
+        """No more questions."""
 
 
 @final
 class Internal:
-    """The inbound routes of this server. `listed`: the entries of each route's recipients_file, in lower case."""
+    """The inbound routes of this server.
+
+    `listed`: the entries of each route's recipients_file, in lower case. `postmaster`: mail for `<postmaster>` without a domain
+    is for the servers behind us.
+    """
 
     def __init__(
         self,
         routes: Routes,
         listed: Mapping[str, frozenset[str]],
         store: Store,
-        ask: Ask,
+        asker: Asker,
         clock: Callable[[], float],
         log: Log,
+        *,
+        postmaster: bool = True,
     ) -> None:
         self._routes: Final = routes
         self._listed: Final = listed
         self._store: Final = store
-        self._ask: Final = ask
+        self._asker: Final = asker
         self._clock: Final = clock
         self._log: Final = log
         self._remembered: Final[OrderedDict[str, tuple[bool, float]]] = OrderedDict()
         self._asking: Final[dict[str, asyncio.Future[Said]]] = {}
         self._places: Final = {name: asyncio.Semaphore(MAX_ASKING) for name in routes.named}
         self._rests_until: Final[dict[str, float]] = {}
-        self.postmaster: Final = next(
-            (
-                Address("postmaster", domain.lower())
-                for route in routes.named.values()
-                if route.settings.inbound
-                for domain in route.settings.domains
-                if domain[:1] not in {".", "*"}
-            ),
-            None,
-        )
+        self._useless: Final[dict[str, int]] = {}
+        self.postmaster: Final = _postmaster(routes) if postmaster else None
         """Who gets mail for `<postmaster>` without a domain (RFC 5321 §4.5.1): that of the first inbound domain."""
+
+    async def close(self) -> None:
+        """Nobody waits for answers any more."""
+        asking = list(self._asking.values())
+        for one in asking:
+            one.cancel()
+        if asking:
+            await asyncio.wait(asking)
+        await self._asker.close()
 
     def route_of(self, domain: str) -> NamedRoute | None:
         """The inbound route that a domain (lower-case A-labels) belongs to."""
@@ -74,14 +95,18 @@ class Internal:
         """Is there such a recipient? Never raises."""
         match route.settings.verify:
             case "list":
-                listed = self._listed.get(route.name, frozenset())
-                plain = Address(address.local_part.partition("+")[0], address.domain).key
-                known = not listed.isdisjoint((address.key, plain, "@" + address.domain))
-                return Said.KNOWN if known else Said.UNKNOWN
+                return Said.KNOWN if self._is_listed(route.name, address) else Said.UNKNOWN
             case "call-forward":
                 return await self._call_forward(route, address, trace)
             case _:
                 return Said.KNOWN
+
+    def _is_listed(self, name: str, address: Address) -> bool:
+        plain = address.local_part.partition("+")[0]
+        if plain.lower() == "postmaster":  # every domain has one (RFC 5321 §4.5.1), listed or not
+            return True
+        listed = self._listed.get(name, frozenset())
+        return not listed.isdisjoint((address.key, Address(plain, address.domain).key, "@" + address.domain))
 
     async def _call_forward(self, route: NamedRoute, address: Address, trace: TraceId) -> Said:
         key, now = address.key, self._clock()
@@ -115,7 +140,7 @@ class Internal:
 
     async def _asked(self, name: str, address: Address, key: str, trace: TraceId) -> Said:
         """One question at a time about one recipient, whoever wants to know."""
-        if self._rests_until.get(name, 0.0) > self._clock():
+        if self._rests(name):
             return Said.DOWN
         running = self._asking.get(key)
         if running is None:
@@ -125,16 +150,24 @@ class Internal:
         return await asyncio.shield(running)
 
     async def _really_ask(self, name: str, address: Address, key: str, trace: TraceId) -> Said:
-        async with self._places[name]:
-            if self._rests_until.get(name, 0.0) > self._clock():
+        place = self._places[name]
+        try:
+            async with asyncio.timeout(PLACE_S):
+                await place.acquire()
+        except TimeoutError:
+            self._log.warning("recipient-check.crowded", route=name, trace=trace)
+            return Said.LATER
+        try:
+            if self._rests(name):
                 return Said.DOWN
-            answer, words = await self._ask(address, trace)
+            answer, words = await self._asker.ask(address, trace)
+        finally:
+            place.release()
         now = self._clock()
-        if answer is Said.DOWN:
-            self._rests_until[name] = now + RESTS_S
-            self._log.error("recipient-check.down", route=name, problem=words, trace=trace)
         if answer in {Said.LATER, Said.DOWN}:
+            self._no_answer(name, key, answer, words, now, trace)
             return answer
+        self._useless.pop(name, None)
         known = answer is Said.KNOWN
         self._remember(key, (known, now))
         try:
@@ -142,3 +175,27 @@ class Internal:
         except StoreError as error:
             self._log.error("recipient-check.unavailable", problem=str(error))
         return answer
+
+    def _rests(self, name: str) -> bool:
+        return 0 < self._rests_until.get(name, 0.0) - self._clock() <= RESTS_S
+
+    def _no_answer(self, name: str, key: str, answer: Said, words: str, now: float, trace: TraceId) -> None:
+        """Loud: until this is mended mail for whoever is not remembered waits at its senders."""
+        if answer is Said.DOWN:
+            self._log.error("recipient-check.down", route=name, problem=words, trace=trace)
+            self._rests_until[name] = now + RESTS_S
+            return
+        self._log.warning("recipient-check.useless", route=name, recipient=key, said=words, trace=trace)
+        self._useless[name] = self._useless.get(name, 0) + 1
+        if self._useless[name] >= USELESS_MOST:
+            self._useless[name] = 0
+            self._rests_until[name] = now + RESTS_S
+
+
+def _postmaster(routes: Routes) -> Address | None:
+    """Of the first domain that is inbound and has a name of its own (RFC 5321 §4.5.1)."""
+    for route in routes.named.values():
+        for text in route.settings.domains if route.settings.inbound else ():
+            if text[:1] not in {".", "*"}:
+                return Address("postmaster", domain_name(text))
+    return None

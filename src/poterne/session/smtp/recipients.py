@@ -30,7 +30,8 @@ UNKNOWN_RECIPIENT: Final = Refused(
     "unknown-recipient", Reply(550, "5.1.1", "No such recipient here: check the address")
 )
 _LATER: Final = Refused(
-    "recipient-unverified", Reply(451, "4.4.1", "The server that knows this recipient does not answer: try again later")
+    "recipient-unverified",
+    Reply(451, "4.4.1", "The server that knows this recipient can't be asked now: try again later"),
 )
 _NOT_RELAYED: Final = Refused(RelayReason.NOT_LISTED.value, REPLIES[RelayReason.NOT_LISTED])
 _SRS_SENDER: Final = Refused(
