@@ -16,7 +16,7 @@ from poterne.values.ids import AccountId, IncidentId
 from poterne.values.origin import Origin, OriginKind
 from poterne.values.sending import HoldReason, Incident, IncidentState
 
-_STEP: Final = 1_000
+_STEP: Final = 500
 """Recipients."""
 
 _COLUMNS: Final = (
