@@ -4,6 +4,7 @@ Where a connection stands is told by the answer to `DATA x`, which changes nothi
 order it is refused for its argument. P04, P05, T11: after a refused or failed transaction nothing of it is left.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import pytest
@@ -145,10 +146,8 @@ def _refused_data(peer: Peer, content: bytes) -> None:
 def _refused_chunk(peer: Peer, *chunks: bytes) -> None:
     for verb in ("MAIL", "RCPT"):
         assert peer.say(verb).startswith(b"250")
-    for chunk in chunks:
-        peer.wire.send(chunk)
-        last = peer.wire.reply()
-    assert last[:1] == b"5"
+    replies = [peer.wire.send(chunk).reply() for chunk in chunks]
+    assert replies[-1][:1] == b"5"
 
 
 def _no_recipient(peer: Peer) -> None:
@@ -159,7 +158,7 @@ def _no_recipient(peer: Peer) -> None:
     assert peer.say("RSET").startswith(b"250")
 
 
-FAILURES: Final = {
+FAILURES: Final[dict[str, Callable[[Peer], None]]] = {
     "MAIL refused": _refused_mail,
     "no recipient": _no_recipient,
     "a bare LF": lambda peer: _refused_data(peer, FROM_OUTSIDE + b"\r\nx\ny"),

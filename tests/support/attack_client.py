@@ -456,7 +456,8 @@ def target(folder: Path, chosen: Mapping[str, Mapping[str, int]] | None = None) 
         "smtp": {"max_message_bytes": 8 * MIB, "max_useless_commands": 1_000_000, "first_wait_ms": 0},
         "imap": {"max_append_bytes": 8 * MIB},
         "sign_in": {"free_failures": 100, "max_delay_s": 1, "hashing_threads": 1},
-        **(chosen or {}),
     }
+    for table, values in (chosen or {}).items():
+        settings[table] = {**settings.get(table, {}), **values}
     with peer_server.serve(folder, settings) as server:
         yield Target(server)
