@@ -84,7 +84,7 @@ def tree_cpu_s(root: int) -> float:
     return total + (own.children_ticks / _TICKS_PER_S if own is not None else 0.0)
 
 
-def _pss_kib(pid: int) -> int:
+def pss_kib(pid: int) -> int:
     try:
         with Path(f"/proc/{pid}/smaps_rollup").open(encoding="ascii") as lines:
             for line in lines:
@@ -97,7 +97,7 @@ def _pss_kib(pid: int) -> int:
 
 def tree_pss_kib(root: int) -> int:
     """Memory of the tree in KiB, pages shared between processes counted once."""
-    return sum(_pss_kib(stat.pid) for stat in descendants(root))
+    return sum(pss_kib(stat.pid) for stat in descendants(root))
 
 
 def _status_kib(pid: int, field: str) -> int:

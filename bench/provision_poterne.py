@@ -54,10 +54,14 @@ def main() -> int:
                 "smtp": {"max_message_bytes": 60_000_000},
                 "imap": {"max_append_bytes": 60_000_000},
                 "dns": {"servers": ["127.0.0.1:1"]},  # no query leaves this machine
+                "limits": dict.fromkeys(("recipients_per_day", "external_per_hour", "new_per_day", "burst"), 0),
             },
         ),
         dt.datetime.now(dt.UTC),
     )
+    with path.open("a", encoding="utf-8") as file:
+        for name, (domain, port) in wanted["routes"].items():
+            file.write(f'[route.{name}]\ndomains = ["{domain}"]\nhost = "{HOST}"\nport = {port}\ntls = "required"\n')
     settings = load(path)
     asyncio.run(_fill((folder / settings.server.data).resolve(), settings, wanted["domain"], wanted["accounts"]))
     print(path)

@@ -28,6 +28,13 @@ _UNITS = {
     "kib_per_connection": "KiB a connection",
     "idle_cpu_ms_per_s": "CPU idle, ms/s",
     "open_cpu_ms": "CPU to open, ms",
+    "arrived_per_s": "arrived, /s",
+    "per_connection": "messages a connection out",
+    "resumed": "TLS sessions resumed, %",
+    "delay_s": "single mail's delay, s",
+    "taken_s": "burst taken in, s",
+    "burst_per_s": "burst out, recipients/s",
+    "one_process_mib": "most of one process, MiB",
 }
 
 

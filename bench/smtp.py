@@ -1,10 +1,11 @@
 """The generator's SMTP client: one transaction is two writes and two waits, as a careful sending server with PIPELINING does."""
 
+import base64
 import re
 import ssl
 from collections.abc import Sequence
 
-from bench.sut import DOMAIN
+from bench.sut import DOMAIN, PASSWORD
 from bench.wire import RefusedError, Stop, Wire, connect, line_stop
 
 _LAST_LINE = re.compile(rb"^\d{3} [^\r\n]*\r\n", re.MULTILINE)
@@ -56,6 +57,18 @@ class SmtpClient:
                 await client._ask(b"STARTTLS\r\n", 220)
                 await wire.start_tls(starttls)
                 await client._ask(b"EHLO client.example.net\r\n", 250)
+        return client
+
+    @classmethod
+    async def submit(cls, port: int, context: ssl.SSLContext, user: str) -> "SmtpClient":
+        """Connect inside TLS, greet, sign in."""
+        wire = await connect(port, context)
+        client = cls(wire)
+        with wire.closed_on_error():
+            _expect(220, await wire.keep(_ONE_REPLY))
+            await client._ask(b"EHLO client.example.net\r\n", 250)
+            token = base64.b64encode(f"\0{user}@{DOMAIN}\0{PASSWORD}".encode())
+            await client._ask(b"AUTH PLAIN " + token + b"\r\n", 235)
         return client
 
     async def _ask(self, command: bytes, code: int) -> None:

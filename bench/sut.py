@@ -32,6 +32,12 @@ class Endpoints:
     tls: bool = True
     guarded: int = 0
     """SMTP with the limits that the server has by default, where `smtp` has none; 0: the same port."""
+    submissions: int = 0
+    """Submission inside TLS with AUTH."""
+    sink: int = 0
+    """Where mail for other domains goes; nobody listens there until a scenario does."""
+    hung: int = 0
+    """Where mail for domains whose servers never say a word goes: likewise. 0: there are no such domains."""
 
 
 class SystemUnderTest(Protocol):

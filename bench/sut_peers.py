@@ -15,7 +15,8 @@ class PostfixDovecot:
     """`storage` is maildir, mdbox or sdbox.
 
     `model` is tuned, default (Debian's process model), or plain (IMAP and POP3 without TLS:
-    not a fair peer of a server that always encrypts, but what shows how much of a figure is TLS).
+    not a fair peer of a server that always encrypts, but what shows how much of a figure is TLS), or reuse (tuned, and
+    Postfix uses TLS connections to other servers for several messages, which it does not by default).
     """
 
     def __init__(self, storage: str, model: str = "tuned") -> None:
@@ -39,9 +40,9 @@ class PostfixDovecot:
 
     def start(self, folder: Path, accounts: Sequence[str]) -> Endpoints:
         _check_available()
-        smtp, imaps, pop3s = free_ports(3)
+        smtp, imaps, pop3s, submissions, sink = free_ports(5)
         certificate = make_certificate(folder, f"mx.{DOMAIN}")
-        socket_path = folder / "lmtp"
+        socket_path, auth_path = folder / "lmtp", folder / "auth"
         commands = [
             dovecot.write_dovecot(
                 dovecot.DovecotPlan(
@@ -50,17 +51,32 @@ class PostfixDovecot:
                     imaps=imaps,
                     pop3s=pop3s,
                     lmtp_socket=socket_path,
+                    auth_socket=auth_path,
                     storage=self._storage,
                     default_model=self._model == "default",
                     tls=self._model != "plain",
                 ),
                 accounts,
             ),
-            postfix.write_postfix(postfix.PostfixPlan(folder / "postfix", certificate, smtp, socket_path), accounts),
+            postfix.write_postfix(
+                postfix.PostfixPlan(
+                    folder / "postfix",
+                    certificate,
+                    smtp,
+                    socket_path,
+                    auth_socket=auth_path,
+                    submissions=submissions,
+                    relay_port=sink,
+                    reuse=self._model == "reuse",
+                ),
+                accounts,
+            ),
         ]
         self._tree = Tree(commands, folder)
-        self._tree.wait_for(smtp, (imaps, pop3s))
-        return Endpoints(smtp=smtp, imaps=imaps, pop3s=pop3s, tls=self._model != "plain")
+        self._tree.wait_for(smtp, (imaps, pop3s, submissions))
+        return Endpoints(
+            smtp=smtp, imaps=imaps, pop3s=pop3s, tls=self._model != "plain", submissions=submissions, sink=sink
+        )
 
     def stop(self) -> None:
         if self._tree is not None:

@@ -37,7 +37,7 @@ class Poterne:
         return self._tree.root
 
     def start(self, folder: Path, accounts: Sequence[str]) -> Endpoints:
-        smtp, imaps, pop3s, guarded = free_ports(4)
+        smtp, imaps, pop3s, guarded, submissions, sink, hung = free_ports(7)
         instance = folder / "instance"
         instance.mkdir()
         wrapper = _unprivileged(instance)
@@ -46,8 +46,9 @@ class Poterne:
                 "folder": str(instance),
                 "domain": DOMAIN,
                 "accounts": list(accounts),
-                "ports": {"mx": smtp, "imap": imaps, "pop3": pop3s},
+                "ports": {"mx": smtp, "imap": imaps, "pop3": pop3s, "submission": submissions},
                 "guarded": guarded,
+                "routes": routes(sink, hung),
             }
         )
         command = [*wrapper, sys.executable, "-m", "bench.provision_poterne"]
@@ -58,12 +59,26 @@ class Poterne:
             raise UnavailableError(f"poterne could not be set up:\n{done.stderr[-2000:]}")
         settings = done.stdout.strip()
         self._tree = Tree([[*wrapper, sys.executable, "-c", _RUN, "-c", settings, "serve"]], folder)
-        self._tree.wait_for(smtp, (imaps, pop3s))
-        return Endpoints(smtp=smtp, imaps=imaps, pop3s=pop3s, guarded=guarded)
+        self._tree.wait_for(smtp, (imaps, pop3s, submissions))
+        return Endpoints(smtp, imaps, pop3s, guarded=guarded, submissions=submissions, sink=sink, hung=hung)
 
     def stop(self) -> None:
         if self._tree is not None:
             self._tree.stop()
+
+
+LIVE, DEAD, HUNG = 40, 5, 3
+"""How many domains there are at the sink beside `sink.test`, at a closed port, and at a server that says nothing."""
+_CLOSED_PORT = 1
+
+
+def routes(sink: int, hung: int) -> dict[str, tuple[str, int]]:
+    """Domain and port of each: each domain is a destination of its own."""
+    found = {"sink": ("sink.test", sink)}
+    found |= {f"live{number}": (f"live{number}.test", sink) for number in range(LIVE)}
+    found |= {f"dead{number}": (f"dead{number}.test", _CLOSED_PORT) for number in range(DEAD)}
+    found |= {f"hung{number}": (f"hung{number}.test", hung) for number in range(HUNG)}
+    return found
 
 
 _REPOSITORY = Path(__file__).resolve().parent.parent

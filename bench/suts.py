@@ -8,7 +8,7 @@ _PEERS = [
     PostfixDovecot(storage, model)
     for storage in ("maildir", "mdbox", "sdbox")
     for model in ("tuned", "default", "plain")
-]
+] + [PostfixDovecot("maildir", "reuse")]
 
 
 def _peer(template: PostfixDovecot) -> Factory:

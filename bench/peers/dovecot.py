@@ -77,6 +77,13 @@ service lmtp {{
     mode = 0660
   }}
 {lmtp_model}}}
+service auth {{
+  unix_listener {auth} {{
+    user = postfix
+    group = postfix
+    mode = 0660
+  }}
+}}
 service imap-login {{
   inet_listener imap {{
     port = 0
@@ -115,6 +122,7 @@ class DovecotPlan:
     imaps: int
     pop3s: int
     lmtp_socket: Path
+    auth_socket: Path
     storage: str  # a key of MAIL_LOCATION
     default_model: bool = False
     tls: bool = True
@@ -147,6 +155,7 @@ def write_dovecot(plan: DovecotPlan, accounts: Sequence[str]) -> list[str]:
             gid=gid,
             homes=homes,
             lmtp=plan.lmtp_socket,
+            auth=plan.auth_socket,
             imaps=plan.imaps,
             pop3s=plan.pop3s,
             ssl="required" if plan.tls else "no",

@@ -57,13 +57,26 @@ smtpd_tls_loglevel = 0
 smtpd_banner = $myhostname ESMTP
 disable_vrfy_command = yes
 biff = no
+relayhost = [{host}]:{relay_port}
+smtp_tls_security_level = encrypt
+smtp_tls_connection_reuse = {reuse}
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = {auth}
+smtpd_sasl_security_options = noanonymous
 """
 _MASTER = """\
 {host}:{port} inet n - n - 100 smtpd
+{host}:{submissions} inet n - n - 100 smtpd
+  -o smtpd_tls_wrappermode=yes
+  -o smtpd_sasl_auth_enable=yes
+  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject
+  -o smtpd_recipient_restrictions=
+  -o mynetworks=
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
+tlsproxy unix - - n - 0 tlsproxy
 rewrite unix - - n - - trivial-rewrite
 bounce unix - - n - 0 bounce
 defer unix - - n - 0 bounce
@@ -95,6 +108,13 @@ class PostfixPlan:
     certificate: Certificate
     port: int
     lmtp_socket: Path
+    auth_socket: Path
+    """Of Dovecot, which checks the passwords of those who submit."""
+    submissions: int
+    relay_port: int
+    """On this machine; mail for other domains goes there, with STARTTLS."""
+    reuse: bool = False
+    """TLS connections carry several messages."""
 
 
 def write_postfix(plan: PostfixPlan, accounts: Sequence[str]) -> list[str]:
@@ -116,12 +136,17 @@ def write_postfix(plan: PostfixPlan, accounts: Sequence[str]) -> list[str]:
             host=HOST,
             recipients=recipients,
             lmtp=plan.lmtp_socket,
+            auth=plan.auth_socket,
+            relay_port=plan.relay_port,
+            reuse="yes" if plan.reuse else "no",
             certificate=plan.certificate.certificate,
             key=plan.certificate.key,
         ),
         encoding="ascii",
     )
-    (config / "master.cf").write_text(_MASTER.format(host=HOST, port=plan.port), encoding="ascii")
+    (config / "master.cf").write_text(
+        _MASTER.format(host=HOST, port=plan.port, submissions=plan.submissions), encoding="ascii"
+    )
     for command in (
         ["/usr/sbin/postmap", "-c", str(config), f"hash:{recipients}"],
         [str(BINARY), "-c", str(config), "check"],

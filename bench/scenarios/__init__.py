@@ -1,6 +1,6 @@
 """All scenarios, in the order in which they run."""
 
-from bench.scenarios import append, flood, inbound, large, live, mailbox, pop3
+from bench.scenarios import append, flood, inbound, large, live, mailbox, pop3, relay
 from bench.scenarios.base import Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -11,6 +11,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *live.SCENARIOS,
     *large.SCENARIOS,
     *flood.SCENARIOS,
+    *relay.SCENARIOS,
 )
 
 ACCOUNTS: tuple[str, ...] = (
@@ -23,5 +24,6 @@ ACCOUNTS: tuple[str, ...] = (
     *live.IDLE_USERS,
     large.USER,
     flood.USER,
+    *relay.SENDERS,
 )
 """Every account that some scenario uses; a server is started with all of them."""
