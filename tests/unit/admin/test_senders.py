@@ -58,10 +58,10 @@ async def test_local_users_need_no_password(store: Store) -> None:
 
 async def test_approval_is_journalled_with_who_gave_it_and_what_for(store: Store) -> None:
     await add(store, LOCAL)
-    assert await store.sender_of_uid(33) == []
+    assert [s.state for s in await store.sender_of_uid(33)] == [SenderState.PENDING]
     approved = await senders.approve_sender(store, "webshop", replace(ACTING, actor="web:boss"))
     assert approved.state is SenderState.ACTIVE
-    assert [s.name for s in await store.sender_of_uid(33)] == ["webshop"]
+    assert [(s.name, s.state) for s in await store.sender_of_uid(33)] == [("webshop", SenderState.ACTIVE)]
     newest = (await senders.history(store, "webshop"))[0]
     assert [e.kind for e in await senders.history(store, "webshop")] in (
         ["sender.approved", "sender.added"],

@@ -48,9 +48,9 @@ def credential(rows: Rows, name: str) -> SenderCredential:
 def of_uid(rows: Rows, uid: int) -> list[Sender]:
     """Whether they have expired is for the caller to see: no clock here."""
     found = rows.all(
-        f"{_PLAIN} WHERE s.state = ? AND ? IN (SELECT value FROM json_each(s.scope, '$.uids'))"  # noqa: S608
+        f"{_PLAIN} WHERE s.state <> ? AND ? IN (SELECT value FROM json_each(s.scope, '$.uids'))"  # noqa: S608
         " ORDER BY s.name",
-        (SenderState.ACTIVE.value, uid),
+        (SenderState.REVOKED.value, uid),
     )
     return [_sender(row) for row in found]
 
