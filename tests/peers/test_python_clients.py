@@ -219,8 +219,8 @@ def test_smtplib_tour(server: PeerServer, new_account: NewAccount, trust: ssl.SS
             smtp.sendmail(bob, [ada], letter("forged"))
     found = [each.sent for each in server.store.messages(bob)]
     assert len(found) == len(awkward_letters()) + 2
-    ((row, raw),) = [each for each in server.store.queued() if each[0].reverse_path == ada]
-    assert row.smtputf8
-    assert row.eight_bit
+    ((row, raw),) = [each for each in server.store.queued() if each[0].message.reverse_path == ada]
+    assert row.message.smtputf8
+    assert row.message.eight_bit
     assert row.forward_path == "jürgen@xn--bcher-kva.test"
     assert "Subject: Grüße".encode() in raw

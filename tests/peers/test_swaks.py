@@ -140,7 +140,7 @@ def test_submission(server: PeerServer, new_account: NewAccount, service: str, t
     assert "235 2.7.0 Authenticated" in said.out
     (found,) = server.store.messages(bob)
     ((row, raw),) = [each for each in server.store.queued() if outside in each[0].forward_path]
-    assert (row.reverse_path, row.forward_path) == (ada, outside)
+    assert (row.message.reverse_path, row.forward_path) == (ada, outside)
     assert raw == found.raw
     head = found.raw[: -len(found.sent)]
     for private in (b"127.0.0.1", b"client.elsewhere.test"):
