@@ -46,6 +46,7 @@ from poterne.values.queue import NewQueued, QueueChange, QueuedRecipient, QueueS
 from poterne.values.secret import Secret
 from poterne.values.sender import Sender, SenderCredential, SenderScope, SenderState
 from poterne.values.sending import Charge, Incident, IncidentState, SendingLimits, Submitted
+from poterne.values.tls import KeptPolicy, TlsCount
 
 HELD_MOST = 100_000
 """Recipients that one incident holds; beyond, its origin's mail is answered 4xx."""
@@ -213,7 +214,7 @@ class Directory(Protocol):
         """Of any state: who asks must say the same to all (NotFoundError: unknown, or without a password)."""
 
     async def sender_of_uid(self, uid: int) -> list[Sender]:
-        """Active senders that this local Unix user may use without a password, by name."""
+        """Senders for this local Unix user without a password, by name: pending ones too, but no revoked ones."""
 
     async def add_sender(
         self, name: str, owner: AccountId, scope: SenderScope, verifier: Secret | None, expires_at: int, event: Event
@@ -411,6 +412,31 @@ class Queue(Protocol):
     async def note_recipient(self, address: str, known: bool, at: int) -> None: ...
 
 
+class OutboundTls(Protocol):
+    """MTA-STS policies that were fetched, and how TLS went with other servers, until it is reported."""
+
+    async def tls_policy(self, domain: str) -> KeptPolicy | None:
+        """The newest one that was kept, also when it has expired."""
+
+    async def tls_policies_to_refresh(self, checked_before: int, limit: int = 100) -> list[KeptPolicy]:
+        """Those that nobody tried to fetch since then, longest ago first."""
+
+    async def keep_tls_policy(self, kept: KeptPolicy) -> None:
+        """Instead of the domain's earlier one. A bounded number is kept; those that expire first go."""
+
+    async def count_tls(self, counts: Sequence[TlsCount]) -> None:
+        """Add to the counts of these days, domains and policies."""
+
+    async def tls_to_report(self, before_day: int, limit: int = 1000) -> list[tuple[int, str]]:
+        """(day, domain) with counts, oldest first."""
+
+    async def tls_counts(self, day: int, domain: str) -> list[TlsCount]: ...
+    async def tls_reported(
+        self, day: int, domain: str, reports: Sequence[NewQueued] = (), events: Sequence[Event] = ()
+    ) -> bool:
+        """The counts go, and the reports are queued, in one transaction; False, and nothing queued: there were no counts."""
+
+
 class Events(Protocol):
     async def record(self, events: Iterable[Event]) -> None: ...
     async def events(
@@ -443,7 +469,7 @@ class Upkeep(Protocol):
     async def checkpoint(self) -> None: ...
 
 
-class Store(Directory, Mailboxes, Messages, Queue, Events, Upkeep, Protocol):
+class Store(Directory, Mailboxes, Messages, Queue, OutboundTls, Events, Upkeep, Protocol):
     """All of it. `listen` tells of commits in this process; other processes hear by the bus (`app`), or by `poll`."""
 
     @property

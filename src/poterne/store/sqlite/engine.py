@@ -21,6 +21,7 @@ from poterne.store.sqlite.parts import DirectoryPart, EventsPart, MailboxesPart,
 from poterne.store.sqlite.queue_part import QueuePart
 from poterne.store.sqlite.reader import Reader
 from poterne.store.sqlite.routing import Routes
+from poterne.store.sqlite.tls_part import TlsPart
 from poterne.store.sqlite.transaction import Limits, SqliteTransactions
 from poterne.store.sqlite.uid_cache import UidCache
 from poterne.store.sqlite.upkeep import UpkeepPart
@@ -31,7 +32,7 @@ _READER_CACHE_KIB: Final = 2_048
 """Small on purpose: each commit empties it, which costs time for every page in it, and the system has the pages anyway."""
 
 
-class SqliteStore(DirectoryPart, MailboxesPart, MessagesPart, QueuePart, EventsPart, UpkeepPart):
+class SqliteStore(DirectoryPart, MailboxesPart, MessagesPart, QueuePart, TlsPart, EventsPart, UpkeepPart):
     """`interface.Store` on one folder. Several processes may have it open; one event loop at a time uses an object."""
 
     def __init__(
