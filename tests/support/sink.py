@@ -88,6 +88,7 @@ class Sink:
     """With it STARTTLS is offered."""
     implicit_tls: bool = False
     lmtp: bool = False
+    address: str = "127.0.0.1"
     taken: list[Taken] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     """All commands of all connections."""
@@ -120,7 +121,7 @@ class Sink:
         self._stop = asyncio.Event()
         self._open: set[asyncio.StreamWriter] = set()
         server = await asyncio.start_server(
-            self._accepted, "127.0.0.1", 0, limit=1 << 20, ssl=self.certificate if self.implicit_tls else None
+            self._accepted, self.address, 0, limit=1 << 20, ssl=self.certificate if self.implicit_tls else None
         )
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()

@@ -3,6 +3,9 @@
 A message that cannot go as it is (a line over 998 octets, or octets above 127 for a server without 8BITMIME) is re-encoded
 when that harms nothing (`message.downgrade`), else refused with the reason. Small messages are read once and kept for the
 attempt; large ones are read twice, in pieces.
+
+What an address of ours forwards leaves with that address in Delivered-To, so that it is known when it comes round again. The
+field is written here and not into the stored message: other recipients have the same octets, and need not know who else got it.
 """
 
 import asyncio
@@ -10,9 +13,11 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Final, final
 
 from poterne.message.downgrade import DowngradeError, ascii_headers, downgrade
+from poterne.message.forwarded import delivered_to
 from poterne.queue.outcome import Permanent
 from poterne.queue.verdicts import local_permanent
 from poterne.store.interface import Blobs
+from poterne.values.origin import OriginKind
 from poterne.values.queue import QueuedMessage
 
 SMALL_BYTES: Final = 256 * 1024
@@ -47,17 +52,24 @@ class _LineMeter:
         self._open = end - (newline + 1) if (newline := text.rfind(b"\n")) >= 0 else self._open + end
 
 
+def passed(message: QueuedMessage) -> bytes:
+    """The Delivered-To field that it gets on its way out; b"" unless an address of ours forwards it."""
+    origin = message.origin
+    return delivered_to(origin.name) if origin.kind is OriginKind.FORWARD and "@" in origin.name else b""
+
+
 @final
 class Letter:
     """One message for one attempt. `inspect` first."""
 
-    __slots__ = ("_blobs", "_message", "_whole", "eight_bit", "long_line", "size")
+    __slots__ = ("_blobs", "_first", "_message", "_whole", "eight_bit", "long_line", "size")
 
     def __init__(self, message: QueuedMessage, blobs: Blobs) -> None:
         self._message = message
         self._blobs = blobs
         self._whole: bytes | None = None
-        self.size = message.blob.size - message.start
+        self._first = passed(message)
+        self.size = len(self._first) + message.blob.size - message.start
         self.eight_bit = False
         self.long_line = False
 
@@ -65,7 +77,7 @@ class Letter:
         """Read it and note what it holds. Raises StoreError."""
         meter = _LineMeter()
         if self.size <= SMALL_BYTES:
-            whole = self._whole = self._blobs.read(self._message.blob, self._message.start)
+            whole = self._whole = self._first + self._blobs.read(self._message.blob, self._message.start)
             self.eight_bit = not whole.isascii()
             meter.feed(whole)
         else:
@@ -74,8 +86,11 @@ class Letter:
                 meter.feed(piece)
         self.long_line = meter.too_long
 
-    def _pieces(self) -> AsyncIterator[bytes]:
-        return self._blobs.stream(self._message.blob, self._message.start)
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        if self._first:
+            yield self._first
+        async for piece in self._blobs.stream(self._message.blob, self._message.start):
+            yield piece
 
     async def content(self) -> AsyncIterator[bytes]:
         """What is to be sent, in pieces. Raises StoreError."""

@@ -63,14 +63,14 @@ async def accept(
 def _charge(services: Services, incoming: Incoming, principal: Principal, now: int) -> Charge:
     """What counts: each recipient given, and each address elsewhere that a list of ours leads to."""
     envelope = incoming.envelope
-    recipients = tuple(dict.fromkeys((*envelope.given, *envelope.forwards)))
-    outside = len(envelope.forwards) + sum(map(len, envelope.elsewhere.values()))
+    outside = dict.fromkeys((*envelope.forwards, *envelope.away))
+    recipients = tuple(dict.fromkeys((*envelope.given, *outside)))
     return Charge(
         origin=principal.origin,
         limits=principal.limits(services.limits),
         at=now,
         recipients=recipients,
-        external=len(recipients) if isinstance(principal, Script) else outside,  # a script's hour counts everybody
+        external=len(recipients) if isinstance(principal, Script) else len(outside),  # a script's hour counts everybody
         content=0 if incoming.judged.says is None else incoming.judged.says.value(),
         answers=incoming.judged.answers,
     )

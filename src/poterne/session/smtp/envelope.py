@@ -23,6 +23,8 @@ class Envelope:
     """Where it goes on to because an address of ours says so, by the address elsewhere."""
     elsewhere: dict[Origin, list[NewRecipient]] = field(default_factory=dict)
     """What leaves, by whose right it does."""
+    away: dict[str, None] = field(default_factory=dict)
+    """Of somebody who signed in: the addresses elsewhere that it will reach, beside those of `forwards`. Limits count them."""
     recipients: int = 0
 
     @property

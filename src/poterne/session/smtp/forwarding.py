@@ -1,26 +1,29 @@
 """Which forwards of a message stay, now that its header is known: what comes round again stops here."""
 
-from poterne.message.forwarded import delivered_to, loops
+from poterne.message.forwarded import loops
 from poterne.message.header import HeaderIndex
 from poterne.policy import forward as policy
-from poterne.policy.forward import Authentication, ForwardEvidence, Keep
+from poterne.policy.forward import Authentication, ForwardEvidence, ForwardVerdict
+from poterne.policy.forward import Forward as Allowed
 from poterne.policy.forward import Refuse as ForwardRefused
 from poterne.session.smtp.envelope import Envelope
 from poterne.session.smtp.refused import Refused
 from poterne.session.smtp.services import Services
+from poterne.values.directory import Forward
 
 
-def sift(services: Services, envelope: Envelope, header: HeaderIndex, hops: int, *, signed_in: bool) -> bytes | Refused:
-    """Delivered-To fields of the addresses that forward it; the other forwards are taken out of the envelope.
+def sift(services: Services, envelope: Envelope, header: HeaderIndex, hops: int, *, signed_in: bool) -> Refused | None:
+    """Take the forwards that must not be out of the envelope; into the mailbox of whose address it is, when there is one.
 
-    Refused when a forward that must not be would have been all that becomes of some recipient.
+    Refused when nothing would be left to do: else what is cut is known only here, for whoever else gets the message has it.
     """
     authentication = Authentication.PASS if signed_in else Authentication.NONE
-    by_address: dict[str, bool] = {}
+    verdicts: dict[str, ForwardVerdict] = {}
+    refused: ForwardRefused | None = None
     for address, forward in list(envelope.forwards.items()):
-        stays = by_address.get(forward.via)
-        if stays is None:
-            verdict = policy.decide(
+        verdict = verdicts.get(forward.via)
+        if verdict is None:
+            verdict = verdicts[forward.via] = policy.decide(
                 ForwardEvidence(
                     authentication=authentication,
                     looped=loops(header, forward.via),
@@ -29,16 +32,20 @@ def sift(services: Services, envelope: Envelope, header: HeaderIndex, hops: int,
                     mailbox=forward.owner is not None,
                 )
             )
-            if isinstance(verdict, ForwardRefused):
-                if not (envelope.accounts or envelope.elsewhere):
-                    return Refused(verdict.reason.value, verdict.reply)
-                verdict = Keep(verdict.reason)
-            stays = by_address[forward.via] = not isinstance(verdict, Keep)
-            if isinstance(verdict, Keep):
-                services.counters.refused(services.service.value, "forward", verdict.reason.value)
-                services.log.info("forward.cut", trace=envelope.trace, via=forward.via, reason=verdict.reason.value)
-        if not stays:
-            del envelope.forwards[address]
-            if forward.owner is not None:
-                envelope.accounts.setdefault(forward.owner, forward.via)
-    return b"".join(delivered_to(via) for via, stays in by_address.items() if stays)
+            if not isinstance(verdict, Allowed):
+                _tell(services, envelope, forward, verdict.reason.value)
+        if isinstance(verdict, Allowed):
+            continue
+        del envelope.forwards[address]
+        if forward.owner is not None:
+            envelope.accounts.setdefault(forward.owner, forward.via)
+        if isinstance(verdict, ForwardRefused):
+            refused = verdict
+    if refused is None or envelope.forwards or envelope.accounts or envelope.elsewhere:
+        return None
+    return Refused(refused.reason.value, refused.reply)
+
+
+def _tell(services: Services, envelope: Envelope, forward: Forward, reason: str) -> None:
+    services.counters.refused(services.service.value, "forward", reason)
+    services.log.info("forward.cut", trace=envelope.trace, via=forward.via, reason=reason)

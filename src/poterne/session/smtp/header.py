@@ -24,8 +24,6 @@ class Judged(NamedTuple):
     """A message's first octets as they are to be stored, and what its header says that later decisions need."""
 
     data: bytes
-    fields: bytes = b""
-    """What we write before it, besides the trace: Delivered-To of the addresses of ours that forward it."""
     says: Fingerprint | None = None
     """Of a script's message: what it says. To be fed with the rest of the body."""
     answers: bool = False
@@ -103,15 +101,13 @@ async def judge(services: Services, principal: Principal | None, envelope: Envel
     named = author(header, smtputf8=smtputf8)
     if isinstance(named, Refusal):
         return Refused(named.code, _REPLIES[named])
-    fields = b""
     if envelope.forwards:
-        left = forwarding.sift(services, envelope, header, hops, signed_in=principal is not None)
-        if isinstance(left, Refused):
-            return left
-        fields = left
+        cut = forwarding.sift(services, envelope, header, hops, signed_in=principal is not None)
+        if cut is not None:
+            return cut
     if principal is None:
         clean = hygiene.cleaned_received(header, services.authserv_id)
-        return Judged(data if clean is header.block else clean + data[header.end :], fields)
+        return Judged(data if clean is header.block else clean + data[header.end :])
     refused = await _foreign(services, principal, header, named, smtputf8=smtputf8)
     if refused is not None:
         return refused
@@ -126,7 +122,7 @@ async def judge(services: Services, principal: Principal | None, envelope: Envel
         says = Fingerprint(header)
         says.feed(data[header.end :])
     answers = bool(header.find(b"in-reply-to") or header.find(b"references"))
-    return Judged(data if clean is header.block else clean + data[header.end :], fields, says, answers)
+    return Judged(data if clean is header.block else clean + data[header.end :], says, answers)
 
 
 async def _foreign(

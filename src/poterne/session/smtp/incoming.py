@@ -50,7 +50,7 @@ class Incoming:
         judged = await self._judge(begun) if isinstance(begun, bytes) else begun
         if isinstance(judged, Judged):
             self.judged = judged
-            self._ingest.feed(b"".join((self._first, judged.fields, judged.data)))
+            self._ingest.feed(self._first + judged.data)
         else:
             self.refused = judged
             self._ingest.abort()

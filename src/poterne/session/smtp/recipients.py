@@ -67,6 +67,7 @@ async def place(
         refused = _local(envelope, route, recipient, principal, event)
     elif principal is not None and route.kind is RouteKind.NOT_LOCAL:
         envelope.elsewhere.setdefault(principal.origin, []).append(recipient)
+        envelope.away[address.key] = None
         refused = None
     elif route.kind is RouteKind.UNKNOWN_USER:
         refused = await _returning(services, envelope, address, principal, event)
@@ -105,6 +106,7 @@ def _local(
     if principal is not None and Notify.SUCCESS in event.notify:
         # Who asks to hear of the delivery hears it from the queue, which delivers here as it does elsewhere.
         envelope.elsewhere.setdefault(principal.origin, []).append(recipient)
+        envelope.away.update(dict.fromkeys(forward.address for forward in route.forwards))
         return None
     for account in route.accounts:
         envelope.accounts.setdefault(account, event.path.raw)
@@ -131,7 +133,7 @@ async def _returning(
             envelope.accounts.setdefault(account, event.path.raw)
         return None if route.accounts else UNKNOWN_RECIPIENT
     back = found.reverse_path
-    origin = Origin(OriginKind.FORWARD, f"srs@{address.domain}")
+    origin = Origin(OriginKind.FORWARD, f"srs:{address.domain}")  # no address: nothing is delivered to it on the way
     envelope.elsewhere.setdefault(origin, []).append(NewRecipient(back, back.rpartition("@")[2]))
     return None
 
