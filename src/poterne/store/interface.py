@@ -42,7 +42,7 @@ from poterne.values.mailbox import (
     SpecialUse,
     UidRange,
 )
-from poterne.values.queue import NewQueued, QueueChange, QueuedRecipient, QueueState
+from poterne.values.queue import NewQueued, Pause, PauseKind, QueueChange, QueuedRecipient, QueueState
 from poterne.values.secret import Secret
 from poterne.values.sender import Sender, SenderCredential, SenderScope, SenderState
 from poterne.values.sending import Charge, Incident, IncidentState, SendingLimits, Submitted
@@ -412,6 +412,19 @@ class Queue(Protocol):
     async def note_recipient(self, address: str, known: bool, at: int) -> None: ...
 
 
+class Pauses(Protocol):
+    """Standing pauses of the queue."""
+
+    async def pauses(self, now: int) -> list[Pause]:
+        """Those that have not ended by then, by kind and name."""
+
+    async def set_pause(self, pause: Pause, event: Event) -> None:
+        """In place of an earlier one of the same kind and name. LimitError beyond some hundreds."""
+
+    async def end_pause(self, kind: PauseKind, name: str, event: Event) -> bool:
+        """False, and no event: there was none."""
+
+
 class OutboundTls(Protocol):
     """MTA-STS policies that were fetched, and how TLS went with other servers, until it is reported."""
 
@@ -469,7 +482,7 @@ class Upkeep(Protocol):
     async def checkpoint(self) -> None: ...
 
 
-class Store(Directory, Mailboxes, Messages, Queue, OutboundTls, Events, Upkeep, Protocol):
+class Store(Directory, Mailboxes, Messages, Queue, Pauses, OutboundTls, Events, Upkeep, Protocol):
     """All of it. `listen` tells of commits in this process; other processes hear by the bus (`app`), or by `poll`."""
 
     @property

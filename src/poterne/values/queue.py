@@ -100,3 +100,28 @@ class QueuedRecipient:
     """What the peer, or we, said at the last attempt; printable, at most 500 characters."""
     delay_told: bool = False
     """Its sender heard that it is late."""
+
+
+class PauseKind(Enum):
+    """Which mail a standing pause is about; the value is the stable word."""
+
+    ALL = "all"
+    DOMAIN = "domain"
+    """All recipients of a domain."""
+    ORIGIN = "origin"
+    """All mail of one origin (`Origin.key`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Mail that is not tried for now, and what comes meanwhile neither. Nothing else changes: it waits, and it grows old."""
+
+    kind: PauseKind
+    name: str
+    """The domain, or the origin; "" for ALL."""
+    since: int
+    until: int = 0
+    """When it ends by itself; 0: when somebody ends it."""
+
+    def __str__(self) -> str:
+        return f"{self.kind.value} {self.name}".rstrip()

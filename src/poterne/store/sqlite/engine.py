@@ -18,6 +18,7 @@ from poterne.store.sqlite.layout import BLOB_FOLDER, INSTANCE_LOCK, WRITERS_LOCK
 from poterne.store.sqlite.lock import FileLock
 from poterne.store.sqlite.migrate import migrate
 from poterne.store.sqlite.parts import DirectoryPart, EventsPart, MailboxesPart, MessagesPart
+from poterne.store.sqlite.pauses import PausesPart
 from poterne.store.sqlite.queue_part import QueuePart
 from poterne.store.sqlite.reader import Reader
 from poterne.store.sqlite.routing import Routes
@@ -32,7 +33,7 @@ _READER_CACHE_KIB: Final = 2_048
 """Small on purpose: each commit empties it, which costs time for every page in it, and the system has the pages anyway."""
 
 
-class SqliteStore(DirectoryPart, MailboxesPart, MessagesPart, QueuePart, TlsPart, EventsPart, UpkeepPart):
+class SqliteStore(DirectoryPart, MailboxesPart, MessagesPart, QueuePart, PausesPart, TlsPart, EventsPart, UpkeepPart):
     """`interface.Store` on one folder. Several processes may have it open; one event loop at a time uses an object."""
 
     def __init__(
