@@ -75,8 +75,6 @@ async def test_the_owner_of_a_script_is_told_whatever_it_wrote_in_the_envelope(o
 @pytest.mark.parametrize(
     ("origin", "reverse_path"),
     [
-        (Origin(OriginKind.FORWARD, ALICE, AccountId(1)), STRANGER),
-        (Origin(OriginKind.FORWARD, ALICE), ALICE),
         (Origin(OriginKind.ROUTE, "inside"), STRANGER),
         (Origin(OriginKind.ROUTE, "inside"), "boss@inside.test"),
         (Origin(OriginKind.RELAY, "exchange"), STRANGER),

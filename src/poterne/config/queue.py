@@ -65,6 +65,44 @@ class Queue:
         minimum=1,
         maximum=1_000,
     )
+    return_whole_bytes: int = setting(
+        262_144,
+        "Octets of a message that comes back whole with a notice of failure, where its sender asked for that (RET=FULL, "
+        "RFC 3461); of larger ones, and where nobody asked, the header comes back.",
+        minimum=0,
+        maximum=52_428_800,
+    )
+    connect_s: int = setting(
+        30,
+        "Seconds for a connection to one address of another server; then the next address is tried.",
+        minimum=1,
+        maximum=600,
+    )
+    reply_s: int = setting(
+        300,
+        "Seconds for the greeting, and for the answer to each command.",
+        why="RFC 5321 §4.5.3.2 wants five minutes: some servers make strangers wait on purpose.",
+        minimum=10,
+        maximum=3_600,
+    )
+    final_reply_s: int = setting(
+        600,
+        "Seconds for the answer to a whole message.",
+        why="RFC 5321 §4.5.3.2.6 wants ten minutes: the other server writes, and often scans, it meanwhile.",
+        risk="Who gives up too early sends the message twice: the other server may have taken it.",
+        minimum=60,
+        maximum=3_600,
+    )
+    connection_messages: int = setting(
+        100, "Messages on one connection; fewer when the other server says so (RFC 9422).", minimum=1, maximum=10_000
+    )
+    connection_idle_s: int = setting(
+        10,
+        "Seconds that a connection is kept for the next message to the same server; 0: it is closed after each.",
+        risk="Servers count idle connections as occupied ones.",
+        minimum=0,
+        maximum=300,
+    )
     source_v4: str = setting("", "IPv4 address of this machine to connect from; empty: the system chooses.")
     source_v6: str = setting("", "IPv6 address of this machine to connect from; empty: the system chooses.")
     mx_port: int = setting(

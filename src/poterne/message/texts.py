@@ -388,6 +388,38 @@ _TABLE: Final = {
         "What the script sends meanwhile is held too, until the administrator has decided.",
         "Ce que le script envoie entre-temps est retenu aussi, jusqu’à la décision de l’administrateur.",
     ),
+    # Notices of forwards that failed: to whoever forwards, and to the postmaster about lists
+    "forward.subject": Text("Forwarding to {address} failed", "Échec de la redirection vers {address}"),
+    "forward.what": Text(
+        "The mail server {hostname} could not forward a message for {via} to {address}. It has stopped trying.",
+        "Le serveur de messagerie {hostname} n’a pas pu rediriger vers {address} un message destiné à {via}. Il a cessé "
+        "d’essayer.",
+    ),
+    "forward.kept": Text(
+        "Nothing is lost: the message is in your mailbox.", "Rien n’est perdu : le message est dans votre boîte."
+    ),
+    "forward.owner": Text(
+        "If that address is wrong or no longer used, have your administrator change the forwarding or end it. Whoever wrote "
+        "the message was not told. This notice comes once a day at most for each address; later messages are kept in the "
+        "same way.",
+        "Si cette adresse est fausse ou abandonnée, faites changer ou supprimer la redirection par votre administrateur. "
+        "L’auteur du message n’a pas été averti. Cet avis n’est envoyé qu’une fois par jour et par adresse ; les messages "
+        "suivants sont conservés de la même façon.",
+    ),
+    "forward.list": Text(
+        "If that address is wrong or no longer used, take it off {via} (poterne alias). Whoever wrote the message was not "
+        "told, and it is not kept for that address. This notice comes once a day at most for each address; every failure is "
+        "recorded as an event (message.failed).",
+        "Si cette adresse est fausse ou abandonnée, retirez-la de {via} (poterne alias). L’auteur du message n’a pas été "
+        "averti, et le message n’est pas conservé pour cette adresse. Cet avis n’est envoyé qu’une fois par jour et par "
+        "adresse ; chaque échec est enregistré comme événement (message.failed).",
+    ),
+    "forward.full": Text(
+        "The mailbox of {via} could not take the message in place of that address: it is full, or gone. The message is lost.",
+        "La boîte de {via} n’a pas pu recevoir le message à la place de cette adresse : elle est pleine, ou supprimée. Le "
+        "message est perdu.",
+    ),
+    "fact.trace": Text("Trace:", "Trace :"),
 }  # fmt: skip
 
 TEXTS: Final = {key: Text(text.en, _french(text.fr)) for key, text in _TABLE.items()}

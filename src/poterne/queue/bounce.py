@@ -23,22 +23,23 @@ from poterne.values.ids import AccountId
 from poterne.values.origin import Origin, OriginKind
 from poterne.values.queue import NewQueued, NewRecipient, QueuedMessage, QueuedRecipient
 
-WHOLE_MOST: Final = 256 * 1024
-"""Messages that come back whole, where that was asked for."""
 HEADER_MOST: Final = 64 * 1024
 SYSTEM: Final = Origin(OriginKind.SYSTEM, "")
 
 
 @final
 class Notices:
-    """Writes notices. `language`: of those who have none."""
+    """Writes notices. `language`: of those who have none. `whole_most`: octets of what comes back whole where that was asked."""
 
-    def __init__(self, store: Store, hostname: str, language: str, routes: Routes, domains: LocalDomains) -> None:
+    def __init__(
+        self, store: Store, hostname: str, language: str, routes: Routes, domains: LocalDomains, whole_most: int
+    ) -> None:
         self._store: Final = store
         self._hostname: Final = hostname
         self._language: Final = language
         self._routes: Final = routes
         self._domains: Final = domains
+        self._whole_most: Final = whole_most
 
     async def about(
         self, message: QueuedMessage, reports: Sequence[RecipientReport], failed: Sequence[QueuedRecipient], now: int
@@ -140,7 +141,7 @@ class Notices:
     def _read(self, message: QueuedMessage, reports: Sequence[RecipientReport]) -> Original:
         blobs = self._store.blobs
         size = message.blob.size - message.start
-        if returns_whole(message.ret, frozenset(report.action for report in reports), size, WHOLE_MOST):
+        if returns_whole(message.ret, frozenset(report.action for report in reports), size, self._whole_most):
             return Original(blobs.read(message.blob, message.start), whole=True)
         head = blobs.read(message.blob, message.start, min(message.blob.size, message.start + HEADER_MOST))
         end = head.find(b"\r\n\r\n")
@@ -157,4 +158,4 @@ def _parsed(text: str) -> Address | None:
         return None
 
 
-__all__ = ["HEADER_MOST", "SYSTEM", "WHOLE_MOST", "Action", "Notices"]
+__all__ = ["HEADER_MOST", "SYSTEM", "Action", "Notices"]

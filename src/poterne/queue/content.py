@@ -5,12 +5,14 @@ from typing import Final
 
 import msgspec
 
+from poterne.message.compose import return_path
 from poterne.message.scan import Scanner
 from poterne.proto.imap import render
 from poterne.store.interface import Blobs
 from poterne.values.ids import BlobId
 from poterne.values.mailbox import NewContent
 from poterne.values.mime import Scanned
+from poterne.values.queue import QueuedMessage
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 
@@ -35,6 +37,28 @@ async def scanned_blob(blobs: Blobs, blob: BlobId) -> NewContent:
     async for chunk in blobs.stream(blob):
         scanner.feed(chunk)
     return new_content(blob, scanner.finish())
+
+
+async def for_mailbox(blobs: Blobs, message: QueuedMessage) -> NewContent:
+    """A message of the queue as final delivery has it: it begins with the Return-Path. Raises StoreError.
+
+    The stored message mostly does already.
+    """
+    first = return_path(message.reverse_path)
+    if message.start == len(first) and blobs.read(message.blob, 0, message.start) == first:
+        return await scanned_blob(blobs, message.blob)
+    content, _ = await copied(blobs, message.blob, message.start, first)
+    return content
+
+
+async def written(blobs: Blobs, octets: bytes) -> NewContent:
+    """A message that we wrote ourselves, stored. Raises StoreError."""
+    writer = blobs.writer()
+    scanner = Scanner()
+    writer.write(octets)
+    scanner.feed(octets)
+    await writer.drain()
+    return new_content(await writer.finish(), scanner.finish())
 
 
 async def copied(blobs: Blobs, blob: BlobId, start: int, first: bytes) -> tuple[NewContent, Scanned]:

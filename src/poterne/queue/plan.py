@@ -357,6 +357,10 @@ class Plan:
         """All jobs that have not begun: the runner stops."""
         return self._take_back(self._origins, lambda _to, _job: True)
 
+    def take_back(self, wanted: Callable[[Job], bool]) -> list[Job]:
+        """Jobs that have not begun and must not begin now."""
+        return self._take_back(tuple(self._origins), lambda _to, job: wanted(job))
+
     def _take_back(self, origins: Iterable[str], wanted: Callable[[_Destination, Job], bool]) -> list[Job]:
         given: list[Job] = []
         for origin in [self._origins[name] for name in origins]:

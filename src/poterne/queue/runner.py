@@ -22,11 +22,13 @@ from poterne.observe import Log
 from poterne.policy.retry import RetryTimes, dead_s
 from poterne.queue.attempt import attempt
 from poterne.queue.bounce import Notices
-from poterne.queue.connections import Connections
+from poterne.queue.connections import ConnectionLimits, Connections
 from poterne.queue.domains import LocalDomains
 from poterne.queue.fate import Fate
+from poterne.queue.forwards import FailedForwards
 from poterne.queue.local import LocalDelivery, Rewrite
 from poterne.queue.outcome import AttemptResult, Delivered, Hop, HopTimeouts, Permanent, Stage, Transient
+from poterne.queue.pauses import Pauses
 from poterne.queue.plan import Course, Job, Limits, Plan
 from poterne.queue.route import Ourselves, Router
 from poterne.queue.routes import LOCAL, Routes
@@ -95,11 +97,12 @@ class Runner:
         rewrite: Rewrite | None = None,
         counters: Counters | None = None,
         alone: bool = True,
-        timeouts: HopTimeouts = HopTimeouts(),  # noqa: B008  (frozen)
+        timeouts: HopTimeouts | None = None,
         attempts: Try | None = None,
         poll_s: float = POLL_S,
     ) -> None:
         queue = settings.queue
+        timeouts = hop_timeouts(settings) if timeouts is None else timeouts
         self._store: Final = store
         self._log: Final = log
         self._clock: Final = clock
@@ -121,10 +124,12 @@ class Runner:
         )
         self._domains: Final = LocalDomains(store, clock)
         hostname, language = settings.server.hostname, settings.server.language
-        notices = Notices(store, hostname, language, self._routes, self._domains)
-        self._settler: Final = Settler(store, notices, self._times, clock, chance.number, log, counters)
-        self._local: Final = LocalDelivery(store, self._settler, rewrite, clock)
-        self._connections: Final = Connections()
+        notices = Notices(store, hostname, language, self._routes, self._domains, queue.return_whole_bytes)
+        forwards = FailedForwards(store, hostname, language, self._domains, clock, log)
+        self._settler: Final = Settler(store, notices, forwards, self._times, clock, chance.number, log, counters)
+        self._local: Final = LocalDelivery(store, self._settler, rewrite, clock, self._domains)
+        self._connections: Final = Connections(connection_limits(settings))
+        self._pauses: Final = Pauses(store, log)
         self._try: Final[Try] = attempts if attempts is not None else self._attempt
         self._woken: Final = asyncio.Event()
         self._tasks: Final[set[asyncio.Task[None]]] = set()
@@ -192,7 +197,9 @@ class Runner:
     async def _round(self) -> float:
         """Lease and start; gives how long to wait unless woken."""
         try:
-            got = await self._lease()
+            if await self._pauses.look(int(self._clock())):
+                self._give_back(self._plan.take_back(self._pauses.covers), int(self._clock()))
+            got = 0 if self._pauses.everything else await self._lease()
             if self._stopping:
                 return 0.0
             self._start()
@@ -200,6 +207,8 @@ class Runner:
                 self._low = max(1, self._plan.leased // 2)
                 return 0.0 if self._plan.room >= LEASE_MOST // 2 and got >= LEASE_MOST else self._poll_s
             self._low = 0
+            if self._pauses.any:  # what is due may be what is paused
+                return self._poll_s
             due = await self._store.next_due(int(self._clock()))
         except StoreError as error:
             self._log.error("queue.unavailable", problem=str(error))
@@ -217,7 +226,8 @@ class Runner:
                 busy: set[str] = set()
                 for destination in crowded:
                     busy |= self._routes.domains_of(destination)
-                got += await self._lease_some(now, limit, frozenset(busy), full)
+                busy |= self._pauses.domains
+                got += await self._lease_some(now, limit, frozenset(busy), full | self._pauses.origins)
         return got
 
     async def _lease_some(self, now: int, limit: int, busy: frozenset[str], full: frozenset[str]) -> int:
@@ -239,11 +249,14 @@ class Runner:
         self._looked_at = now
         longest = self._timeouts.total_s + self._timeouts.final_s + MARGIN_S
         later = now + int(self._times.first_s * (1 + self._chance.number()))
-        found = [(job, now) for job in self._plan.give_back(int(now + longest))]
-        found += [(job, later) for job in self._plan.stale(now - STALE_S)]
+        self._give_back(self._plan.give_back(int(now + longest)), now)
+        self._give_back(self._plan.stale(now - STALE_S), later)
+
+    def _give_back(self, jobs: Iterable[Job], due_at: int) -> None:
+        """End their leases untried."""
         untried = [
             Settled(recipient.id, done=False, due_at=due_at, attempted=False)
-            for job, due_at in found
+            for job in jobs
             for recipient in job.recipients
         ]
         if untried:
@@ -414,6 +427,25 @@ def retry_times(settings: Settings) -> RetryTimes:
     return RetryTimes(
         queue.first_retry_s, queue.longest_retry_s, queue.give_up_s, queue.give_up_notices_s, queue.delay_notice_s
     )
+
+
+def hop_timeouts(settings: Settings) -> HopTimeouts:
+    """How long other servers may take."""
+    queue = settings.queue
+    return HopTimeouts(
+        connect_s=float(queue.connect_s),
+        greeting_s=float(queue.reply_s),
+        command_s=float(queue.reply_s),
+        final_s=float(queue.final_reply_s),
+    )
+
+
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    """How long connections to other servers are kept."""
+    queue = settings.queue
+    if not queue.connection_idle_s:
+        return ConnectionLimits(queue.connection_messages, idle_most=0)
+    return ConnectionLimits(queue.connection_messages, idle_s=float(queue.connection_idle_s))
 
 
 def ourselves(settings: Settings, timeouts: HopTimeouts) -> Ourselves:

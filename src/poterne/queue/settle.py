@@ -1,7 +1,7 @@
 """What an attempt led to, put into the store: done, again later, or given up; with its events and notices, in one operation."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, final
 
 from poterne.message.dsn import Action, RecipientReport
@@ -9,7 +9,9 @@ from poterne.observe import Log
 from poterne.policy.retry import Again, RetryTimes, Waiting, after_failure, expires_at
 from poterne.queue.bounce import Notices
 from poterne.queue.fate import Fate, wants
+from poterne.queue.forwards import FailedForwards, Rescue, forwarded
 from poterne.queue.outcome import Delivered, Permanent, Transient
+from poterne.store.errors import LimitError, NotFoundError, OverQuotaError
 from poterne.store.interface import Delivery, Settled, Store
 from poterne.values.event import Event
 from poterne.values.origin import OriginKind
@@ -33,6 +35,8 @@ class _Batch:
     reports: list[RecipientReport] = field(default_factory=list)
     failed: list[QueuedRecipient] = field(default_factory=list)
     counted: list[str] = field(default_factory=list)
+    forwards: list[Fate] = field(default_factory=list)
+    """Forwards that are given up."""
 
 
 @final
@@ -43,6 +47,7 @@ class Settler:
         self,
         store: Store,
         notices: Notices,
+        forwards: FailedForwards,
         times: RetryTimes,
         clock: Callable[[], float],
         chance: Callable[[], float],
@@ -51,6 +56,7 @@ class Settler:
     ) -> None:
         self._store: Final = store
         self._notices: Final = notices
+        self._forwards: Final = forwards
         self.times: RetryTimes = times
         self._clock: Final = clock
         self._chance: Final = chance
@@ -66,6 +72,32 @@ class Settler:
     ) -> None:
         """End the leases of recipients of one message. `onward`: what goes out again because of it. Raises StoreError."""
         now = int(self._clock())
+        batch = await self._decided(message, fates, now)
+        notices = await self._notices.about(message, batch.reports, batch.failed, now) if batch.reports else []
+        rescue = await self._forwards.rescue(message, batch.forwards) if batch.forwards else Rescue()
+        kept = [*deliveries, *rescue.deliveries]
+        try:
+            happened = [*batch.events, *rescue.events]
+            await self._store.settle(batch.settled, happened, kept, [*onward, *notices, *rescue.notices])
+        except (OverQuotaError, NotFoundError, LimitError):
+            if not rescue.deliveries:
+                raise
+            batch, rescue = await self._without_mailbox(message, fates, now)
+        self._forwards.done(rescue)
+        if self._counters is not None:
+            for outcome_word in batch.counted:
+                self._counters.outbound(message.origin.kind.value, outcome_word)
+
+    async def _without_mailbox(self, message: QueuedMessage, fates: Sequence[Fate], now: int) -> tuple[_Batch, Rescue]:
+        """A forward failed, and its owner's mailbox can't take the mail instead: it waits while its time lasts."""
+        if await self._forwards.keeps_nothing(message):
+            fates = [_waiting(fate) for fate in fates]
+        batch = await self._decided(message, fates, now)
+        rescue = await self._forwards.rescue(message, batch.forwards, mailbox=False)
+        await self._store.settle(batch.settled, batch.events, [], rescue.notices)
+        return batch, rescue
+
+    async def _decided(self, message: QueuedMessage, fates: Sequence[Fate], now: int) -> _Batch:
         batch = _Batch()
         told = await self._notices.told(message, [fate.recipient for fate in fates]) is not None
         for fate in fates:
@@ -76,11 +108,7 @@ class Settler:
                 self._failed(batch, message, fate, outcome, now, told=told)
             else:
                 self._deferred(batch, message, fate, outcome, now, told=told)
-        notices = await self._notices.about(message, batch.reports, batch.failed, now) if batch.reports else []
-        await self._store.settle(batch.settled, batch.events, deliveries, [*onward, *notices])
-        if self._counters is not None:
-            for outcome_word in batch.counted:
-                self._counters.outbound(message.origin.kind.value, outcome_word)
+        return batch
 
     def _delivered(self, batch: _Batch, message: QueuedMessage, fate: Fate, outcome: Delivered, now: int) -> None:
         recipient = fate.recipient
@@ -114,6 +142,8 @@ class Settler:
         if told:
             batch.reports.append(_report(fate, Action.FAILED, outcome.enhanced, outcome.reply, now))
             batch.failed.append(recipient)
+        elif forwarded(message):
+            batch.forwards.append(fate)
 
     def _deferred(
         self, batch: _Batch, message: QueuedMessage, fate: Fate, outcome: Transient, now: int, *, told: bool
@@ -141,6 +171,14 @@ class Settler:
             batch.reports.append(_report(fate, Action.DELAYED, outcome.enhanced, outcome.reply, now, until))
 
 
+def _waiting(fate: Fate) -> Fate:
+    """The same, not for good."""
+    outcome = fate.outcome
+    if not isinstance(outcome, Permanent):
+        return fate
+    return replace(fate, outcome=Transient(outcome.reply, outcome.code, outcome.enhanced, outcome.local))
+
+
 def _report(fate: Fate, action: Action, enhanced: str, said: str, now: int, until: int = 0) -> RecipientReport:
     return RecipientReport(
         recipient=fate.recipient.forward_path,
@@ -148,6 +186,7 @@ def _report(fate: Fate, action: Action, enhanced: str, said: str, now: int, unti
         status=enhanced,
         said=said,
         remote=fate.host,
+        local=not isinstance(fate.outcome, Delivered) and fate.outcome.local,
         orcpt=fate.recipient.orcpt,
         attempted_at=now,
         retry_until=until,
