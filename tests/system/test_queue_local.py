@@ -26,7 +26,9 @@ async def add(office: Post, address: str, quota_bytes: int = 0) -> AccountId:
     return (await office.store.add_account(address, "", "en", Secret("$argon2id$x"), quota_bytes, (), event())).id
 
 
-def srs(reverse_path: str, via: str, now: int) -> str:
+def srs(reverse_path: str, via: str, now: int, /, *, local: bool = False) -> str:
+    if local:
+        return reverse_path
     return f"SRS0={reverse_path.replace('@', '=')}@{via.partition('@')[2]}" if reverse_path else ""
 
 
@@ -104,13 +106,37 @@ async def test_a_forward_leaves_again_in_its_own_name(office: Post) -> None:
         assert sent.detail["origin"] == "forward:alice@example.org"
 
 
-async def test_a_forward_that_goes_round_ends(office: Post) -> None:
+async def test_a_forward_that_goes_round_stays_with_whoever_forwards(office: Post) -> None:
     await office.store.set_forwards(office.world.alice, ["alice@home.test"], keeps=False, event=event())
     with Sink() as sink:
         office.start(settings({"all": here("*", port=sink.port)}), rewrite=srs)
         letter = b"Delivered-To: alice@example.org\r\n" + LETTER
+        await office.queue(ALICE, origin=SYSTEM, reverse_path=STRANGER, letter=letter)
+        await office.queue(ALICE, origin=Origin(OriginKind.FORWARD, ALICE), reverse_path=STRANGER)
+        assert await office.rest() == []
+        assert sink.taken == []
+        first = f"Return-Path: <{STRANGER}>\r\n".encode()
+        assert sorted(await office.letters()) == sorted([first + letter, first + LETTER])
+
+
+async def test_a_second_forward_keeps_the_mark_of_the_first(office: Post) -> None:
+    await office.store.set_forwards(office.world.alice, ["alice@home.test"], keeps=False, event=event())
+    with Sink() as sink:
+        office.start(settings({"all": here("*", port=sink.port)}), rewrite=srs)
         origin = Origin(OriginKind.FORWARD, "somebody@example.org")
-        await office.queue(ALICE, origin=origin, reverse_path=STRANGER, letter=letter)
+        await office.queue(ALICE, origin=origin, reverse_path=STRANGER)
+        assert await office.rest() == []
+        (taken,) = sink.taken
+        assert taken.text == b"Delivered-To: alice@example.org\r\nDelivered-To: somebody@example.org\r\n" + LETTER
+
+
+async def test_a_list_that_goes_round_ends(office: Post) -> None:
+    await office.store.add_alias("team@example.org", [], event(), forwards=["team@home.test"])
+    with Sink() as sink:
+        office.start(settings({"all": here("*", port=sink.port)}), rewrite=srs)
+        letter = b"Delivered-To: team@example.org\r\n" + LETTER
+        origin = Origin(OriginKind.FORWARD, "somebody@example.org")
+        await office.queue("team@example.org", origin=origin, reverse_path=STRANGER, letter=letter)
         assert await office.rest() == []
         assert sink.taken == []
         (failed,) = await office.events("message.failed")

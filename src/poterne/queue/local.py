@@ -5,15 +5,16 @@ address is looked up now: who it belongs to may have changed while it waited.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final, final
+from typing import Final, Protocol, final
 
-from poterne.message.compose import return_path
-from poterne.message.forwarded import delivered_to, loops
+from poterne.message.forwarded import loops
 from poterne.message.header import index
-from poterne.queue.content import copied, scanned_blob
+from poterne.queue.content import copied, for_mailbox
+from poterne.queue.domains import LocalDomains
 from poterne.queue.fate import Fate
 from poterne.queue.outcome import Delivered, Permanent, RecipientOutcome, Transient
 from poterne.queue.settle import Settler
+from poterne.queue.wire import passed
 from poterne.store.errors import LimitError, NotFoundError, OverQuotaError
 from poterne.store.interface import Delivery, Store
 from poterne.values.address import Address, AddressError
@@ -26,8 +27,12 @@ from poterne.values.queue import NewQueued, NewRecipient, QueuedMessage, QueuedR
 
 HEADER_MOST: Final = 256 * 1024
 
-Rewrite = Callable[[str, str, int], str]
-"""Reverse-path, forwarding address, now: the reverse-path that forwarded mail leaves with (SRS)."""
+
+class Rewrite(Protocol):
+    """The reverse-path that mail leaves with which the address `via` of ours forwards (SRS). `local`: its domain is ours."""
+
+    def __call__(self, reverse_path: str, via: str, now: int, /, *, local: bool = False) -> str: ...
+
 
 _DELIVERED: Final = Delivered("250 2.0.0 Delivered to a mailbox of this server")
 _UNKNOWN: Final = Permanent("There is no such mailbox here", 550, "5.1.1", local=True)
@@ -42,8 +47,16 @@ _NO_FORWARDS: Final = Transient("This server can't forward just now", 450, "4.3.
 class LocalDelivery:
     """For all local recipients. Without `rewrite` nothing that has a sender elsewhere is forwarded."""
 
-    def __init__(self, store: Store, settler: Settler, rewrite: Rewrite | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settler: Settler,
+        rewrite: Rewrite | None,
+        clock: Callable[[], float],
+        domains: LocalDomains,
+    ) -> None:
         self._store: Final = store
+        self._domains: Final = domains
         self._settler: Final = settler
         self._rewrite: Final = rewrite
         self._clock: Final = clock
@@ -57,10 +70,17 @@ class LocalDelivery:
             if not isinstance(route, Mailboxes):
                 await self._settler.settle(message, [Fate(recipient, route)])
                 continue
-            accounts = [account for account in route.accounts if account not in given]  # one copy for everybody
+            onward, kept = await self._onward(message, route.forwards) if route.forwards else ([], ())
+            if not isinstance(onward, list):
+                if not route.accounts:
+                    await self._settler.settle(message, [Fate(recipient, onward)])
+                    continue
+                onward = []  # it stays in the mailbox
+            wanted = dict.fromkeys((*route.accounts, *kept))
+            accounts = [account for account in wanted if account not in given]  # one copy for everybody
             if accounts and content is None:
-                content = await self._content(message)
-            await self._one(message, recipient, content, accounts, route.forwards)
+                content = await for_mailbox(self._store.blobs, message)
+            await self._one(message, recipient, content, accounts, onward)
             given.update(accounts)
 
     async def _route(self, recipient: QueuedRecipient) -> Mailboxes | RecipientOutcome:
@@ -79,17 +99,8 @@ class LocalDelivery:
         recipient: QueuedRecipient,
         content: NewContent | None,
         accounts: Sequence[AccountId],
-        forwards: Sequence[Forward],
+        onward: Sequence[NewQueued],
     ) -> None:
-        onward: list[NewQueued] = []
-        if forwards:
-            found = await self._onward(message, forwards)
-            if not isinstance(found, list):
-                if not accounts:
-                    await self._settler.settle(message, [Fate(recipient, found)])
-                    return
-                found = []  # it stays in the mailbox
-            onward = found
         deliveries: list[Delivery] = []
         if content is not None:
             now = int(self._clock())
@@ -101,42 +112,54 @@ class LocalDelivery:
         except (NotFoundError, LimitError):  # removed between the look-up and now, or out of UIDs
             await self._settler.settle(message, [Fate(recipient, _GONE)])
 
-    async def _content(self, message: QueuedMessage) -> NewContent:
-        """What is delivered begins with the Return-Path; the stored message mostly does already."""
-        first = return_path(message.reverse_path)
-        if message.start == len(first) and self._store.blobs.read(message.blob, 0, message.start) == first:
-            return await scanned_blob(self._store.blobs, message.blob)
-        content, _ = await copied(self._store.blobs, message.blob, message.start, first)
-        return content
+    async def _onward(
+        self, message: QueuedMessage, forwards: Sequence[Forward]
+    ) -> tuple[list[NewQueued] | RecipientOutcome, Sequence[AccountId]]:
+        """What goes out again, a message for each address that forwards, or why nothing does; and in whose mailbox it stays.
 
-    async def _onward(self, message: QueuedMessage, forwards: Sequence[Forward]) -> list[NewQueued] | RecipientOutcome:
-        """What goes out again, a message for each address that forwards; or why nothing does."""
-        blobs = self._store.blobs
+        What comes round again stays with whoever forwards it; when it is nobody's, the others of a list get it all the same.
+        """
         most = min(message.blob.size, message.start + HEADER_MOST)
-        header = index(blobs.read(message.blob, message.start, most))
+        header = index(passed(message) + self._store.blobs.read(message.blob, message.start, most))
+        ours = message.reverse_path.rpartition("@")[2].lower() in await self._domains.names()
         made: list[NewQueued] = []
-        now = int(self._clock())
+        kept: list[AccountId] = []
         for via in dict.fromkeys(forward.via for forward in forwards):
-            if loops(header, via):
-                return _LOOP
-            if message.reverse_path and self._rewrite is None:
-                return _NO_FORWARDS
-            sender = self._rewrite(message.reverse_path, via, now) if self._rewrite is not None else ""
-            first = return_path(sender)
-            content, scanned = await copied(blobs, message.blob, message.start, first + delivered_to(via))
             mine = [forward for forward in forwards if forward.via == via]
-            made.append(
-                NewQueued(
-                    origin=Origin(OriginKind.FORWARD, via, mine[0].owner),
-                    trace_id=message.trace_id,
-                    reverse_path=sender,
-                    blob=content.blob,
-                    recipients=tuple(NewRecipient(one.address, one.address.rpartition("@")[2]) for one in mine),
-                    due_at=now,
-                    start=len(first),
-                    eight_bit=scanned.eight_bit,
-                    smtputf8=message.smtputf8,
-                    requiretls=message.requiretls,
-                )
-            )
-        return made
+            owner = mine[0].owner
+            if not loops(header, via):
+                sender = self._sender(message.reverse_path, via, ours=ours)
+                if sender is None:
+                    return _NO_FORWARDS, ()
+                made.append(await self._new(message, sender, via, mine))
+            elif owner is not None:
+                kept.append(owner)
+        return (made, kept) if made or kept else (_LOOP, ())
+
+    def _sender(self, reverse_path: str, via: str, *, ours: bool) -> str | None:
+        """The reverse-path that it leaves with; None: nobody can rewrite it."""
+        if self._rewrite is not None:
+            return self._rewrite(reverse_path, via, int(self._clock()), local=ours)
+        return reverse_path if ours or not reverse_path else None
+
+    async def _new(self, message: QueuedMessage, sender: str, via: str, mine: Sequence[Forward]) -> NewQueued:
+        """The same octets, for one address that forwards. Raises StoreError."""
+        now = int(self._clock())
+        blob, start = message.blob, message.start
+        if before := passed(
+            message
+        ):  # a second forward: the first one's mark has to stay, and only one is written on the way
+            content, _ = await copied(self._store.blobs, blob, start, before)
+            blob, start = content.blob, 0
+        return NewQueued(
+            origin=Origin(OriginKind.FORWARD, via, mine[0].owner),
+            trace_id=message.trace_id,
+            reverse_path=sender,
+            blob=blob,
+            recipients=tuple(NewRecipient(one.address, one.address.rpartition("@")[2]) for one in mine),
+            due_at=now,
+            start=start,
+            eight_bit=message.eight_bit,
+            smtputf8=message.smtputf8,
+            requiretls=message.requiretls,
+        )
