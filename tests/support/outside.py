@@ -11,7 +11,7 @@ from poterne.config.render import Value
 from poterne.lab.dns import NameServer, Zones
 from poterne.store.interface import Store
 from poterne.values.mailbox import UidRange
-from poterne.values.queue import QueuedRecipient
+from poterne.values.queue import QueuedRecipient, QueueState
 from tests.support.name_server import free_dns_port
 from tests.support.server import ADDRESS, DOMAIN, PASSWORD, WAIT_S, Instance, wait_for
 from tests.support.sink import Rule, Sink, Taken
@@ -96,13 +96,20 @@ class Client:
             )
         else:
             self.smtp = smtplib.SMTP(*where, local_hostname="elsewhere.test", timeout=WAIT_S)
+        self.user = user
+        try:
+            self._begin(server, password, starttls=bool(user) and port != "submissions")
+        except BaseException:
+            self.smtp.close()
+            raise
+
+    def _begin(self, server: Instance, password: str, *, starttls: bool) -> None:
         self.smtp.ehlo()
-        if user and port != "submissions":
+        if starttls:
             self.smtp.starttls(context=server.context())
             self.smtp.ehlo()
-        self.user = user
-        if user:
-            self.smtp.login(user, password)
+        if self.user:
+            self.smtp.login(self.user, password)
 
     def __enter__(self) -> Self:
         return self
@@ -180,8 +187,12 @@ def queued(server: Instance) -> list[QueuedRecipient]:
 
 
 def rest(server: Instance) -> None:
-    """Wait until nothing is on its way."""
-    wait_for(lambda: not queued(server), text="something still waits")
+    """Wait until nothing is on its way; what is held is not."""
+
+    def nothing() -> bool:
+        return all(one.state is QueueState.HELD for one in queued(server))
+
+    wait_for(nothing, text="something still waits")
 
 
 __all__ = [
