@@ -44,8 +44,20 @@ class Wanted:
         """Nothing was said: all of the queue."""
         return self == Wanted()
 
+    def said(self) -> dict[str, str | int | None]:
+        """For the journal."""
+        return {
+            "id": self.id or None,
+            "to": self.to,
+            "sender": self.sender,
+            "domain": self.domain,
+            "origin": self.origin,
+            "state": self.state,
+        }
 
-def _filter(wanted: Wanted) -> QueueFilter:
+
+def filter_of(wanted: Wanted, state: QueueState | None = None) -> QueueFilter:
+    """The store's words for it; `state` in place of the one that was said."""
     domain = wanted.domain
     to = wanted.to.strip()
     if to[:1] == "@":
@@ -68,13 +80,13 @@ def _filter(wanted: Wanted) -> QueueFilter:
         domain=domain,
         recipient=str(parse_address(to)) if to else "",
         sender=sender,
-        state=_STATES[wanted.state] if wanted.state else None,
+        state=state or (_STATES[wanted.state] if wanted.state else None),
     )
 
 
 async def listed(store: Store, wanted: Wanted, limit: int = 1000) -> list[QueuedRecipient]:
     """What waits, oldest first."""
-    where = _filter(wanted)
+    where = filter_of(wanted)
     found: list[QueuedRecipient] = []
     limit = min(limit, LIST_MOST)
     while len(found) < limit:
@@ -97,16 +109,8 @@ async def shown(store: Store, number: int) -> QueuedRecipient:
 
 async def change(store: Store, wanted: Wanted, what: QueueChange, acting: Acting) -> int:
     """Do it to all that fit; gives how many recipients that were."""
-    where = _filter(wanted)
-    detail = {
-        "id": wanted.id or None,
-        "to": wanted.to,
-        "sender": wanted.sender,
-        "domain": wanted.domain,
-        "origin": wanted.origin,
-        "state": wanted.state,
-    }
-    event = acting.event(f"queue.{what.value}", **{key: value for key, value in detail.items() if value})
+    where = filter_of(wanted)
+    event = acting.event(f"queue.{what.value}", **{key: value for key, value in wanted.said().items() if value})
     return await store.change_queue(where, what, acting.now, event)
 
 

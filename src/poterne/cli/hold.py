@@ -4,7 +4,8 @@ import click
 
 from poterne.admin import queue as admin
 from poterne.cli.common import acting, json_option, show, with_store
-from poterne.cli.queue import moment, row
+from poterne.cli.queue import row
+from poterne.cli.queue_pauses import moment
 from poterne.values.sending import Incident, IncidentState
 
 

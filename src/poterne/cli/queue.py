@@ -1,7 +1,7 @@
 """`poterne queue`."""
 
-import datetime as dt
 import random
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from poterne.admin import queue as admin
+from poterne.cli import queue_pauses
 from poterne.cli.common import acting, fail, json_option, settings, show, with_store
-from poterne.values.queue import QueueChange, QueuedRecipient
+from poterne.cli.queue_pauses import moment
+from poterne.values.queue import Pause, QueueChange, QueuedRecipient
 
 if TYPE_CHECKING:
     from poterne.config.settings import Settings
@@ -53,11 +55,6 @@ def _wanted(given: Mapping[str, object]) -> admin.Wanted:
     number = given["number"]
     to, sender, domain, origin, state = (str(given[name]) for name in ("to", "sender", "domain", "origin", "state"))
     return admin.Wanted(number if isinstance(number, int) else 0, to, sender, domain, origin, state)
-
-
-def moment(at: int) -> str:
-    """A time for people, in the zone of this machine."""
-    return dt.datetime.fromtimestamp(at, dt.UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def row(one: QueuedRecipient, *, as_json: bool) -> dict[str, object]:
@@ -103,10 +100,18 @@ def row(one: QueuedRecipient, *, as_json: bool) -> dict[str, object]:
 @click.pass_context
 def list_(ctx: click.Context, /, limit: int, as_json: bool, **wanted: object) -> None:
     """What waits, oldest first."""
-    found = with_store(ctx, lambda store: admin.listed(store, _wanted(wanted), limit))
+
+    async def work(store: "Store") -> tuple[list[QueuedRecipient], list[Pause]]:
+        return await admin.listed(store, _wanted(wanted), limit), await store.pauses(int(time.time()))
+
+    found, paused = with_store(ctx, work)
     show([row(one, as_json=as_json) for one in found], as_json=as_json, empty="Nothing waits.")
     if len(found) == limit and not as_json:
         click.echo(f"These are the first {limit}: narrow it down, or take a higher --limit.", err=True)
+    if paused and not as_json:
+        click.echo(
+            f"{len(paused)} {'pause is' if len(paused) == 1 else 'pauses are'} in force: poterne queue pauses", err=True
+        )
 
 
 @command.command("show")
@@ -158,6 +163,41 @@ _change(
     "Release what is held. What an incident holds is released with it: poterne hold release.",
 )
 _change(QueueChange.REMOVE, "removed", "Remove for good; nobody is told.", confirm=True)
+
+
+@command.command("fail")
+@_filters
+@click.option("--all", "everything", is_flag=True, help="All of the queue.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@click.pass_context
+def fail_(ctx: click.Context, /, everything: bool, yes: bool, as_json: bool, **given: object) -> None:
+    """Give up now what waits or is held, as if its time were over: who sent it is told, as far as anybody may be."""
+    from poterne.admin import giving_up
+
+    wanted = _wanted(given)
+    if wanted.everything and not everything:
+        fail("name what to give up (--to, --from, --domain, --origin, --state, --id), or say --all")
+    if not yes:
+        click.confirm("Give it up? Who sent it is told that it failed.", abort=True)
+    path, values = settings(ctx)
+
+    async def work(store: "Store") -> giving_up.GivenUp:
+        settling = giving_up.settler(values, path.parent, store, time.time)
+        return await giving_up.give_up(store, settling, wanted, acting())
+
+    done = with_store(ctx, work)
+    if as_json:
+        show([{"recipients": done.count, "busy": done.busy}], as_json=True, empty="")
+    elif done.count:
+        click.echo(f"{done.count} {'recipient' if done.count == 1 else 'recipients'} given up.")
+    if done.busy:
+        click.echo(f"{done.busy} are being tried just now: say it again in a moment.", err=True)
+    if not done.count:
+        fail("nothing that waits or is held fits (poterne queue list)")
+
+
+queue_pauses.add_to(command)
 
 
 @command.command("route-test")

@@ -202,3 +202,78 @@ def test_route_test(run: Run) -> None:
     assert "DNS does not tell now" in run("queue", "route-test", "a@elsewhere.test", status=75).stdout
     assert "is no public address" in run("queue", "route-test", "a@[10.0.0.1]", status=69).stdout
     assert "is not a mail address" in run("queue", "route-test", "nonsense", status=1).stderr
+
+
+def test_pauses(run: Run) -> None:
+    assert "Nothing is paused." in run("queue", "pauses").stdout
+    assert "Paused: everything, until somebody ends it" in run("queue", "pause", "--all").stdout
+    run("queue", "pause", "--domain", "Slow.test", "--until", "2h")
+    (made,) = json.loads(run("queue", "pause", "--origin", f"account:{ALICE}", "--json").stdout)
+    assert (made["kind"], made["name"], made["until"]) == ("origin", f"account:{ALICE}", None)
+    found = json.loads(run("queue", "pauses", "--json").stdout)
+    assert [(one["kind"], one["name"]) for one in found] == [
+        ("all", ""), ("domain", "slow.test"), ("origin", f"account:{ALICE}"),
+    ]  # fmt: skip
+    assert 7000 < found[1]["until"] - time.time() <= 7200
+    assert "domain slow.test" in run("queue", "pauses").stdout
+    assert "3 pauses are in force" in run("queue", "list").stderr
+    assert "No longer paused: everything." in run("queue", "resume", "--all").stdout
+    assert "there is no such pause" in run("queue", "resume", "--all", status=1).stderr
+    assert json.loads(run("queue", "resume", "--domain", "slow.test", "--json").stdout) == [
+        {"kind": "domain", "name": "slow.test"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ([], "say one of --domain, --origin and --all"),
+        (["--all", "--domain", "a.test"], "say one of"),
+        (["--origin", "ann@example.org"], "is no origin"),
+        (["--origin", "person:ann"], "is no origin"),
+        (["--domain", "no dots"], "is not a domain"),
+        (["--all", "--until", "tomorrow"], "is no time"),
+        (["--all", "--until", "2020-01-01"], "is over already"),
+    ],
+)
+def test_what_can_t_be_paused(run: Run, arguments: list[str], why: str) -> None:
+    assert why in run("queue", "pause", *arguments, status=1).stderr
+    assert "Nothing is paused." in run("queue", "pauses").stdout
+
+
+def test_giving_up_tells_who_sent_it(run: Run, folder: Path) -> None:
+    assert "or say --all" in run("queue", "fail", "--yes", status=1).stderr
+    run("queue", "fail", "--domain", "one.test", text="n\n", status=1)
+    assert len(rows(run)) == 5
+    assert "2 recipients given up." in run("queue", "fail", "--domain", "one.test", "--yes").stdout
+    left = rows(run)
+    assert to(left) == ["cid@two.test", "x@far.test", "y@far.test", ALICE]  # the notice is on its way
+    assert left[-1]["origin"] == "system:"
+    assert (
+        "nothing that waits or is held fits" in run("queue", "fail", "--domain", "one.test", "--yes", status=1).stderr
+    )
+
+    async def look(store: Store) -> None:
+        notice = (await store.queued())[-1]
+        said = store.blobs.read(notice.message.blob)
+        assert said.count(b"Final-Recipient:") == 2
+        assert b"The administrator of this server has given it up." in said
+        assert b"Diagnostic-Code" not in said  # no server said it
+        assert {one.detail["to"] for one in await store.events(kind="message.failed")} == {
+            "ann@one.test",
+            "bob@one.test",
+        }
+        (given_up,) = await store.events(kind="queue.fail")
+        assert (given_up.detail["recipients"], given_up.detail["domain"]) == (2, "one.test")
+
+    in_store(folder, look)
+
+
+def test_giving_up_what_is_held_and_only_what_waits(run: Run) -> None:
+    run("queue", "hold", "--to", "ann@one.test")
+    (done,) = json.loads(run("queue", "fail", "--domain", "one.test", "--state", "waiting", "--yes", "--json").stdout)
+    assert done == {"recipients": 1, "busy": 0}
+    assert to(rows(run, "--state", "held")) == ["ann@one.test", "x@far.test", "y@far.test"]
+    (done,) = json.loads(run("queue", "fail", "--state", "held", "--yes", "--json").stdout)
+    assert done == {"recipients": 3, "busy": 0}
+    assert to(rows(run)) == ["cid@two.test", ALICE, ALICE, ALICE]
