@@ -6,7 +6,6 @@ domains of servers behind us (`[route.NAME]`), and everywhere else for those who
 
 from typing import Final
 
-from poterne.message.srs import Hidden, SrsFault
 from poterne.net.link import Link
 from poterne.policy import posting
 from poterne.policy.posting import PostingEvidence
@@ -19,6 +18,7 @@ from poterne.session.smtp.envelope import Envelope
 from poterne.session.smtp.principal import Principal, Script
 from poterne.session.smtp.refused import Refused
 from poterne.session.smtp.relay import REPLIES
+from poterne.session.smtp.returning import returning, send_back
 from poterne.session.smtp.scripts import may_write_to
 from poterne.session.smtp.services import Services
 from poterne.values.address import Address
@@ -34,16 +34,6 @@ _LATER: Final = Refused(
     Reply(451, "4.4.1", "The server that knows this recipient can't be asked now: try again later"),
 )
 _NOT_RELAYED: Final = Refused(RelayReason.NOT_LISTED.value, REPLIES[RelayReason.NOT_LISTED])
-_SRS_SENDER: Final = Refused(
-    "srs-sender", Reply(550, "5.7.1", "This address takes notices of non-delivery only, with the null sender")
-)
-
-_SRS_FAULTS: Final = {
-    SrsFault.HASH: Refused(SrsFault.HASH.value, UNKNOWN_RECIPIENT.reply),
-    SrsFault.EXPIRED: Refused(
-        SrsFault.EXPIRED.value, Reply(550, "5.1.6", "This address was for notices about one message, long ago")
-    ),
-}
 
 
 async def place(
@@ -70,7 +60,8 @@ async def place(
         envelope.away[address.key] = None
         refused = None
     elif route.kind is RouteKind.UNKNOWN_USER:
-        refused = await _returning(services, envelope, address, principal, event)
+        stranger = principal is None
+        refused = await _returning(services, envelope, address, recipient, event) if stranger else UNKNOWN_RECIPIENT
     else:
         refused = await _for_others(services, envelope, address, recipient, link)
     if refused is None:
@@ -116,26 +107,17 @@ def _local(
 
 
 async def _returning(
-    services: Services, envelope: Envelope, address: Address, principal: Principal | None, event: RcptTo
+    services: Services, envelope: Envelope, address: Address, recipient: NewRecipient, event: RcptTo
 ) -> Refused | None:
     """Nobody has this name. It may be a sender that we rewrote: then a notice goes back to who it was."""
-    found = None if principal is not None else services.srs.reverse(address, int(services.clock()))
-    if found is None:
-        return UNKNOWN_RECIPIENT
-    if isinstance(found, SrsFault):
-        return _SRS_FAULTS[found]
-    if not envelope.mail.path.is_null:
-        return _SRS_SENDER
-    if isinstance(found, Hidden):  # who it was is not known any more: it is for whoever forwards
-        via = Address.parse(found.via)
-        route = await services.store.route(via.local_part, via.domain)
-        for account in route.accounts:
-            envelope.accounts.setdefault(account, event.path.raw)
-        return None if route.accounts else UNKNOWN_RECIPIENT
-    back = found.reverse_path
-    origin = Origin(OriginKind.FORWARD, f"srs:{address.domain}")  # no address: nothing is delivered to it on the way
-    envelope.elsewhere.setdefault(origin, []).append(NewRecipient(back, back.rpartition("@")[2]))
-    return None
+    found = await returning(services, envelope, address)
+    if found is None or isinstance(found, Refused):
+        return found or UNKNOWN_RECIPIENT
+    route = await services.store.route(found.local_part, found.domain) if isinstance(found, Address) else found
+    if isinstance(found, Address) and route.kind is RouteKind.NOT_LOCAL:
+        send_back(envelope, address, found)
+        return None
+    return _local(envelope, route, recipient, None, event) if route.accounts or route.forwards else UNKNOWN_RECIPIENT
 
 
 async def _for_others(

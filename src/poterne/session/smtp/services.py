@@ -1,7 +1,7 @@
 """What an SMTP session needs of the rest of the house, and the counters it keeps."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from poterne.session.smtp.harvest import Harvest
 from poterne.session.smtp.internal import Internal
 from poterne.session.smtp.principal import Principal
 from poterne.session.smtp.relay import Relays
+from poterne.session.smtp.returned import Returned
 from poterne.store.interface import Store
 from poterne.values.ids import TraceId
 from poterne.values.sending import Submitted
@@ -81,6 +82,8 @@ class Services:
     """Service mx: who waits for the greeting. None: nobody."""
     harvest: Harvest | None = None
     """Service mx: who tries out names. None: nobody is watched."""
+    returned: Returned = field(default_factory=Returned)
+    """How many notices went back to senders that we rewrote."""
 
     @property
     def authserv_id(self) -> bytes:
