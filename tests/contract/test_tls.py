@@ -28,9 +28,10 @@ async def test_policies(world: World) -> None:
     newer = replace(KEPT, id="2", text=b"\xff\x00", fetched_at=AT + 1, expires_at=AT + 2, checked_at=AT + 9)
     await store.keep_tls_policy(newer)
     assert await store.tls_policy("d.example") == newer
-    assert [one.domain for one in await store.tls_policies_to_refresh(AT + 9)] == ["e.example"]
-    assert [one.domain for one in await store.tls_policies_to_refresh(AT + 10)] == ["e.example", "d.example"]
-    assert len(await store.tls_policies_to_refresh(AT + 10, 1)) == 1
+    assert [one.domain for one in await store.tls_policies_to_refresh(AT + 9, AT)] == ["e.example"]
+    assert [one.domain for one in await store.tls_policies_to_refresh(AT + 10, AT)] == ["e.example", "d.example"]
+    assert [one.domain for one in await store.tls_policies_to_refresh(AT + 10, AT + 2)] == ["e.example"]
+    assert len(await store.tls_policies_to_refresh(AT + 10, AT, 1)) == 1
 
 
 async def test_counts_add_up(world: World) -> None:

@@ -67,7 +67,7 @@ class Names:
         return Found(tuple(found), name, secure=False, ttl_s=60)
 
     async def txt(self, name: str, /) -> Answer[bytes]:
-        raise NotImplementedError
+        return NxDomain(secure=False, ttl_s=60)
 
     async def ptr(self, ip: str, /) -> Answer[str]:
         raise NotImplementedError

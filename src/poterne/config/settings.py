@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from poterne.config.dns import Dns, Reputation
 from poterne.config.fields import made, setting
 from poterne.config.limits import Limits
+from poterne.config.outbound_tls import OutboundTls
 from poterne.config.queue import Queue
 from poterne.config.route import Route
 from poterne.config.sendmail import Sendmail
@@ -396,6 +397,7 @@ class Settings:
     limits: Limits = made(Limits, "What people may send.")
     sendmail: Sendmail = made(Sendmail, "Scripts of this machine.")
     queue: Queue = made(Queue, "Mail that goes out.")
+    outbound_tls: OutboundTls = made(OutboundTls, "Encryption on the way to other servers.")
     store: Store = made(Store, "Storage.")
     log: Log = made(Log, "Logging.")
     metrics: Metrics = made(Metrics, "Metrics.")

@@ -172,6 +172,10 @@ class Link(asyncio.Protocol):
         """What the next connection to this server can resume; only a client has one."""
         return None if self._wire is None or self._server_side else self._wire.session
 
+    def presented_chain(self) -> tuple[bytes, ...]:
+        """The certificates that the server presented (DER, its own first), not verified; () in plaintext."""
+        return () if self._wire is None else self._wire.presented()
+
     @property
     def silent(self) -> bool:
         """It is connected, and the peer has sent nothing that was not read, not even its end."""

@@ -201,10 +201,39 @@ class TlsWire:
             tls.version() or "", cipher[0] if cipher else "", tls.selected_alpn_protocol(), sni, certificate
         )
 
+    def presented(self) -> tuple[bytes, ...]:
+        """The certificates that the server presented, DER, its own first; what the standard library can't tell is missing.
+
+        Not verified, and not of a resumed session.
+        """
+        tls = self._tls
+        if tls is None:
+            return ()
+        # Python 3.13 gives DER; before, the method is the inner object's and gives certificate objects.
+        inner: object = tls if hasattr(tls, "get_unverified_chain") else getattr(tls, "_sslobj", None)
+        chain: list[object] = getattr(inner, "get_unverified_chain", list)() or []
+        found = tuple(der for one in chain if (der := _der(one)))
+        if found:
+            return found
+        certificate = tls.getpeercert(binary_form=True)
+        return (certificate,) if certificate else ()
+
     @property
     def session(self) -> ssl.SSLSession | None:
         """What a client can resume; in TLS 1.3 only after the server sent something."""
         return None if self._tls is None else self._tls.session
+
+
+_DER: Final = 2
+"""OpenSSL's X509_FILETYPE_ASN1, which `ssl` knows and does not export."""
+
+
+def _der(certificate: object) -> bytes:
+    """b"" for what is no certificate that we know."""
+    if isinstance(certificate, bytes):
+        return certificate
+    octets = getattr(certificate, "public_bytes", lambda _: b"")(_DER)
+    return octets if isinstance(octets, bytes) else b""
 
 
 def tls_error(error: Exception) -> TlsError:

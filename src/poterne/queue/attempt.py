@@ -56,8 +56,8 @@ async def attempt(
     Lasts at most `total_s` plus `final_s` of the hop's timeouts; a lease must outlast that. Raises StoreError when the message
     cannot be read. When the caller is cancelled the connection is dropped; after the final dot that is an unsure end too.
     """
-    if message.requiretls and hop.tls is not TlsDemand.DANE:
-        hop = replace(hop, tls=TlsDemand.VERIFIED)
+    if demands_tls(message) and hop.tls is not TlsDemand.DANE:
+        hop = replace(hop, tls=TlsDemand.VERIFIED, fallback=None)
     letter = Letter(message, blobs)
     await letter.inspect()
     total_by = asyncio.get_running_loop().time() + hop.timeouts.total_s
@@ -86,6 +86,11 @@ async def attempt(
         if failure is None:
             connections.give(connection)
         return transaction.result(hop, connection.tls, failure, dsn=dsn, reused=reused)
+
+
+def demands_tls(message: QueuedMessage) -> bool:
+    """REQUIRETLS holds for it: for notices it is a wish, lest they be lost (RFC 8689 §5)."""
+    return message.requiretls and bool(message.reverse_path)
 
 
 @final
@@ -129,7 +134,7 @@ class _Transaction:
             self._outcomes[left.id] = local_transient("4.5.3", "The server takes fewer recipients at a time", soon=True)
         if connection.dirty:
             core.send(Rset())
-        core.send(self._mail("SMTPUTF8" in core.extensions))
+        core.send(self._mail("SMTPUTF8" in core.extensions, "REQUIRETLS" in core.extensions))
         for recipient in offered:
             core.send(_rcpt(recipient))
         core.send(Data())
@@ -157,14 +162,14 @@ class _Transaction:
             self._outcomes[recipient.id] = of_reply(data)
         return False
 
-    def _mail(self, takes_utf8: bool) -> Mail:
+    def _mail(self, takes_utf8: bool, requiretls: bool) -> Mail:
         message, letter = self._message, self._letter
         return Mail(
             message.reverse_path,
             letter.size,
             Body.EIGHT_BIT if letter.eight_bit else None,
             message.smtputf8 and takes_utf8,
-            message.requiretls,
+            message.requiretls and (requiretls or demands_tls(message)),
             _RET.get(message.ret),
             message.envid or None,
         )
@@ -215,7 +220,7 @@ class _Transaction:
         if failure is not None:
             if failure.word == _CONTENT:
                 broken = None  # the message is at fault, not the connection
-            rest = of_failure(failure, requiretls=self._message.requiretls)
+            rest = of_failure(failure, requiretls=demands_tls(self._message))
             for recipient in self._recipients:
                 outcomes.setdefault(recipient.id, rest)
         if not any(isinstance(outcome, Delivered) for outcome in outcomes.values()):

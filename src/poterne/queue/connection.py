@@ -9,11 +9,13 @@ could as well have hidden STARTTLS. Plaintext in front of the handshake is an at
 """
 
 import asyncio
+import datetime as dt
 import ssl
 from dataclasses import replace
 from hashlib import sha256
 from typing import Final, final
 
+from poterne.mailauth.dane.verify import Verdict, verify
 from poterne.net.dial import DialError, dial
 from poterne.net.link import Link, LinkClosed, Poke, TlsSetup
 from poterne.net.tls import CertificateError, ClientContexts, certificate_covers
@@ -206,6 +208,10 @@ class Connection:
         facts, hop = self.link.tls, self.hop
         if facts is None:
             raise ConversationError(Stage.TLS, "closed")
+        if hop.tls is TlsDemand.DANE:
+            verdict = verify(hop.tlsa, self.link.presented_chain(), hop.names, dt.datetime.now(dt.UTC))
+            if verdict is not Verdict.MATCH:
+                raise ConversationError(Stage.TLS, verdict.value)
         if (
             hop.tls is TlsDemand.VERIFIED
             and len(hop.names) > 1
@@ -243,11 +249,28 @@ async def connect(
         return await _open(hop, contexts, session, trace, total_by, starttls=True)
     except ConversationError as error:
         error.tls = replace(error.tls, problem=_tls_problem(error), detail=error.detail)
+        if hop.fallback is not None and error.tls.problem and error.word != _INJECTION:
+            return await _fall_back(hop, hop.fallback, contexts, error.tls, trace, total_by)
         if error.stage is not Stage.TLS or hop.implicit_tls or hop.tls is not TlsDemand.OPPORTUNISTIC:
             raise
         failed = error.tls
     connection = await _open(hop, contexts, None, trace, total_by, starttls=False)
     connection.tls = failed
+    return connection
+
+
+async def _fall_back(
+    hop: Hop, demand: TlsDemand, contexts: ClientContexts, failed: TlsOutcome, trace: TraceId, total_by: float
+) -> Connection:
+    """The demand was not met and need not be: connect again with less. What was wrong stays told."""
+    lenient = replace(hop, tls=demand, names=(), tlsa=(), ca_file=None, fallback=None)
+    try:
+        connection = await connect(lenient, contexts, trace=trace, total_by=total_by)
+    except ConversationError as error:
+        error.tls = failed
+        raise
+    connection.hop = hop
+    connection.tls = replace(connection.tls, problem=failed.problem, detail=failed.detail)
     return connection
 
 
@@ -287,10 +310,12 @@ async def _open(
     except InjectionError:
         raise ConversationError(Stage.TLS, "handshake", detail="plaintext") from None
     connection = Connection(hop, link, setup.context() if setup is not None else None, total_by)
+    source = link.local[0]
     try:
         await connection.begin(starttls=starttls)
+        connection.tls = replace(connection.tls, source=source)
     except ConversationError as error:
-        error.tls = connection.tls
+        error.tls = replace(connection.tls, source=source)
         if error.word == "refused":  # a server that answered is told goodbye
             await connection.quit()
         else:
@@ -303,14 +328,13 @@ async def _open(
 
 
 def _tls_setup(hop: Hop, contexts: ClientContexts, session: tuple[ssl.SSLContext, ssl.SSLSession] | None) -> TlsSetup:
-    if hop.tls is TlsDemand.DANE:
-        raise ConversationError(Stage.TLS, "dane")
-    verify = hop.tls is TlsDemand.VERIFIED
+    pki, dane = hop.tls is TlsDemand.VERIFIED, hop.tls is TlsDemand.DANE
     try:
-        context = contexts.get(verify=verify, ca_file=hop.ca_file if verify else None, check_name=len(hop.names) <= 1)
+        context = contexts.get(verify=pki, ca_file=hop.ca_file if pki else None, check_name=len(hop.names) <= 1)
     except CertificateError as error:
         raise ConversationError(Stage.TLS, "authorities", detail=str(error)) from None
-    # A session belongs to its context: after a change of the CA file there is nothing to resume.
-    resumed = session[1] if session is not None and session[0] is context else None
-    name = hop.names[0] if verify and hop.names else hop.name
+    # A session belongs to its context: after a change of the CA file there is nothing to resume. DANE never resumes: the
+    # context is that of unverified TLS, and a resumed session presents no certificates.
+    resumed = session[1] if session is not None and session[0] is context and not dane else None
+    name = hop.names[0] if (pki or dane) and hop.names else hop.name  # RFC 7672 §8.1: SNI is the TLSA base domain
     return TlsSetup(lambda: context, "smtp", hop.timeouts.tls_s, name or None, resumed)

@@ -18,6 +18,8 @@ class Fate:
     address: str = ""
     """Numeric, of that server."""
     tls: TlsOutcome = NO_TLS
+    tls_policy: str = ""
+    """What it went by: "tlsa", "sts"; "" without a policy."""
     promises: bool = False
     """Who took it promises the notices that were asked for (DSN)."""
     mailbox: bool = False

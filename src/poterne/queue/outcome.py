@@ -6,33 +6,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from poterne.values.dns import Tlsa
 from poterne.values.ids import QueueId
 from poterne.values.secret import Secret
+from poterne.values.tls import AppliedPolicy, TlsFailure
+from poterne.values.tls import TlsDemand as TlsDemand  # noqa: PLC0414  (part of what this module gives)
 
 SMTP_PORT: Final = 25
-
-
-class TlsDemand(Enum):
-    """What the way to the next server must be; the value is the stable word."""
-
-    OPPORTUNISTIC = "opportunistic"
-    """STARTTLS when offered, whoever answers (RFC 7435); else, or when the handshake fails, cleartext."""
-    REQUIRED = "required"
-    """Encrypted or nothing, whoever answers."""
-    VERIFIED = "verified"
-    """Encrypted, with a certificate for one of `Hop.names` from the system's roots or from `Hop.ca_file`; or nothing."""
-    DANE = "dane"
-    """Encrypted, with a certificate that the TLSA records name (RFC 7672); or nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tlsa:
-    """One TLSA record (RFC 6698 §2.1)."""
-
-    usage: int
-    selector: int
-    matching: int
-    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +60,17 @@ class Hop:
     lmtp: bool = False
     tls: TlsDemand = TlsDemand.OPPORTUNISTIC
     names: tuple[str, ...] = ()
-    """VERIFIED: the certificate must be for one of them; empty: for `name`."""
+    """VERIFIED: the certificate must be for one of them; empty: for `name`. DANE: the TLSA base domain first, and the others
+    that a certificate of an authority may be for (RFC 7672 §3.2.2)."""
     ca_file: Path | None = None
     tlsa: tuple[Tlsa, ...] = ()
+    """DANE: usable records, one at least."""
+    fallback: TlsDemand | None = None
+    """When `tls` is not met: connect again on these terms, and tell in `TlsOutcome.problem` what was wrong."""
+    applied: AppliedPolicy | None = None
+    """What reports say that the conversation went by; None: it is not reported."""
+    known_failures: tuple[TlsFailure, ...] = ()
+    """What is wrong before anybody connects, for the report."""
     login: Login | None = None
     source: str | None = None
     """The local address to connect from."""
@@ -92,7 +80,7 @@ class Hop:
     def key(self) -> tuple[object, ...]:
         """What connections are cached by: hops with the same key and equal logins can use the same connection."""
         login = self.login.user if self.login is not None else None
-        how = (self.helo, self.implicit_tls, self.lmtp, self.tls, self.names, self.ca_file, self.tlsa)
+        how = (self.helo, self.implicit_tls, self.lmtp, self.tls, self.names, self.ca_file, self.tlsa, self.fallback)
         return (self.address, self.port, self.name, self.source, login, *how)
 
     def __str__(self) -> str:
@@ -170,9 +158,12 @@ class TlsOutcome:
     """SHA-256 of the server's certificate, in hexadecimal."""
     problem: str = ""
     """Why not encrypted or not verified, in one stable word: "not-offered", "refused", "injection", "timeout", "closed",
-    "handshake", "certificate", "name"; "" when there was nothing wrong, or nothing was to be verified."""
+    "handshake", "certificate", "name", of DANE "tlsa-mismatch", "expired", "unreadable"; "" when there was nothing wrong, or
+    nothing was to be verified."""
     detail: str = ""
     """More of it, for the log."""
+    source: str = ""
+    """The address that we connected from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,15 @@ What DNS can't say now is tried again later; only what it says for certain is pe
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Final, TypeAlias, final
 
+from poterne.policy.tls import Destination, Skip, SkipReason, Terms, TlsVerdict, Use, literal
 from poterne.queue.outcome import Hop, HopTimeouts, Permanent, TlsDemand, Transient
 from poterne.queue.routes import NamedRoute, Routes
+from poterne.queue.security import Security
 from poterne.values.address import AddressError, AddressLiteral
 from poterne.values.dns import Answer, Found, Mx, NoData, NxDomain, Resolver, TempFail
 from poterne.values.networks import is_public, parse_address
@@ -66,32 +68,41 @@ class Router:
         resolver: Resolver | None,
         ourselves: Ourselves,
         shuffled: Callable[[list[Mx]], None],
+        security: Security | None = None,
     ) -> None:
-        """`shuffled` puts a list in an order of chance."""
+        """`shuffled` puts a list in an order of chance. Without `security` TLS to servers of public DNS is opportunistic."""
         self.routes: Final = routes
         self._resolver: Final = resolver
         self._ourselves: Final = ourselves
         self._shuffled: Final = shuffled
+        self._security: Final = security
 
     def destination(self, domain: str) -> str:
         """What conversations with the servers of this domain are counted by: the route's word, or the domain."""
         route = self.routes.find(domain)
         return domain if route is None else route.destination
 
-    async def ways(self, domain: str, *, requiretls: bool = False, note: Note = _silent) -> Way:
-        """The servers for a domain, best first. `requiretls`: RFC 8689. Always returns."""
+    async def ways(self, domain: str, *, requiretls: bool = False, optional: bool = False, note: Note = _silent) -> Way:
+        """The servers for a domain, best first, and how mail must go to each. Raises StoreError.
+
+        `requiretls`: RFC 8689; `optional`: what the domain demands of TLS is a wish (§4.2.2).
+        """
         route = self.routes.find(domain)
         if route is not None:
             note("route", f"[route.{route.name}]: {route.settings.host} port {route.settings.port}")
             found = await self._of_route(route, note)
         elif domain[:1] == "[":
-            found = self._of_literal(domain, note)
+            found = self._of_literal(domain, self._terms(domain, requiretls, optional), note)
         else:
             note("route", "none: as DNS says")
-            found = await self._of_dns(domain, note)
+            found = await self._of_dns(domain, self._terms(domain, requiretls, optional), note)
         if requiretls and isinstance(found, tuple):
             return tuple(hop if hop.tls is TlsDemand.DANE else replace(hop, tls=TlsDemand.VERIFIED) for hop in found)
         return found
+
+    def _terms(self, domain: str, requiretls: bool, optional: bool) -> Terms:
+        security = self._security
+        return Terms() if security is None else security.terms(domain, requiretls=requiretls, optional=optional)
 
     # -- written in the settings ---------------------------------------------------------------------------------------
 
@@ -139,7 +150,7 @@ class Router:
 
     # -- written by strangers ------------------------------------------------------------------------------------------
 
-    def _of_literal(self, domain: str, note: Note) -> Way:
+    def _of_literal(self, domain: str, terms: Terms, note: Note) -> Way:
         try:
             address = str(AddressLiteral.parse(domain).ip)
         except AddressError:
@@ -149,9 +160,9 @@ class Router:
             return _never("5.4.6", f"{domain} is this server, which has no mailbox there")
         if not self._usable(address):
             return _never("5.4.4", f"{domain} is no public address")
-        return (self._hop(address, address),)
+        return (self._hop(address, address, literal(terms)),)
 
-    async def _of_dns(self, domain: str, note: Note) -> Way:
+    async def _of_dns(self, domain: str, terms: Terms, note: Note) -> Way:
         resolver = self._resolver
         if resolver is None:
             return _no_resolver()
@@ -161,12 +172,13 @@ class Router:
             return _later("4.4.3", f"DNS does not tell now where mail for {domain} goes ({answer.reason.value})")
         if isinstance(answer, NxDomain):
             return _never("5.1.2", f"there is no domain {domain}")
+        to = Destination(domain, answer.name if isinstance(answer, Found) else domain, answer.secure)
         if isinstance(answer, NoData):
-            return await self._of_exchangers(domain, [Mx(0, domain)], resolver, note)
+            return await self._of_exchangers(to, [Mx(0, domain)], terms, resolver, note)
         exchangers = [mx for mx in answer.records if not mx.null]
         if not exchangers:
             return _never("5.1.10", f"{domain} says that it takes no mail (null MX)", 556)
-        return await self._of_exchangers(domain, self._ordered(exchangers), resolver, note)
+        return await self._of_exchangers(to, self._ordered(exchangers), terms, resolver, note)
 
     def _ordered(self, exchangers: Iterable[Mx]) -> list[Mx]:
         found = list(exchangers)
@@ -174,7 +186,10 @@ class Router:
         found.sort(key=lambda mx: mx.preference)
         return found[:MAX_EXCHANGERS]
 
-    async def _of_exchangers(self, domain: str, exchangers: list[Mx], resolver: Resolver, note: Note) -> Way:
+    async def _of_exchangers(
+        self, to: Destination, exchangers: list[Mx], terms: Terms, resolver: Resolver, note: Note
+    ) -> Way:
+        domain = to.domain
         own: Awaitable[Answer[str]] = resolver.addresses(self._ourselves.hostname)
         ours, *answers = await asyncio.gather(own, *(resolver.addresses(mx.exchange) for mx in exchangers))
         mine = self._ourselves.addresses | frozenset(ours.records if isinstance(ours, Found) else ())
@@ -187,9 +202,18 @@ class Router:
             note("ourselves", f"this server is an MX of {domain} with preference {limit}: only better ones are tried")
             if not found:
                 return _never("5.4.6", f"mail for {domain} comes to this server, which does not serve it (loop)")
-        hops = list(self._hops(found, note))
+        hosts = self._hosts(found, note)
+        verdicts: Mapping[str, TlsVerdict] = {}
+        if hosts and self._security is not None:
+            reached = {
+                mx.exchange: answer for mx, answer in found if isinstance(answer, Found) and mx.exchange in hosts
+            }
+            verdicts = await self._security.judge(to, reached, terms, note)
+        hops = list(self._hops(hosts, verdicts))
         if hops:
             return tuple(hops[:MAX_HOPS])
+        if verdicts:
+            return self._all_skipped(domain, verdicts)
         if any(isinstance(answer, TempFail) or (isinstance(answer, Found) and answer.partial) for _, answer in found):
             return _later("4.4.3", f"DNS does not tell now which addresses the servers of {domain} have")
         if any(isinstance(answer, Found) for _, answer in found):
@@ -201,7 +225,9 @@ class Router:
             return True
         return isinstance(answer, Found) and not mine.isdisjoint(answer.records)
 
-    def _hops(self, found: Iterable[tuple[Mx, Answer[str]]], note: Note) -> Iterator[Hop]:
+    def _hosts(self, found: Iterable[tuple[Mx, Answer[str]]], note: Note) -> dict[str, list[str]]:
+        """The servers that have addresses we connect to, in their order."""
+        hosts: dict[str, list[str]] = {}
         for mx, answer in found:
             if not isinstance(answer, Found):
                 continue
@@ -209,17 +235,53 @@ class Router:
             for address in answer.records:
                 if address not in usable:
                     note("passed over", f"{mx.exchange} [{address}]: no public address")
-            for address in _in_turn(usable):
-                yield self._hop(address, mx.exchange)
+            if usable:
+                hosts.setdefault(mx.exchange, list(_in_turn(usable)))
+        return hosts
 
-    def _hop(self, address: str, name: str) -> Hop:
-        ourselves = self._ourselves
+    def _hops(self, hosts: Mapping[str, list[str]], verdicts: Mapping[str, TlsVerdict]) -> Iterator[Hop]:
+        for name, addresses in hosts.items():
+            verdict = verdicts.get(name, _NO_TERMS)
+            if isinstance(verdict, Use):
+                for address in addresses:
+                    yield self._hop(address, name, verdict)
+
+    def _hop(self, address: str, name: str, terms: Use) -> Hop:
+        ourselves, security = self._ourselves, self._security
         return Hop(
-            address, ourselves.mx_port, name, ourselves.hostname, source=ourselves.source(address), timeouts=ourselves.timeouts
-        )  # fmt: skip
+            address,
+            ourselves.mx_port,
+            name,
+            ourselves.hostname,
+            tls=terms.demand,
+            names=terms.names,
+            ca_file=security.ca_file(terms.demand) if security is not None else None,
+            tlsa=terms.records,
+            fallback=terms.fallback,
+            applied=terms.applied,
+            known_failures=terms.failures,
+            source=ourselves.source(address),
+            timeouts=ourselves.timeouts,
+        )
+
+    def _all_skipped(self, domain: str, verdicts: Mapping[str, TlsVerdict]) -> Transient | Permanent:
+        """No server can be used as it must be; what may change is tried again."""
+        name, skip = min(
+            ((name, one) for name, one in verdicts.items() if isinstance(one, Skip)), key=lambda each: each[1].permanent
+        )
+        match skip.reason:
+            case SkipReason.DANE_LOOKUP:
+                return _later("4.7.5", f"DNS does not tell now which certificate {name} must have (DANE)")
+            case SkipReason.NOT_IN_POLICY:
+                return _later("4.7.5", f"{name} is not a server of {domain} by its MTA-STS policy")
+            case SkipReason.UNPROVEN:
+                return _never("5.7.10", f"REQUIRETLS was asked for, and nothing proves that {name} serves {domain}")
 
     def _usable(self, address: str) -> bool:
         return is_public(address) or (self._ourselves.private_mx and parse_address(address) is not None)
+
+
+_NO_TERMS: Final = Use(TlsDemand.OPPORTUNISTIC)
 
 
 def _in_turn(addresses: Iterable[str]) -> Iterator[str]:

@@ -20,7 +20,7 @@ from typing import Final, Protocol, final
 from poterne.config.settings import Settings
 from poterne.observe import Log
 from poterne.policy.retry import RetryTimes, dead_s
-from poterne.queue.attempt import attempt
+from poterne.queue.attempt import attempt, demands_tls
 from poterne.queue.bounce import Notices
 from poterne.queue.connections import ConnectionLimits, Connections
 from poterne.queue.domains import LocalDomains
@@ -32,7 +32,9 @@ from poterne.queue.pauses import Pauses
 from poterne.queue.plan import Course, Job, Limits, Plan
 from poterne.queue.route import Ourselves, Router
 from poterne.queue.routes import LOCAL, Routes
+from poterne.queue.security import Security, is_report
 from poterne.queue.settle import Counters, Settler
+from poterne.queue.tls_upkeep import of_queue
 from poterne.store.errors import StoreError
 from poterne.store.interface import Settled, Store
 from poterne.values.dns import Mx, Resolver
@@ -112,7 +114,11 @@ class Runner:
         self._timeouts: Final = timeouts
         self._times: Final = retry_times(settings)
         self._routes: Final = Routes(settings.route, folder)
-        self.router: Final = Router(self._routes, resolver, ourselves(settings, timeouts), chance.shuffled)
+        us, shuffled = ourselves(settings, timeouts), chance.shuffled
+        self._security: Final = (
+            None if resolver is None else Security(store, resolver, settings, folder, clock=clock, log=log)
+        )
+        self.router: Final = Router(self._routes, resolver, us, shuffled, self._security)
         self._plan: Final = Plan(
             Limits(
                 queue.max_attempts,
@@ -123,6 +129,14 @@ class Runner:
             )
         )
         self._domains: Final = LocalDomains(store, clock)
+        self.tls_upkeep: Final = (
+            None
+            if resolver is None or self._security is None
+            else of_queue(
+                self._security, store, resolver, settings, self._domains, clock=clock, chance=chance.number, log=log
+            )
+        )
+        """To be run beside the runner; None without DNS."""
         hostname, language = settings.server.hostname, settings.server.language
         notices = Notices(store, hostname, language, self._routes, self._domains, queue.return_whole_bytes)
         forwards = FailedForwards(store, hostname, language, self._domains, clock, log)
@@ -361,14 +375,16 @@ class Runner:
         return await attempt(hop, message, recipients, self._store.blobs, self._connections)
 
     async def _send(self, job: Job) -> tuple[list[Fate], Course]:
-        domain = job.recipients[0].domain
-        found = await self.router.ways(domain, requiretls=job.message.requiretls)
+        domain, message = job.recipients[0].domain, job.message
+        found = await self.router.ways(domain, requiretls=demands_tls(message), optional=is_report(message))
         if not isinstance(found, tuple):
             return [Fate(recipient, found) for recipient in job.recipients], Course.WELL
         result: AttemptResult | None = None
         for hop in self._best_first(found):
-            result = await self._try(hop, job.message, job.recipients)
+            result = await self._try(hop, message, job.recipients)
             self._note(result)
+            if self._security is not None:
+                self._security.seen(message, domain, result)
             if not result.try_next:
                 break
         assert result is not None  # noqa: S101  (there is a hop at least)
@@ -403,6 +419,7 @@ def _fates(recipients: Iterable[QueuedRecipient], result: AttemptResult) -> list
             host="" if not isinstance(outcome, Delivered) and outcome.local else hop.name,
             address=hop.address,
             tls=result.tls,
+            tls_policy=hop.applied.kind.value if hop.applied is not None and hop.applied.strings else "",
             promises=result.dsn,
             mailbox=hop.lmtp,
         )

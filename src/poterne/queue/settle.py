@@ -207,4 +207,8 @@ def _event(
     if fate.tls.version:
         detail["tls"] = fate.tls.version
         detail["tls_verified"] = fate.tls.verified
+    if fate.tls.problem:
+        detail["tls_problem"] = fate.tls.problem
+    if fate.tls_policy:
+        detail["tls_policy"] = fate.tls_policy
     return Event(now, kind, message.trace_id, message.origin.account_id, fate.address, enhanced, detail)

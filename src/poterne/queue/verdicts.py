@@ -9,7 +9,7 @@ from poterne.queue.outcome import Delivered, Permanent, RecipientOutcome, Stage,
 REPLY_MOST: Final = 500
 _TOO_MANY: Final = frozenset({"", "4.5.3"})
 """Enhanced codes of a 452 that speak of this transaction, not of the recipient."""
-_UNFIT: Final = frozenset({"not-offered", "refused", "certificate", "name"})
+_UNFIT: Final = frozenset({"not-offered", "refused", "certificate", "name", "tlsa-mismatch", "expired", "unreadable"})
 """TLS problems that say what the server is like, not what the network did."""
 _HIDDEN: Final = 521
 """RFC 7504: this host takes no mail at all."""
@@ -25,7 +25,12 @@ _TEXTS: Final[dict[tuple[Stage | None, str], tuple[str, str]]] = {
     (Stage.TLS, "certificate"): ("4.7.5", "The server's certificate is not valid"),
     (Stage.TLS, "name"): ("4.7.5", "The server's certificate is for another name"),
     (Stage.TLS, "authorities"): ("4.3.5", "The file of certificate authorities for this server cannot be used"),
-    (Stage.TLS, "dane"): ("4.7.5", "The server's certificate cannot be checked against its TLSA records"),
+    (Stage.TLS, "tlsa-mismatch"): (
+        "4.7.5",
+        "The server's certificate is not the one that its TLSA records (DANE) name",
+    ),
+    (Stage.TLS, "expired"): ("4.7.5", "The server's certificate, which its TLSA records (DANE) name, is not valid now"),
+    (Stage.TLS, "unreadable"): ("4.7.5", "The server's certificate cannot be read"),
     (Stage.STARTTLS, "not-offered"): ("4.7.4", "The server does not offer encryption, which is required"),
     (Stage.STARTTLS, "starttls-injection"): ("4.7.5", "Somebody put words into the connection before it was encrypted"),
     (None, "timeout"): ("4.4.2", "The server did not answer in time"),

@@ -431,8 +431,8 @@ class OutboundTls(Protocol):
     async def tls_policy(self, domain: str) -> KeptPolicy | None:
         """The newest one that was kept, also when it has expired."""
 
-    async def tls_policies_to_refresh(self, checked_before: int, limit: int = 100) -> list[KeptPolicy]:
-        """Those that nobody tried to fetch since then, longest ago first."""
+    async def tls_policies_to_refresh(self, checked_before: int, now: int, limit: int = 100) -> list[KeptPolicy]:
+        """Those that still count and that nobody tried to fetch since then, longest ago first."""
 
     async def keep_tls_policy(self, kept: KeptPolicy) -> None:
         """Instead of the domain's earlier one. A bounded number is kept; those that expire first go."""

@@ -18,8 +18,8 @@ class TlsPart:
     async def tls_policy(self, domain: str) -> KeptPolicy | None:
         return tls_policies.policy(self._reader, domain)
 
-    async def tls_policies_to_refresh(self, checked_before: int, limit: int = 100) -> list[KeptPolicy]:
-        return tls_policies.policies_to_refresh(self._reader, checked_before, limit)
+    async def tls_policies_to_refresh(self, checked_before: int, now: int, limit: int = 100) -> list[KeptPolicy]:
+        return tls_policies.policies_to_refresh(self._reader, checked_before, now, limit)
 
     async def keep_tls_policy(self, kept: KeptPolicy) -> None:
         await self._writer.submit(tls_policies.keep_policy, kept)

@@ -28,10 +28,10 @@ def policy(rows: Rows, domain: str) -> KeptPolicy | None:
     return None if row is None else KeptPolicy(*row)
 
 
-def policies_to_refresh(rows: Rows, checked_before: int, limit: int) -> list[KeptPolicy]:
+def policies_to_refresh(rows: Rows, checked_before: int, now: int, limit: int) -> list[KeptPolicy]:
     found = rows.all(
-        f"SELECT {_COLUMNS} FROM tls_policy WHERE checked_at < ? ORDER BY checked_at LIMIT ?",  # noqa: S608
-        (checked_before, limit),
+        f"SELECT {_COLUMNS} FROM tls_policy WHERE checked_at < ? AND expires_at > ? ORDER BY checked_at LIMIT ?",  # noqa: S608
+        (checked_before, now, limit),
     )
     return [KeptPolicy(*row) for row in found]
 

@@ -1,0 +1,108 @@
+"""The daily reports about TLS (RFC 8460): who wants one gets it by mail, once.
+
+A day's numbers leave the store in the transaction that queues the report, so that none is sent twice. Domains that want
+reports over HTTPS only get none: nothing here posts to web servers that strangers name. Numbers that nobody wants go, and
+those of days long past.
+"""
+
+from collections.abc import Callable
+from typing import Final, final
+
+from poterne.mailauth.tlsrpt.record import PREFIX, addresses, mailboxes
+from poterne.mailauth.tlsrpt.report import DAY_S, Report, as_message
+from poterne.message.compose import return_path
+from poterne.observe import Log
+from poterne.queue.domains import LocalDomains
+from poterne.queue.security import REPORTS
+from poterne.store.interface import Store
+from poterne.values.address import Address
+from poterne.values.dns import Found, Resolver, TempFail
+from poterne.values.event import Event
+from poterne.values.ids import TraceId
+from poterne.values.queue import NewQueued, NewRecipient
+
+KEPT_DAYS: Final = 3
+"""Where DNS does not say for so long who wants a report, nobody gets it."""
+_AT_ONCE: Final = 500
+FIRST_DELAY_S: Final = 3600
+DELAY_S: Final = 4 * 3600
+"""After midnight UTC, so that not all the world writes at once (RFC 8460 §4.1): one to four hours."""
+
+
+@final
+class TlsReports:
+    """`chance` gives a number in [0, 1). `wanted` False: numbers are dropped, nobody is told."""
+
+    def __init__(
+        self,
+        store: Store,
+        resolver: Resolver,
+        hostname: str,
+        domains: LocalDomains,
+        *,
+        clock: Callable[[], float],
+        chance: Callable[[], float],
+        log: Log,
+        wanted: bool = True,
+    ) -> None:
+        self._store: Final = store
+        self._resolver: Final = resolver
+        self._hostname: Final = hostname
+        self._domains: Final = domains
+        self._clock: Final = clock
+        self._log: Final = log
+        self._wanted: Final = wanted
+        self._delay_s: Final = FIRST_DELAY_S + int(chance() * (DELAY_S - FIRST_DELAY_S))
+
+    async def send(self) -> int:
+        """Queue what is due; gives how many reports. Call it as often as you like. Raises StoreError."""
+        now = int(self._clock())
+        today = (now - self._delay_s) // DAY_S
+        put_off: set[tuple[int, str]] = set()
+        sent = 0
+        while True:
+            found = await self._store.tls_to_report(today, _AT_ONCE + len(put_off))
+            due = [one for one in found if one not in put_off]
+            for day, domain in due:
+                recipients = await self._recipients(domain, old=today - day > KEPT_DAYS)
+                if recipients is None:
+                    put_off.add((day, domain))
+                else:
+                    sent += await self._report(day, domain, recipients, now)
+            if not due:
+                return sent
+
+    async def _recipients(self, domain: str, *, old: bool) -> tuple[Address, ...] | None:
+        """Who wants a report; None: not known now."""
+        if not self._wanted:
+            return ()
+        answer = await self._resolver.txt(PREFIX + domain)
+        if isinstance(answer, TempFail):
+            return () if old else None
+        uris = addresses(answer.records) if isinstance(answer, Found) else None
+        return mailboxes(uris or ())
+
+    async def _report(self, day: int, domain: str, recipients: tuple[Address, ...], now: int) -> bool:
+        recipients = tuple(one for one in recipients if one.is_ascii)
+        if not recipients:
+            await self._store.tls_reported(day, domain)
+            return False
+        counts = await self._store.tls_counts(day, domain)
+        submitter = await self._domains.first() or self._hostname
+        report = Report(submitter, f"postmaster@{submitter}", domain, day, tuple(counts), f"{now:x}")
+        writer = self._store.blobs.writer()
+        first = return_path("")
+        writer.write(first + as_message(report, [str(one) for one in recipients], now))
+        await writer.drain()
+        trace = TraceId(f"tlsrpt-{day}-{domain}"[:64])
+        queued = NewQueued(
+            origin=REPORTS,
+            trace_id=trace,
+            reverse_path="",
+            blob=await writer.finish(),
+            recipients=tuple(NewRecipient(str(one), one.domain, notify="NEVER") for one in recipients),
+            due_at=now,
+            start=len(first),
+        )
+        detail: dict[str, str | int | bool | None] = {"domain": domain, "day": day, "recipients": len(recipients)}
+        return await self._store.tls_reported(day, domain, [queued], [Event(now, "tls.reported", trace, detail=detail)])
