@@ -53,16 +53,17 @@ async def place(
         notify_text(event),
         orcpt_text(event),
     )
-    if route.kind is RouteKind.ACCOUNTS:
+    refused = UNKNOWN_RECIPIENT
+    if principal is None and (route.kind is RouteKind.UNKNOWN_USER or not route.personal):
+        # Before a catch-all takes it: it would keep the notices that come back to a forward.
+        refused = await _returning(services, envelope, address, recipient, event)
+    if refused is UNKNOWN_RECIPIENT and route.kind is RouteKind.ACCOUNTS:
         refused = _local(envelope, route, recipient, principal, event)
-    elif principal is not None and route.kind is RouteKind.NOT_LOCAL:
+    elif route.kind is RouteKind.NOT_LOCAL and principal is not None:
         envelope.elsewhere.setdefault(principal.origin, []).append(recipient)
         envelope.away[address.key] = None
         refused = None
-    elif route.kind is RouteKind.UNKNOWN_USER:
-        stranger = principal is None
-        refused = await _returning(services, envelope, address, recipient, event) if stranger else UNKNOWN_RECIPIENT
-    else:
+    elif route.kind is RouteKind.NOT_LOCAL:
         refused = await _for_others(services, envelope, address, recipient, link)
     if refused is None:
         envelope.given.setdefault(address.key, recipient)
