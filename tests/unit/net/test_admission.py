@@ -157,3 +157,18 @@ async def test_tls_follows_the_header(certificates: Certificates) -> None:
         assert await heard(port, "127.0.0.1", header("192.0.2.7")) == b"", "and nobody else is believed"
         assert [n.detail for n in world.notices if n.kind is Kind.REFUSED] == ["denied"]
         assert Kind.TLS_FAILED in world.kinds()
+
+
+def test_a_server_that_is_named_counts_in_the_total_only() -> None:
+    gate = Gate(Limits(total=5, per_address=2, per_minute=3))
+    allow = NetworkSet(["192.0.2.0/24", "2001:db8::1"])
+    named = NetworkSet(["192.0.2.1", "2001:db8::1"])
+    admission = Admission(gate, Access(allow, NetworkSet()), named=named)
+    assert [admission.enter("192.0.2.2") for _ in range(3)] == ["", "", "address"]
+    assert [admission.enter("192.0.2.1") for _ in range(4)] == ["", "", "", "total"]
+    for _ in range(3):
+        admission.leave("192.0.2.1")
+    assert [admission.enter("2001:db8::1") for _ in range(4)] == ["", "", "", "total"]
+    assert gate.inside == 5
+    shared = Admission(gate, Access(allow, NetworkSet()), hidden="192.0.2.1".__eq__, named=named)
+    assert shared.enter("192.0.2.1") == "hidden-origin"
