@@ -32,7 +32,7 @@ else:
 _COUNTS: Final = struct.Struct("=QQQQd")
 _BACKLOG: Final = 1024
 URGENT: Final = b"urgent@"
-"""The first message for such a recipient is noted with its time."""
+"""The last message for such a recipient is noted with its time."""
 
 
 class Sink:
@@ -83,7 +83,7 @@ class Sink:
 
     @property
     def urgent_at(self) -> float:
-        """When it came, in the time of `time.monotonic`; 0: it did not."""
+        """When the last one came, in the time of `time.monotonic`; 0: it did not."""
         return self._read()[4]
 
     def _read(self) -> tuple[int, int, int, int, float]:
@@ -155,7 +155,7 @@ class _Session(asyncio.Protocol):
         counts = self._counts
         counts.messages += 1
         counts.recipients += self._rcpts
-        if self._urgent and not counts.urgent_at:
+        if self._urgent:
             counts.urgent_at = time.monotonic()
         counts.write()
         self._in_data, self._rcpts, self._urgent = False, 0, False
