@@ -5,12 +5,15 @@ some notices to whoever sent the mail.
 """
 
 import itertools
+import time
 
 import pytest
 
 from poterne.admin import people
+from poterne.store.errors import NotFoundError
 from poterne.values.directory import Posting
 from tests.support.attack_client import Target
+from tests.support.server import wait_for
 
 _names = itertools.count(1)
 NOTICE = b"From: MAILER-DAEMON@attacker.example\r\nSubject: not delivered\r\n\r\nbuy this\r\n."
@@ -58,6 +61,13 @@ class Office:
             if row.message.origin.name == via and row.forward_path.endswith("@attacker.example")
         }
         return path.encode()
+
+    def has(self, address: str) -> bool:
+        try:
+            self.world.store.call(self.store.account(address))
+        except NotFoundError:
+            return False
+        return True
 
     def queued_to(self, address: str) -> int:
         return sum(row.forward_path == address for row, _ in self.world.store.queued())
@@ -156,3 +166,17 @@ def test_cased_and_quoted_paths_are_the_same_path(office: Office) -> None:
             office.send(b"", spelled, source=f"127.4.{number}.9")
     found = sum(row.forward_path.lower() == victim.lower() for row, _ in office.world.store.queued())
     assert 1 <= found <= 25
+
+
+def test_a_notice_that_can_t_go_back_is_told_to_nobody(office: Office) -> None:
+    """The sender was invented, and leads nowhere at once: no mail of ours comes of it, not even to the postmaster."""
+    world = office.world
+    boss = world.account("postmaster") if not office.has("postmaster@peers.test") else "postmaster@peers.test"
+    before = len(world.inbox(boss))
+    log_at = world.log_size()
+    paths = [office.rewritten(b"x%d@[10.1.2.%d]" % (n, n), office.forwarding()) for n in range(1, 6)]
+    for path in paths:
+        assert office.send(b"", path).startswith(b"250")
+    wait_for(lambda: [line for line in world.log_since(log_at) if line["event"] == "message.failed"][4:])
+    time.sleep(0.3)
+    assert len(world.inbox(boss)) == before

@@ -188,8 +188,11 @@ class FailedForwards:
 
 
 def forwarded(message: QueuedMessage) -> bool:
-    """Did one of our addresses forward it?"""
-    return message.origin.kind is OriginKind.FORWARD
+    """Did one of our addresses forward it? A notice that goes back to a rewritten sender belongs to no address (`srs:domain`).
+
+    When that can't be delivered either, nobody is told: strangers invent such senders, and could write to the postmaster by it.
+    """
+    return message.origin.kind is OriginKind.FORWARD and "@" in message.origin.name
 
 
 __all__ = ["FailedForwards", "Rescue", "forwarded"]
