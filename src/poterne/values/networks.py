@@ -219,8 +219,11 @@ _SPACES: Final[list[tuple[IpNetwork, Space]]] = [
         (Space.LINK_LOCAL, ("169.254.0.0/16", "fe80::/10")),
         (Space.SHARED, ("100.64.0.0/10",)),
         (Space.TRANSLATED, ("64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16", "::ffff:0:0/96", "192.88.99.0/24")),
+        # An IPv4 address inside an IPv6 one, which a tunnel or a translator of this machine may take out (RFC 4291, RFC 2765).
+        (Space.TRANSLATED, ("::ffff:0:0:0/96",)),
         (Space.SPECIAL, ("0.0.0.0/8", "224.0.0.0/4", "240.0.0.0/4", "192.0.0.0/24", "::/128", "ff00::/8", "100::/64")),
-        (Space.PRIVATE, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")),
+        (Space.TRANSLATED, ("::/96",)),
+        (Space.PRIVATE, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fec0::/10")),
     )
     for text in texts
 ]  # fmt: skip
