@@ -17,7 +17,7 @@ from tests.support.outside import Client, Outside, letters, queued, rest, submit
 from tests.support.server import DOMAIN, Instance
 
 ACTING = people.Acting("test", 1, TraceId("test"))
-SENDERS = ("ann", "ben", "cyd", "dan", "eve", "fay", "gil", "hal", "ida", "jon", "kim")
+SENDERS = ("ann", "ben", "cyd", "dan", "eve", "fay", "gil", "hal", "ida", "jon", "kim", "lou")
 BOB = f"bob@{DOMAIN}"
 FAR = "carol@far.test"
 
@@ -69,15 +69,15 @@ def test_the_rest_is_held_and_one_command_decides(
         wait_letters(server, "bob", word)
         outside.wait_taken(word)
 
+    (told,) = wait_letters(server, user, "")
+    assert b"Auto-Submitted: auto-generated" in told
     reader = server.imap(user)  # reading still works, and the notice is there: one, not one for each message
     reader.select()
     assert len(reader.search(None, "ALL")[1][0].split()) == 1
     reader.logout()
     (incident,) = open_incidents(server, user)
     assert (incident.reason, incident.messages, incident.recipients) == (HoldReason.DAY, 3, 6)
-    (told,) = letters(server, user)
-    assert b"Auto-Submitted: auto-generated" in told
-    (boss,) = letters(server, "boss", f"{user}@{DOMAIN}")
+    (boss,) = wait_letters(server, "boss", f"{user}@{DOMAIN}")
     assert f"poterne hold release {incident.id}".encode() in boss
     listed = json.loads(server.poterne("hold", "list", "--json").stdout)
     (row,) = [one for one in listed if one["id"] == incident.id]
@@ -135,7 +135,7 @@ def test_two_connections_at_once_never_exceed_the_limit(server: Instance) -> Non
     wait_letters(server, "bob", "Subject: cyd-", 10)
     (incident,) = open_incidents(server, "cyd")
     assert (incident.messages, incident.recipients) == (14, 14)
-    assert len(letters(server, "cyd")) == 1
+    assert len(wait_letters(server, "cyd", "")) == 1
 
 
 def far(number: int) -> str:
@@ -215,3 +215,27 @@ def _full(user: str) -> Callable[[Store], Awaitable[None]]:
         assert (await store.submit(Submission(charge, [], [], held, event))).incident is not None
 
     return fill
+
+
+def test_the_administrator_hears_of_it_though_the_sender_has_no_room_and_wherever_the_administrator_reads(
+    server: Instance, outside: Outside
+) -> None:
+    """A mass mailer's own mailbox is soon full of bounces."""
+
+    async def work(store: Store) -> None:
+        lou = await store.account(f"lou@{DOMAIN}")
+        await store.set_account(lou.id, ACTING.event("account.changed"), quota_bytes=10)
+        await people.add_alias(store, f"postmaster@{DOMAIN}", ["admin@far.test"], ACTING)
+
+    server.with_store(work)
+    try:
+        limit(server, "lou", SendingLimits(0, 0, 0, 1))
+        assert not held(submit(server, "lou", BOB, "lou-1"))
+        assert held(submit(server, "lou", BOB, "lou-2"))
+        (taken,) = outside.wait_taken(f"lou@{DOMAIN}")
+        assert taken.rcpts == ["RCPT TO:<admin@far.test>"]
+        assert taken.mail.startswith("MAIL FROM:<>")
+        assert b"poterne hold release" in taken.text
+        assert letters(server, "lou") == []
+    finally:
+        server.with_store(lambda store: people.remove_alias(store, f"postmaster@{DOMAIN}", ACTING))

@@ -214,9 +214,9 @@ def test_the_same_again_and_again_is_held_and_other_mail_is_not_until_then(serve
     (incident,) = incidents(server, "looping")
     assert (incident.reason, incident.messages) == (HoldReason.REPEATED, 2)
     assert len(wait_letters(server, "alice", "disk full\r\n", 21)) == 21
-    (told,) = letters(server, "owner", "looping")
+    (told,) = wait_letters(server, "owner", "looping")
     assert b"Auto-Submitted: auto-" in told
-    assert len(letters(server, "boss", "looping")) == 1
+    assert len(wait_letters(server, "boss", "looping")) == 1
 
 
 def test_answers_to_answers_are_held(server: Instance) -> None:

@@ -1,6 +1,6 @@
 """Telling people that mail is held: the answer in the dialogue, and one mail each to the sender and to an administrator."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, final
 
@@ -9,12 +9,13 @@ from poterne.message.compose import Mailbox, message_id, return_path
 from poterne.message.notice import HeldNotice, limit_of, to_administrator, to_owner, to_person
 from poterne.observe import Log
 from poterne.proto.smtp.replies import Reply
-from poterne.session.ingest import Ingest
 from poterne.session.smtp.principal import Person, Principal
 from poterne.store.errors import StoreError
-from poterne.store.interface import Delivery, Store
+from poterne.store.interface import Store
 from poterne.values.event import Event
-from poterne.values.ids import AccountId, IncidentId, TraceId
+from poterne.values.ids import IncidentId, TraceId
+from poterne.values.origin import Origin, OriginKind
+from poterne.values.queue import NewQueued, NewRecipient
 from poterne.values.sending import HoldReason, Submitted
 
 REPLIES: Final = {
@@ -26,6 +27,7 @@ REPLIES: Final = {
     HoldReason.PING_PONG: "answer after answer to the same recipient: do two programs talk to each other?",
     HoldReason.OPEN_INCIDENT: "mail of yours is held already",
 }
+_OURS: Final = Origin(OriginKind.SYSTEM, "")
 
 
 @final
@@ -70,24 +72,34 @@ class Teller:
             incident=incident,
             limit=limit_of(principal.limits(self._settings.limits), incident.reason),
         )
-        deliveries = [
-            await self._delivery((account.id,), to_person(mine) if isinstance(principal, Person) else to_owner(mine))
-        ]
-        route = await store.route("postmaster", domain)
         theirs = replace(
             mine,
             to=postmaster,
             language=self._settings.server.language,
             message_id=message_id(f"{trace}.held-admin", self._settings.server.hostname),
         )
-        deliveries.append(await self._delivery(route.accounts, to_administrator(theirs)))
         event = Event(now, "notice.held", trace, account.id, detail={"incident": incident_id})
-        await store.deliver([one for each in deliveries for one in each], [], [event])
+        notices = [
+            await self._queued(mine, trace, to_person(mine) if isinstance(principal, Person) else to_owner(mine)),
+            await self._queued(theirs, trace, to_administrator(theirs)),
+        ]
+        await store.deliver([], notices, [event])
 
-    async def _delivery(self, accounts: Sequence[AccountId], letter: bytes) -> list[Delivery]:
-        if not accounts:
-            return []
-        ingest = Ingest(self._store.blobs, first=return_path(""))
-        ingest.feed(letter)
-        content = (await ingest.finish()).content
-        return [Delivery(account, None, content, 0, int(self._clock()), 0) for account in accounts]
+    async def _queued(self, notice: HeldNotice, trace: TraceId, letter: bytes) -> NewQueued:
+        """By way of the queue: a full mailbox of one does not keep it from the other, and either may forward its mail."""
+        first = return_path("")
+        writer = self._store.blobs.writer()
+        writer.write(first + letter)
+        await writer.drain()
+        to = notice.to.address
+        return NewQueued(
+            origin=_OURS,
+            trace_id=trace,
+            reverse_path="",
+            blob=await writer.finish(),
+            recipients=(NewRecipient(to, to.rpartition("@")[2], notify="NEVER"),),
+            due_at=notice.unix_s,
+            start=len(first),
+            eight_bit=not letter.isascii(),
+            smtputf8=not to.isascii(),
+        )
