@@ -239,6 +239,23 @@ def test_trying_out_names_over_many_connections(server: Instance) -> None:
     wire.close()
 
 
+def test_one_known_name_is_no_cover_for_guessing(server: Instance) -> None:
+    """To name somebody who exists, again and again, makes the guesses a small share of all names, and costs nothing."""
+    guesser = stranger()
+    for _ in range(4):
+        wire = greeted(server, guesser)
+        assert wire.say(b"MAIL FROM:<a@b.example>").startswith(b"250")
+        for number in range(3):
+            for _ in range(8):
+                wire.say(b"RCPT TO:<%b>" % ALICE)
+            assert wire.say(b"RCPT TO:<cover%d@%b>" % (number, DOMAIN.encode())).startswith(b"550")
+        wire.close()
+    wire = greeted(server, guesser)
+    assert wire.say(b"MAIL FROM:<a@b.example>").startswith(b"250")
+    assert wire.say(b"RCPT TO:<%b>" % ALICE).startswith(b"450 4.7.1 ")
+    wire.close()
+
+
 def test_this_machine_may_have_as_many_dead_names_as_it_likes(server: Instance) -> None:
     for _ in range(6):
         with server.smtp(tls=False) as client:

@@ -58,10 +58,10 @@ class Harvest:
         record = self._records.get(network_of(peer))
         return record is not None and record.blocked_until > self._clock()
 
-    def known(self, peer: str) -> None:
-        """It named somebody who exists."""
+    def known(self, peer: str, recipients: int = 1) -> None:
+        """It sent mail to so many who exist. To name them is not enough: one known name would be cover for any guesses."""
         if self._records and (record := self._records.get(network_of(peer))) is not None:
-            record.known += 1
+            record.known += recipients
 
     def unknown(self, peer: str) -> int:
         """It named nobody. When this begins a block: how many that makes; else 0."""

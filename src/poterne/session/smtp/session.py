@@ -281,8 +281,6 @@ class SmtpSession:
         one = envelope if self._shares is None else Envelope(envelope.mail, envelope.trace)
         refused = await place(services, one, event, self._principal, self._link)
         if refused is None:
-            if services.harvest is not None:
-                services.harvest.known(self._link.peer)
             if self._shares is not None:
                 self._shares.add(envelope, one)
             envelope.recipients += 1
@@ -398,6 +396,8 @@ class SmtpSession:
             services.counters.message(services.service.value, "deferred", event.size)
             return re.LOCAL_ERROR
         self._messages += 1
+        if services.harvest is not None:
+            services.harvest.known(self._link.peer, len(incoming.envelope.given))
         services.counters.message(services.service.value, "accepted", event.size)
         services.log.info(
             "message.accepted",
