@@ -120,8 +120,9 @@ class Shares:
         for number, mailboxes in enumerate(self._mailboxes):
             for account in mailboxes:
                 first.setdefault(account, number)
-        # Forwarded copies leave with an operation that delivers to no mailbox here.
-        incoming.envelope.accounts.clear()
+        # Forwarded copies leave with an operation of their own, which also delivers those that stay because they came round again.
+        for account in first:
+            incoming.envelope.accounts.pop(account, None)
         sent_on = await attempt(None) if any(self._sent_on) else _delivered(incoming)
         own = [[a for a in mailboxes if first[a] == number] for number, mailboxes in enumerate(self._mailboxes)]
         results = await asyncio.gather(*(attempt(only) for only in own if only))
