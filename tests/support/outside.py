@@ -22,11 +22,14 @@ _ZONE = "$TTL 60\n@ SOA ns hostmaster 1 60 60 60 60\n@ NS ns\n@ MX 10 mx\nns A {
 
 
 class Outside:
-    """`domains`: what the sink takes mail for. As `sink` it does what its rules say."""
+    """`domains`: what the sink takes mail for, as its rules say. `others`: domains that live at other addresses, same port."""
 
-    def __init__(self, *domains: str, rules: Mapping[str, Rule] | None = None) -> None:
+    def __init__(
+        self, *domains: str, rules: Mapping[str, Rule] | None = None, others: Mapping[str, str] | None = None
+    ) -> None:
         self.sink = Sink(rules or {}, address=MX)
-        self.zones = Zones({domain: _ZONE.format(mx=MX) for domain in domains})
+        places = dict.fromkeys(domains, MX) | dict(others or {})
+        self.zones = Zones({domain: _ZONE.format(mx=address) for domain, address in places.items()})
         self._dns_port = free_dns_port()
 
     def __enter__(self) -> Self:
@@ -89,7 +92,7 @@ class Client:
     def __init__(
         self, server: Instance, user: str = "", password: str = PASSWORD, *, port: str = "submissions"
     ) -> None:
-        where = (ADDRESS, server.ports["mx" if not user else port])
+        where = (server.address, server.ports["mx" if not user else port])
         if user and port == "submissions":
             self.smtp: smtplib.SMTP = smtplib.SMTP_SSL(
                 *where, local_hostname="elsewhere.test", timeout=WAIT_S, context=server.context()
@@ -163,7 +166,7 @@ def letters(server: Instance, user: str, word: str = "") -> list[bytes]:
     """What is in somebody's INBOX and has this word in it, in order."""
 
     async def read(store: Store) -> list[bytes]:
-        account = await store.account(f"{user}@{DOMAIN}")
+        account = await store.account(f"{user}@{server.domain}")
         inbox = await store.mailbox(account.id, "INBOX")
         rows = store.contents(account.id, inbox.id, (UidRange(1, None),))
         return [store.blobs.read(row.blob) for row in rows]

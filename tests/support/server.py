@@ -90,9 +90,14 @@ class Instance:
         *,
         accounts: tuple[str, ...] = ("alice", "bob"),
         chosen: Mapping[str, Mapping[str, Value]] | None = None,
+        address: str = ADDRESS,
+        domain: str = DOMAIN,
+        mx_port: int = 0,
     ) -> None:
         self.folder = folder
+        self.address, self.domain = address, domain
         self.ports = {name: free_port() for name in SERVICES}
+        self.ports["mx"] = mx_port or self.ports["mx"]
         self.metrics_port = free_port()
         defaults: dict[str, dict[str, Value]] = {
             "server": {"workers": 2, "drain_s": 3},
@@ -103,20 +108,19 @@ class Instance:
         for table, values in (chosen or {}).items():
             defaults[table] = {**defaults.get(table, {}), **values}
         listeners = {
-            name: Listener(service=service, addresses=[ADDRESS], port=self.ports[name], tls=tls)
+            name: Listener(service=service, addresses=[address], port=self.ports[name], tls=tls)
             for name, (service, tls) in SERVICES.items()
         }
-        self.settings = make(Plan(folder, f"mail.{DOMAIN}", listeners, defaults), dt.datetime.now(dt.UTC))
+        self.settings = make(Plan(folder, f"mail.{domain}", listeners, defaults), dt.datetime.now(dt.UTC))
         self.log = folder / "server.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.with_store(lambda store: self._populate(store, accounts))
 
-    @staticmethod
-    async def _populate(store: Store, accounts: tuple[str, ...]) -> None:
+    async def _populate(self, store: Store, accounts: tuple[str, ...]) -> None:
         acting = people.Acting("test", int(time.time()), TraceId("test"))
-        await people.add_domain(store, DOMAIN, acting)
+        await people.add_domain(store, self.domain, acting)
         for name in accounts:
-            await people.add_account(store, f"{name}@{DOMAIN}", acting, password=Secret(PASSWORD))
+            await people.add_account(store, f"{name}@{self.domain}", acting, password=Secret(PASSWORD))
 
     def with_store(self, work: Callable[[Store], Any]) -> Any:
         """Do something with the store, in this process."""
@@ -229,7 +233,7 @@ class Instance:
         return ssl.create_default_context(cafile=str(self.folder / DATA / "tls" / "ca.pem"))
 
     def smtp(self, name: str = "mx", *, tls: bool = True) -> smtplib.SMTP:
-        client = smtplib.SMTP(ADDRESS, self.ports[name], local_hostname="elsewhere.test", timeout=WAIT_S)
+        client = smtplib.SMTP(self.address, self.ports[name], local_hostname="elsewhere.test", timeout=WAIT_S)
         if tls:
             client.starttls(context=self.context())
             client.ehlo()
