@@ -1,0 +1,63 @@
+"""What senders and our own settings demand of TLS on the way out."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.policy_world import (
+    EXPIRED,
+    GOOD,
+    MX,
+    NONE,
+    World,
+    authority,
+    context_of,
+    secure,
+    served,
+    server_of,
+    world,
+)
+from tests.support.sink import EXTENSIONS, Sink
+
+__all__ = ["authority", "world"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "tls", "wanted"),
+    [
+        (NONE, {"cleartext": "refused"}, "deferred 4.7.4"),
+        (EXPIRED, {"cleartext": "refused"}, "sent encrypted"),
+        (GOOD, {"verified": ["d.test"]}, "deferred 4.7.5"),  # for mx.d.test, which nothing proves
+        ("domain", {"verified": ["d.test"]}, "sent verified"),
+        ("domain", {"verified": [".test"]}, "sent verified"),
+        (GOOD, {"verified": [".d.test"]}, "sent encrypted"),
+    ],
+)
+async def test_our_own_demands(world: World, tmp_path: Path, kind: str, tls: dict[str, Any], wanted: str) -> None:
+    server = served(world.authority, "d.test") if kind == "domain" else server_of(kind, world.authority, tmp_path)
+    with Sink(certificate=context_of(server)) as sink:
+        world.zone(sink.port)
+        assert await world.send(sink.port, **tls) == wanted
+
+
+async def test_requiretls(world: World) -> None:
+    with Sink(certificate=served(world.authority, MX).context, extensions=(*EXTENSIONS, "REQUIRETLS")) as sink:
+        world.zone(sink.port)
+        assert await world.send(sink.port, requiretls=True) == "failed 5.7.10"
+        assert sink.connections == 0
+        # A notice of such mail is not lost for it.
+        assert await world.send(sink.port, requiretls=True, reverse_path="") == "sent encrypted"
+        secure(world)
+        world.resolver._cache._entries.clear()
+        assert await world.send(sink.port, requiretls=True) == "sent verified"
+        assert [taken.mail.endswith(" REQUIRETLS") for taken in sink.taken] == [True, True]
+
+
+async def test_switched_off(world: World) -> None:
+    secure(world)
+    with Sink() as sink:
+        world.zone(sink.port, f"_PORT._tcp.mx 60 IN TLSA 3 1 1 {'ab' * 32}", '_mta-sts 60 IN TXT "v=STSv1; id=1"')
+        world.policy("enforce")
+        assert await world.send(sink.port, dane=False, mta_sts=False) == "sent clear"
+        assert world.site.requests == []
