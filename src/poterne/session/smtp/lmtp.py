@@ -120,7 +120,7 @@ class Shares:
         for number, mailboxes in enumerate(self._mailboxes):
             for account in mailboxes:
                 first.setdefault(account, number)
-        # Forwarded copies leave with an operation of their own, which also delivers those that stay because they came round again.
+        # Forwarded copies leave with an operation of their own, which also keeps what came round again.
         for account in first:
             incoming.envelope.accounts.pop(account, None)
         sent_on = await attempt(None) if any(self._sent_on) else _delivered(incoming)
