@@ -116,11 +116,11 @@ def mailboxes() -> dict[str, Listener]:
     }
 
 
-def route(name: str, port: int, *domains: str, ca: Path | None = None, **more: object) -> str:
+def route(name: str, port: int, *domains: str, ca: Path | None = None, host: str = ADDRESS, **more: object) -> str:
     """A `[route.NAME]` to a server on this machine, with its authority or in the clear."""
     lines = {
         "domains": list(domains),
-        "host": ADDRESS,
+        "host": host,
         "port": port,
         **({"tls": "opportunistic"} if ca is None else {"ca": str(ca)}),
         **more,
