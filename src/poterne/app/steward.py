@@ -102,7 +102,14 @@ class _Steward:
             self._log.info("queue.waits", why="another process of this instance is still sending")
             if not await self._lifetime.sleep(SOLE_S):
                 return
-        await self._runner.run()
+        upkeep = self._runner.tls_upkeep
+        beside = None if upkeep is None else asyncio.create_task(upkeep.run())
+        try:
+            await self._runner.run()
+        finally:
+            if beside is not None:
+                beside.cancel()
+                await asyncio.wait([beside])
 
     def _hear(self, message: Message) -> None:
         if isinstance(message, MailQueued | Missed):

@@ -217,7 +217,7 @@ def route_test(ctx: click.Context, address: str, as_json: bool) -> None:
 
         resolver = StubResolver(values.dns, logger())
         try:
-            return await admin.route_test(store, _router(values, path.parent, resolver), address)
+            return await admin.route_test(store, _router(values, path.parent, resolver, store), address)
         finally:
             resolver.close()
 
@@ -227,15 +227,17 @@ def route_test(ctx: click.Context, address: str, as_json: bool) -> None:
         ctx.exit(EXIT_NEVER if found.refusal.code >= 500 else EXIT_LATER)
 
 
-def _router(values: "Settings", folder: Path, resolver: "Resolver") -> "Router":
+def _router(values: "Settings", folder: Path, resolver: "Resolver", store: "Store") -> "Router":
+    from poterne.observe import logger
     from poterne.queue.outcome import HopTimeouts
     from poterne.queue.route import Router
     from poterne.queue.routes import Routes
     from poterne.queue.runner import ourselves
+    from poterne.queue.security import Security
 
-    return Router(
-        Routes(values.route, folder), resolver, ourselves(values, HopTimeouts()), random.SystemRandom().shuffle
-    )
+    security = Security(store, resolver, values, folder, clock=time.time, log=logger())
+    us, shuffled = ourselves(values, HopTimeouts()), random.SystemRandom().shuffle
+    return Router(Routes(values.route, folder), resolver, us, shuffled, security)
 
 
 def _tell_route(found: admin.Routed, *, as_json: bool) -> None:

@@ -194,6 +194,9 @@ class Runner:
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self._connections.close()
+        if self._security is not None:
+            with contextlib.suppress(StoreError):
+                await self._security.tally.flush()
 
     # -- leasing -------------------------------------------------------------------------------------------------------
 
