@@ -1,0 +1,199 @@
+"""Verifying the signatures of one message while it passes.
+
+Theory of operation. The header is read first: what can be refused without a key is refused, and `names` says whose keys are
+needed, so that DNS is asked while the body passes. Each signature is judged on its own merits (RFC 6376 §4.2). The order of
+`finish` is the cheap before the dear: the key's record, the body's hash, and only then the public key is used. At most
+SIGNATURES_MOST signatures and RECORDS_MOST records for each are looked at, so that a stranger's message costs a bounded number
+of them.
+"""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Final, final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from poterne.mailauth.dkim import record
+from poterne.mailauth.dkim.canonical import BodyHashes, Canonical, field, relaxed_value
+from poterne.mailauth.dkim.outcome import Outcome, Reason
+from poterne.mailauth.dkim.parse import Signature, parse, unsigned
+from poterne.message.header import Field, HeaderIndex
+from poterne.values.dns import Answer, Found, TempFail
+
+SIGNATURES_MOST: Final = 8
+RECORDS_MOST: Final = 4
+SKEW_S: Final = 300
+"""How late an expired signature still counts."""
+AHEAD_S: Final = 24 * 3600
+"""How far in the future t= may be: honest clocks are wrong by whole hours."""
+NAME: Final = b"dkim-signature"
+SHOWN: Final = (
+    b"from", b"reply-to", b"subject", b"date", b"to", b"cc", b"mime-version", b"content-type", b"content-transfer-encoding",
+)  # fmt: skip
+"""Fields that readers see, or that say how to read the body."""
+_PADDING: Final = PKCS1v15()
+_SHA256: Final = SHA256()
+
+
+@final
+class Verifier:
+    """Verifies one message. `feed` it the body, then `finish` with what DNS answered for `names`."""
+
+    __slots__ = ("_body", "_canonical", "_header", "_outcomes", "_waiting", "ignored", "names")
+
+    def __init__(self, header: HeaderIndex, now_s: int) -> None:
+        """`header`: as it was received, nothing added or removed."""
+        self._header: Final = header
+        self._canonical: Final[dict[tuple[int, Canonical], bytes]] = {}
+        own = header.find(NAME)
+        self.ignored: Final = max(0, len(own) - SIGNATURES_MOST)
+        """Signatures that are too many to be looked at."""
+        self._outcomes: Final[list[Outcome | None]] = []
+        self._waiting: Final[list[tuple[Signature, Field]]] = []
+        """Those whose outcome is None, in order."""
+        for found in own[:SIGNATURES_MOST]:
+            self._outcomes.append(self._read(found, now_s))
+        waiting = [signature for signature, _ in self._waiting]
+        self.names: Final = tuple(dict.fromkeys(signature.key_name for signature in waiting))
+        """TXT records that `finish` needs; each name once."""
+        self._body: Final = BodyHashes((signature.body_form, signature.length) for signature in waiting)
+
+    def _read(self, found: Field, now_s: int) -> Outcome | None:
+        """The outcome when it is known without a key."""
+        said = parse(self._header.block[found.value_start : found.end])
+        if not isinstance(said, Signature):
+            return Outcome(said.reason, said.domain, said.selector)
+        if said.expires_s is not None and said.expires_s + SKEW_S < now_s:
+            return _outcome(said, Reason.EXPIRED)
+        if said.signed_s is not None and said.signed_s > now_s + AHEAD_S:
+            return _outcome(said, Reason.FUTURE)
+        self._waiting.append((said, found))
+        return None
+
+    def feed(self, chunk: bytes) -> None:
+        """The next octets of the body, as received; any division will do. Costs nothing when nothing needs it."""
+        self._body.feed(chunk)
+
+    def finish(self, answers: Mapping[str, Answer[bytes]]) -> tuple[Outcome, ...]:
+        """One outcome per signature, in the order of the header; none: the message is not signed. Once only, never raises.
+
+        A name without an answer is KEY_UNAVAILABLE.
+        """
+        self._body.finish()
+        waiting = iter(self._waiting)
+        return tuple(self._judge(*next(waiting), answers) if known is None else known for known in self._outcomes)
+
+    def _judge(self, signature: Signature, found: Field, answers: Mapping[str, Answer[bytes]]) -> Outcome:
+        answer = answers.get(signature.key_name)
+        if answer is None or isinstance(answer, TempFail):
+            return _outcome(signature, Reason.KEY_UNAVAILABLE)
+        if not isinstance(answer, Found):
+            return _outcome(signature, Reason.NO_KEY)
+        tried = [self._try(signature, found, text) for text in answer.records[:RECORDS_MOST]]
+        return min(tried, key=_rank)
+
+    def _try(self, signature: Signature, found: Field, text: bytes) -> Outcome:
+        """The outcome with this record as the key."""
+        key = record.read(text)
+        if not isinstance(key, record.Key):
+            return _outcome(signature, key.reason, key)
+        if key.type is not signature.type:
+            return _outcome(signature, Reason.KEY_TYPE, key)
+        if key.strict and signature.identity_domain != signature.domain:
+            return _outcome(signature, Reason.IDENTITY_DOMAIN, key)
+        length = self._body.length(signature.body_form)
+        if signature.length is not None and signature.length > length:
+            return _outcome(signature, Reason.BODY_SHORT, key)
+        if self._body.digest(signature.body_form, signature.length) != signature.body_hash:
+            return _outcome(signature, Reason.BODY_HASH, key)
+        if not _matches(key, signature.signature, self._signed(signature, found)):
+            return _outcome(signature, Reason.SIGNATURE, key)
+        return self._correct(signature, key, length)
+
+    def _correct(self, signature: Signature, key: record.Key, length: int) -> Outcome:
+        """It is correct: does it cover enough to count?"""
+        beyond = 0 if signature.length is None else length - signature.length
+        header, fields = self._header, signature.fields
+        lacking, extendable = [], []
+        for name in SHOWN:
+            there, covered = len(header.find(name)), fields.count(name)
+            if covered < there:
+                lacking.append(name.decode())
+            if covered <= there:
+                extendable.append(name.decode())
+        if beyond:
+            reason = Reason.UNSIGNED_BODY
+        elif any(fields.count(name) < len(header.find(name)) for name in header.duplicates):
+            reason = Reason.DUPLICATE_FIELD
+        else:
+            reason = Reason.VERIFIED
+        return _outcome(signature, reason, key, beyond, tuple(lacking), tuple(extendable))
+
+    def _signed(self, signature: Signature, own: Field) -> bytes:
+        """What the signature is of: the fields of h=, each name from the bottom up (RFC 6376 §5.4.2), and its own."""
+        form = signature.header_form
+        parts: list[bytes] = []
+        left: dict[bytes, list[Field]] = {}
+        for name in signature.fields:
+            instances = left.get(name)
+            if instances is None:
+                instances = left[name] = [found for found in self._header.find(name) if found is not own]
+            if instances:
+                parts.append(self._field(instances.pop(), form))
+        block = self._header.block
+        value = unsigned(block[own.value_start : own.end].removesuffix(b"\r\n"))
+        if form is Canonical.RELAXED:
+            parts.append(own.name + b":" + relaxed_value(value))
+        else:
+            parts.append(block[own.name_start : own.value_start] + value)
+        return b"".join(parts)
+
+    def _field(self, found: Field, form: Canonical) -> bytes:
+        place = found.name_start, form
+        known = self._canonical.get(place)
+        if known is None:
+            known = self._canonical[place] = field(self._header, found, form)
+        return known
+
+
+def _matches(key: record.Key, signature: bytes, signed: bytes) -> bool:
+    public = key.public
+    try:
+        if isinstance(public, Ed25519PublicKey):
+            public.verify(signature, sha256(signed).digest())  # RFC 8463 §3: of the hash
+        else:
+            public.verify(signature, signed, _PADDING, _SHA256)
+    except InvalidSignature:
+        return False
+    return True
+
+
+_NO_KEY_SAID: Final = record.Unusable(Reason.NO_KEY)
+
+
+def _outcome(
+    signature: Signature,
+    reason: Reason,
+    key: record.Key | record.Unusable = _NO_KEY_SAID,
+    unsigned_body_bytes: int = 0,
+    lacking: tuple[str, ...] = (),
+    extendable: tuple[str, ...] = (),
+) -> Outcome:
+    return Outcome(
+        reason, signature.domain, signature.selector, signature.identity, signature.type.algorithm, signature.signature,
+        key.bits, key.testing, signature.signed_s, signature.expires_s, unsigned_body_bytes, lacking, extendable,
+    )  # fmt: skip
+
+
+def _rank(outcome: Outcome) -> int:
+    """Of several records the one that verifies counts; then one that is a key; a record of another kind last."""
+    match outcome.reason:
+        case Reason.VERIFIED | Reason.UNSIGNED_BODY | Reason.DUPLICATE_FIELD:
+            return 0
+        case Reason.KEY_SYNTAX:
+            return 2
+        case _:
+            return 1
