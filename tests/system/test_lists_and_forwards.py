@@ -8,6 +8,7 @@ import pytest
 
 from poterne.admin import people, srs_key
 from poterne.admin.instance import DATA
+from poterne.config.render import Value
 from poterne.message.srs import Srs
 from poterne.values.directory import Posting
 from poterne.values.event import Event
@@ -31,8 +32,9 @@ def outside() -> Iterator[Outside]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, outside: Outside) -> Iterator[Instance]:
-    accounts = ("boss", "ann", "ben", "cyd", "forwarder", "mover", "keeper", "round", "taker")
-    made = Instance(tmp_path_factory.mktemp("lists") / "instance", accounts=accounts, chosen=outside.settings)
+    accounts = ("boss", "ann", "ben", "cyd", "forwarder", "mover", "keeper", "round", "taker", "pingpong")
+    chosen: dict[str, dict[str, Value]] = {**outside.settings, "limits": {"forwards_per_hour": 6}}
+    made = Instance(tmp_path_factory.mktemp("lists") / "instance", accounts=accounts, chosen=chosen)
     yield made.start()
     assert made.stop() == 0
     assert not made.events("bug")
@@ -266,6 +268,26 @@ def test_a_list_that_comes_round_is_refused(server: Instance, outside: Outside) 
     assert _send_back(server, outside, "round-list", address).startswith("554 5.4.6 This address forwards in a circle")
     rest(server)
     assert len(outside.taken("round-list")) == 1
+
+
+def test_two_programs_that_answer_each_other_are_stopped(server: Instance, outside: Outside) -> None:
+    """New messages each time: nothing in them shows the circle, only how often they come."""
+    listed = alias(server, "robot", "robot@far.test")
+    kept = forward(server, "pingpong", "robot@far.test", keeps=False)
+    with Client(server) as client:
+        answers = [client.send(listed, f"ping-list-{number}", sender="robot@far.test") for number in range(8)]
+        assert [answer[:9] for answer in answers] == ["250 2.0.0"] * 6 + ["451 4.7.1"] * 2
+        assert client.send([at("ann"), listed], "ping-both", sender="robot@far.test").startswith("451 4.7.1")
+        assert client.send(listed, "ping-other", sender="carol@far.test").startswith("250")
+        for number in range(8):
+            assert client.send(kept, f"ping-kept-{number}", sender="robot@far.test").startswith("250")
+    assert submit(server, "ann", listed, "ping-ann").startswith("250")
+    wait_letters(server, "pingpong", "ping-kept-", 2)
+    for word, count in (("ping-list-", 6), ("ping-kept-", 6), ("ping-other", 1), ("ping-ann", 1)):
+        assert len(outside.wait_taken(word, count)) == count
+    rest(server)
+    assert (len(outside.taken("ping-list-")), len(outside.taken("ping-kept-"))) == (6, 6)
+    assert letters(server, "ann", "ping-both") == []
 
 
 def test_what_was_forwarded_too_often_is_refused(server: Instance) -> None:

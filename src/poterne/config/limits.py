@@ -7,7 +7,7 @@ from poterne.config.fields import setting
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`[limits]`: what an account may send unless it has limits of its own (`poterne account limit`). Beyond, mail is held."""
+    """`[limits]`: what an account may send unless it has limits of its own (`poterne account limit`); beyond, mail is held."""
 
     recipients_per_day: int = setting(
         1000,
@@ -33,4 +33,12 @@ class Limits:
         minimum=0,
         maximum=10_000_000,
         why="Nobody writes to so many by hand, and a program that does is better stopped early than late.",
+    )
+    forwards_per_hour: int = setting(
+        200,
+        "Messages of one sender elsewhere that one address forwards in an hour, counted by each worker; 0: no limit. What is "
+        "more is kept in the mailbox, or where there is none the sender is told to come later.",
+        minimum=0,
+        maximum=1_000_000,
+        why="Two programs that answer each other would go on for ever: not every circle can be seen in the message.",
     )

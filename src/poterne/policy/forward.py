@@ -30,6 +30,8 @@ class ForwardReason(Enum):
     HOPS = "forward-hops"
     UNAUTHENTICATED = "forward-unauthenticated"
     SPAM = "forward-spam"
+    OFTEN = "forward-often"
+    """So many messages of this sender went this way within an hour that two programs may be answering each other."""
 
 
 REPLIES: Final = {
@@ -42,6 +44,9 @@ REPLIES: Final = {
         "that your domain names (SPF, DKIM)",
     ),
     ForwardReason.SPAM: Reply(550, "5.7.1", "This address forwards, and this message looks like spam: write it differently"),
+    ForwardReason.OFTEN: Reply(
+        451, "4.7.1", "This address forwards, and it forwarded much of your mail just now: try again in an hour"
+    ),
 }  # fmt: skip
 
 
@@ -56,6 +61,8 @@ class ForwardEvidence:
     """Received fields that it came with."""
     max_received: int
     spam: bool = False
+    often: bool = False
+    """It has forwarded as many messages of this sender as it may in an hour."""
     mailbox: bool = False
     """Somebody's mailbox here belongs to the address."""
 
@@ -100,4 +107,6 @@ def _fault(evidence: ForwardEvidence) -> ForwardReason | None:
         return ForwardReason.HOPS
     if evidence.authentication is Authentication.FAIL:
         return ForwardReason.UNAUTHENTICATED
-    return ForwardReason.SPAM if evidence.spam else None
+    if evidence.spam:
+        return ForwardReason.SPAM
+    return ForwardReason.OFTEN if evidence.often else None

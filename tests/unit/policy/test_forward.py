@@ -33,6 +33,8 @@ def test_good_mail_is_forwarded() -> None:
         (replace(GOOD, authentication=Authentication.FAIL), ForwardReason.UNAUTHENTICATED),
         (replace(GOOD, spam=True), ForwardReason.SPAM),
         (replace(GOOD, spam=True, looped=True), ForwardReason.LOOP),
+        (replace(GOOD, often=True), ForwardReason.OFTEN),
+        (replace(GOOD, often=True, spam=True), ForwardReason.SPAM),
     ],
 )
 def test_the_rest_stays_or_is_refused(bad: ForwardEvidence, reason: ForwardReason) -> None:
@@ -48,6 +50,7 @@ def test_the_rest_stays_or_is_refused(bad: ForwardEvidence, reason: ForwardReaso
         received=st.integers(0, 60),
         max_received=st.just(50),
         spam=st.booleans(),
+        often=st.booleans(),
         mailbox=st.booleans(),
     )
 )
@@ -67,4 +70,4 @@ def test_what_has_a_mailbox_is_never_refused_and_what_failed_never_leaves(eviden
 def test_every_reason_has_an_answer() -> None:
     assert set(REPLIES) == set(ForwardReason)
     for reason in ForwardReason:
-        assert Refuse(reason).reply.code // 10 == 55
+        assert Refuse(reason).reply.code // 10 == (45 if reason is ForwardReason.OFTEN else 55)

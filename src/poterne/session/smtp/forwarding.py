@@ -16,6 +16,7 @@ def sift(services: Services, envelope: Envelope, header: HeaderIndex, hops: int,
     """Take the forwards that must not be out of the envelope; into the mailbox of whose address it is, when there is one.
 
     Refused when nothing would be left to do: else what is cut is known only here, for whoever else gets the message has it.
+    What may be forwarded later is refused for now whatever is left, so that it comes again.
     """
     authentication = Authentication.PASS if signed_in else Authentication.NONE
     verdicts: dict[str, ForwardVerdict] = {}
@@ -29,6 +30,7 @@ def sift(services: Services, envelope: Envelope, header: HeaderIndex, hops: int,
                     looped=loops(header, forward.via),
                     received=hops,
                     max_received=services.settings.max_received,
+                    often=not signed_in and _too_often(services, envelope, forward.via),
                     mailbox=forward.owner is not None,
                 )
             )
@@ -41,9 +43,18 @@ def sift(services: Services, envelope: Envelope, header: HeaderIndex, hops: int,
             envelope.accounts.setdefault(forward.owner, forward.via)
         if isinstance(verdict, ForwardRefused):
             refused = verdict
-    if refused is None or envelope.forwards or envelope.accounts or envelope.elsewhere:
+            if verdict.reply.code < 500:
+                break
+    left = envelope.forwards or envelope.accounts or envelope.elsewhere
+    if refused is None or (left and refused.reply.code >= 500):
         return None
     return Refused(refused.reason.value, refused.reply)
+
+
+def _too_often(services: Services, envelope: Envelope, via: str) -> bool:
+    limit, sender = services.limits.forwards_per_hour, envelope.mail.path.address
+    key = "" if sender is None else sender.key
+    return bool(limit) and services.often.too_often(via, key, int(services.clock()), limit)
 
 
 def _tell(services: Services, envelope: Envelope, forward: Forward, reason: str) -> None:

@@ -15,6 +15,7 @@ from poterne.session.authenticate import Authenticator
 from poterne.session.smtp.greeting import Greeting
 from poterne.session.smtp.harvest import Harvest
 from poterne.session.smtp.internal import Internal
+from poterne.session.smtp.often import Often
 from poterne.session.smtp.principal import Principal
 from poterne.session.smtp.relay import Relays
 from poterne.session.smtp.returned import Returned
@@ -84,6 +85,8 @@ class Services:
     """Service mx: who tries out names. None: nobody is watched."""
     returned: Returned = field(default_factory=Returned)
     """How many notices went back to senders that we rewrote."""
+    often: Often = field(default_factory=Often)
+    """How often an address forwarded a sender's mail."""
 
     @property
     def authserv_id(self) -> bytes:
