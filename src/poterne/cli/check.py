@@ -5,18 +5,19 @@ import ipaddress
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
 
 import click
 from cryptography import x509
 
 from poterne.app.certificates import files
-from poterne.cli.common import EXIT_CONFIG, config_path, data_folder, json_option, show
+from poterne.cli.check_routes import Line, of_domains, of_passage
+from poterne.cli.common import EXIT_CONFIG, config_path, data_folder, json_option, run_with_store, show
 from poterne.config.load import ConfigError, load
 from poterne.config.settings import Listener, Settings
 from poterne.net.tls import CertificateError, CertificateFiles, Certificates
+from poterne.store.interface import Store
+from poterne.store.sqlite.connection import DATABASE_NAME
 
-Line = tuple[Literal["ok", "warn", "fail"], str]
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
@@ -37,8 +38,10 @@ def command(ctx: click.Context, as_json: bool) -> None:
     lines = [
         ("ok", f"{path}: every setting is understood"),
         *_listeners(values),
+        *of_passage(values, path.parent),
         *_certificates(path, values),
         *_data(path, values),
+        *_domains(data_folder(path, values), values),  # last: as root it becomes the server's user
     ]
     if as_json:
         show([{"outcome": outcome, "text": text} for outcome, text in lines], as_json=True, empty="")
@@ -73,9 +76,6 @@ def _listeners(values: Settings) -> Iterator[Line]:
         yield "fail", "no [listener.NAME]: nobody could reach this server"
     for name, listener in values.listener.items():
         yield _exposure(name, listener)
-    for name, rule in values.relay.items():
-        what = f"from {', '.join(rule.sender_domains)} to {', '.join(rule.recipient_domains) or 'any domain'}"
-        yield "warn", f"relay {name}: {', '.join(rule.hosts)} {what}, without signing in; answered 451 for now"
 
 
 def _exposure(name: str, listener: Listener) -> Line:
@@ -151,3 +151,14 @@ def _data(path: Path, values: Settings) -> Iterator[Line]:
         yield "warn", f"the data folder {data} can be read by other users: chmod 700 {data}"
     else:
         yield "ok", f"the data folder {data} is readable by its owner only"
+
+
+def _domains(data: Path, values: Settings) -> list[Line]:
+    """Looked up only where it matters and there is something: a check makes no database."""
+
+    async def names(store: Store) -> list[str]:
+        return [domain.name for domain in await store.domains()]
+
+    if not any(route.inbound for route in values.route.values()) or not (data / DATABASE_NAME).exists():
+        return []
+    return list(of_domains(values, run_with_store(data, values, names)))

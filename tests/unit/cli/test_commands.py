@@ -230,7 +230,8 @@ def test_check_tells_who_may_do_what(run: Run, folder: Path) -> None:
     settings.write_text(text + rule)
     found = lines(run("check", "--json"))
     assert (
-        "relay erp: 192.0.2.7 from example.org to any domain, without signing in; answered 451 for now" in found["warn"]
+        "relay erp: 192.0.2.7 from example.org to any domain, without signing in; 5 recipients an hour for each worker"
+        in found["warn"]
     )
     told = [line for lines in found.values() for line in lines if line.startswith("listener mx:")]
     assert "listed servers may bring mail" in told[0]
