@@ -190,6 +190,14 @@ def test_a_known_or_unknown_recipient_is_asked_about_once(office: Pair) -> None:
     assert office.edge.with_store(lambda store: store.recipient_check(f"once@{DOMAIN}"))[0] is False
 
 
+def test_a_changed_list_counts_after_a_reload(office: Pair) -> None:
+    people = office.edge.folder / "people"
+    assert office.edge.rcpt("zoe@list.test")[0].startswith("550")
+    people.write_text(people.read_text() + "zoe@list.test\n")
+    office.edge.reload()
+    wait_for(lambda: office.edge.rcpt("zoe@list.test")[0].startswith("250"))
+
+
 def test_who_may_open_smtp_behind_the_edge(office: Pair) -> None:
     with pytest.raises(smtplib.SMTPConnectError) as refused:
         office.inner.stranger()

@@ -66,17 +66,23 @@ def internal(
     settings: Settings, folder: Path, store: Store, names: Resolver, log: Log, clock: Callable[[], float]
 ) -> Internal | None:
     """The servers behind us; None when there is none. Raises StartError when a list of recipients can't be read."""
-    inbound = {name: route for name, route in settings.route.items() if route.inbound}
-    if not inbound:
+    if not any(route.inbound for route in settings.route.values()):
         return None
     # All routes: one that is not inbound may be for a domain below an inbound one, and then strangers' mail for it is refused.
     routes = Routes(settings.route, folder)
-    try:
-        listed = {
-            name: recipients(folder / route.recipients_file) for name, route in inbound.items() if route.recipients_file
-        }
-    except OSError as error:
-        raise StartError(f"a recipients_file can't be read: {error}") from None
+    listed = recipient_lists(settings, folder)
     router = Router(routes, names, ourselves(settings, HopTimeouts()), _RANDOM.shuffle)
     edge = settings.server.role == "edge"
     return Internal(routes, listed, store, CallForward(router), clock, log, postmaster=edge)
+
+
+def recipient_lists(settings: Settings, folder: Path) -> dict[str, frozenset[str]]:
+    """The entries of each inbound route's recipients_file. Raises StartError when one can't be read."""
+    try:
+        return {
+            name: recipients(folder / route.recipients_file)
+            for name, route in settings.route.items()
+            if route.inbound and route.recipients_file
+        }
+    except OSError as error:
+        raise StartError(f"a recipients_file can't be read: {error}") from None

@@ -21,7 +21,7 @@ from poterne.app.bus import (
     SignInFailed,
     changes_of,
 )
-from poterne.app.context import Child
+from poterne.app.context import Child, StartError
 from poterne.app.fallback import Fallback
 from poterne.app.lifetime import Lifetime
 from poterne.app.mail import serve_mail
@@ -91,7 +91,7 @@ class _Worker:
         self._settings = child.settings
         self._log = logger()
         self._metrics = Metrics(child.place)
-        self._lifetime = Lifetime(child, self._reload_certificates)
+        self._lifetime = Lifetime(child, self._reload)
         self._traces = TraceIds()
         services = {self._settings.listener[name].service for name in child.sockets}
         self._certificates = Certificates(self._certificate_files(), services or {"none"})
@@ -109,6 +109,9 @@ class _Worker:
             self._resolver, self._settings.reputation, self._log, hostname=self._settings.server.hostname
         )
         self._budget = Budget(self._settings.server.max_memory_mib << 20)
+        self._internal = outbound.internal(
+            self._settings, child.config.parent, self._store, self._resolver, self._log, time.time
+        )
         self._heard = 0
         """Messages of the bus about commits, since the last poll."""
 
@@ -132,9 +135,7 @@ class _Worker:
             relays=Relays(self._relay_rules(), self._origins, time.time, self._log),
             srs=outbound.srs(self._child.data),
             tells=Teller(self._store, self._settings, time.time, self._log),
-            internal=outbound.internal(
-                self._settings, self._child.config.parent, self._store, self._resolver, self._log, time.time
-            ),
+            internal=self._internal,
             hidden=self._origins.hidden,
             reputation=self._reputation,
             queued=QueuedOut(self._child.bus, loop).tell,
@@ -152,8 +153,8 @@ class _Worker:
         poll.cancel()
         cut = sum(await asyncio.gather(*(listener.drain(self._settings.server.drain_s) for listener in listeners)))
         self._log.info("worker.drained", cut=cut)
-        if parts.internal is not None:
-            await parts.internal.close()
+        if self._internal is not None:
+            await self._internal.close()
         self._authenticator.close()
         self._reputation.close()
         self._resolver.close()
@@ -273,6 +274,16 @@ class _Worker:
         except StoreError as error:
             self._log.warning("store.poll", problem=str(error))
             return True  # it may be so
+
+    def _reload(self) -> None:
+        """SIGHUP, and the settings are the same: the files that they name may not be."""
+        self._reload_certificates()
+        if self._internal is None:
+            return
+        try:
+            self._internal.relist(outbound.recipient_lists(self._settings, self._child.config.parent))
+        except StartError as error:
+            self._log.error("recipients.refused", problem=str(error), kept="the lists in use")
 
     def _reload_certificates(self) -> None:
         try:

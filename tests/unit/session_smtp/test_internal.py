@@ -158,6 +158,13 @@ async def test_a_list(edge: Edge, local_part: str, domain: str, said: Said) -> N
     assert edge.server.asked == []
 
 
+async def test_a_list_that_was_read_again(edge: Edge) -> None:
+    listing = Route(["inside.test"], "inside.test", verify="list", recipients_file="x", inbound=True)
+    edge.process({"inside": listing}, {"inside": frozenset({"ann@inside.test"})})
+    edge.internal.relist({"inside": frozenset({"bob@inside.test"})})
+    assert [await edge.says(name) for name in ("ann", "bob")] == [Said.UNKNOWN, Said.KNOWN]
+
+
 async def test_a_list_of_another_route_counts_for_nothing(edge: Edge) -> None:
     listing = Route(["inside.test"], "inside.test", verify="list", recipients_file="x", inbound=True)
     edge.process({"inside": listing}, {"other": frozenset({"ann@inside.test"})})

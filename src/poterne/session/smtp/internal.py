@@ -65,7 +65,7 @@ class Internal:
         postmaster: bool = True,
     ) -> None:
         self._routes: Final = routes
-        self._listed: Final = listed
+        self._listed = listed
         self._store: Final = store
         self._asker: Final = asker
         self._clock: Final = clock
@@ -77,6 +77,10 @@ class Internal:
         self._useless: Final[dict[str, int]] = {}
         self.postmaster: Final = _postmaster(routes) if postmaster else None
         """Who gets mail for `<postmaster>` without a domain (RFC 5321 §4.5.1): that of the first inbound domain."""
+
+    def relist(self, listed: Mapping[str, frozenset[str]]) -> None:
+        """The files were read again."""
+        self._listed = listed
 
     async def close(self) -> None:
         """Nobody waits for answers any more."""
