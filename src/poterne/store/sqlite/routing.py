@@ -18,7 +18,7 @@ from poterne.values.ids import AccountId
 
 _MOST_REMEMBERED: Final = 10_000
 _MOST_NAMES: Final = 100_000
-"""In all remembered answers: a list's is as long as the list, and is remembered for each `+tag` that somebody invents."""
+"""In all remembered answers: a list's is as long as the list."""
 _NOT_LOCAL: Final = Route(RouteKind.NOT_LOCAL)
 _UNKNOWN_USER: Final = Route(RouteKind.UNKNOWN_USER)
 _POSTMASTER: Final = "postmaster"
@@ -147,17 +147,26 @@ class Routes:
                 self._forget()
                 self._serial = serial
             self._version = version
+        return self._route(local_part.lower(), domain.lower())
+
+    def _route(self, local_part: str, domain: str) -> Route:
+        """As `route` above. What has a tag but no name of its own goes where it goes without: a long list is read once only."""
         key = (local_part, domain)
         found = self._known.get(key)
-        if found is None:
+        if found is not None:
+            return found
+        plain, plus, _ = local_part.partition("+")
+        if not (plus and plain):
             found = route(self._reader, local_part, domain)
-            if found.kind is RouteKind.ACCOUNTS:  # others are a stranger's guesses, without end
-                self._remember(key, found)
+        elif (found := _named(self._reader, domain, local_part)) is None:
+            return self._route(plain, domain)
+        if found.kind is RouteKind.ACCOUNTS:  # others are a stranger's guesses, without end
+            self._remember(key, found)
         return found
 
     def _remember(self, key: tuple[str, str], found: Route) -> None:
         names = len(found.accounts) + len(found.forwards) + len(found.posters)
-        # What is behind a "+", and what a catch-all takes, is without end too.
+        # What a catch-all takes is without end too.
         if len(self._known) >= _MOST_REMEMBERED or self._names + names > _MOST_NAMES:
             self._forget()
         self._known[key] = found
