@@ -125,7 +125,8 @@ class Listener:
     allow: list[str] = made(
         list,
         'Networks that may open a session here, for example ["192.0.2.0/24", "2001:db8::/56"]; without any, everybody may. '
-        "Service lmtp must name some, and none of them public.",
+        "Service lmtp must name some, and none of them public. Servers that bring mail (services mx and lmtp) and are named one "
+        "by one, without a /, count for max_connections only.",
         why="An inside server has a few known correspondents.",
         risk="Mail from all others is refused (554).",
     )
@@ -147,8 +148,7 @@ class Relay:
 
     hosts: list[str] = made(
         list,
-        'Addresses or small networks, for example ["192.0.2.7"]. No two rules name the same. For now their mail is judged '
-        "and answered 451, so that they keep it: nothing of it is sent on yet.",
+        'Addresses or small networks, for example ["192.0.2.7"]. No two rules name the same.',
         why="Loopback, a proxy, a gateway, a whole network: every open relay began with one of them, so they are refused.",
         risk="Who gets hold of such a host sends in your name.",
     )
