@@ -230,6 +230,14 @@ async def test_memory_is_bounded_and_the_store_has_the_rest(edge: Edge, monkeypa
     assert edge.server.asked.count("ann@inside.test") == 1
 
 
+async def test_names_with_a_tag_are_remembered_here_only(edge: Edge) -> None:
+    """There is no end of them, and the store has room for so many."""
+    edge.server.people.add("ann+shop")
+    assert [await edge.says("ann+shop") for _ in range(2)] == [Said.KNOWN] * 2
+    assert edge.server.asked == ["ann+shop@inside.test"]
+    assert await edge.store.recipient_check("ann+shop@inside.test") is None
+
+
 @pytest.mark.parametrize("at", [1, 2])
 async def test_a_store_that_fails_makes_nobody_unknown(edge: Edge, at: int) -> None:
     """Neither reading nor noting: people are as known as the server says, and the log tells."""
