@@ -84,7 +84,8 @@ def _services(listener: Listener, parts: Parts, service: Service) -> Services:
         hidden=parts.hidden,
         internal=parts.internal if mx else None,
         relays=parts.relays if mx else None,
-        reputation=parts.reputation if mx else None,
+        # Behind an edge only listed servers come: what DNS tells of them says nothing of whose mail they bring.
+        reputation=parts.reputation if mx and settings.server.role != "mailbox" else None,
         greeting=Greeting(smtp_settings.greeting_delay_s, smtp_settings.greeting_memory_s, known) if mx else None,
         harvest=Harvest(smtp_settings.unknown_per_hour, smtp_settings.harvest_block_s, known) if mx else None,
     )
