@@ -10,10 +10,11 @@ from poterne.admin import people, srs_key
 from poterne.admin.instance import DATA
 from poterne.config.render import Value
 from poterne.message.srs import Srs
+from poterne.store.interface import Store
 from poterne.values.directory import Posting
 from poterne.values.event import Event
 from poterne.values.ids import TraceId
-from tests.support.outside import Client, Outside, arrive, letters, rest, submit, wait_letters
+from tests.support.outside import Client, Outside, arrive, letters, queued, rest, submit, wait_letters
 from tests.support.server import DOMAIN, Instance, wait_for
 
 ACTING = people.Acting("test", int(time.time()), TraceId("test"))
@@ -32,7 +33,7 @@ def outside() -> Iterator[Outside]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, outside: Outside) -> Iterator[Instance]:
-    accounts = ("boss", "ann", "ben", "cyd", "forwarder", "mover", "keeper", "round", "taker", "pingpong")
+    accounts = ("boss", "ann", "ben", "cyd", "forwarder", "mover", "keeper", "round", "taker", "pingpong", "full")
     chosen: dict[str, dict[str, Value]] = {**outside.settings, "limits": {"forwards_per_hour": 6}}
     made = Instance(tmp_path_factory.mktemp("lists") / "instance", accounts=accounts, chosen=chosen)
     yield made.start()
@@ -369,3 +370,37 @@ def test_who_asks_hears_that_it_was_delivered_here(server: Instance) -> None:
     assert b"Action: delivered\r\n" in notice
     assert f"Final-Recipient: rfc822; {at('ben')}\r\n".encode() in notice
     assert b"Original-Recipient: rfc822; ben@x\r\n" in notice
+
+
+# -- a full mailbox ----------------------------------------------------------------------------------------------------
+
+
+def test_a_full_member_does_not_keep_a_list_from_the_others(server: Instance, outside: Outside) -> None:
+    """The others have it at once, whoever writes; the full one gets it when there is room. By itself it is told in the dialogue."""
+
+    async def quota(store: Store, quota_bytes: int) -> None:
+        full = await store.account(at("full"))
+        await store.set_account(full.id, ACTING.event("account.changed"), quota_bytes=quota_bytes)
+
+    server.with_store(lambda store: quota(store, 10))
+    address = alias(server, "tight", at("ann"), at("full"), at("ben"), FAR)
+    assert arrive(server, at("full"), "full-alone").startswith("452 4.2.2")
+    assert arrive(server, [at("full"), at("ann")], "full-alone").startswith("452 4.2.2")
+    assert arrive(server, address, "full-stranger").startswith("250")
+    assert submit(server, "cyd", address, "full-member").startswith("250")
+    with Client(server, at("cyd")) as client:
+        assert client.send(address, "full-success", options=["NOTIFY=SUCCESS"]).startswith("250")
+    for word in ("full-stranger", "full-member", "full-success"):
+        wait_letters(server, "ann", word)
+        wait_letters(server, "ben", word)
+        outside.wait_taken(word)
+    assert letters(server, "full") == []
+    waiting = wait_for(lambda: [one for one in queued(server) if one.attempts])
+    assert {one.forward_path for one in waiting} == {at("full")}
+    server.with_store(lambda store: quota(store, 0))
+    server.poterne("queue", "retry", "--to", at("full"))
+    for word in ("full-stranger", "full-member", "full-success"):
+        wait_letters(server, "full", word)
+        assert len(letters(server, "ann", word)) == 1
+        assert len(outside.taken(word)) == 1
+    assert letters(server, "ann", "full-alone") == []

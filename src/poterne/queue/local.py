@@ -106,11 +106,34 @@ class LocalDelivery:
             now = int(self._clock())
             deliveries = [Delivery(account, None, content, 0, now, 0) for account in accounts]
         try:
-            await self._settler.settle(message, [Fate(recipient, _DELIVERED, mailbox=True)], deliveries, onward)
+            try:
+                await self._settler.settle(message, [Fate(recipient, _DELIVERED, mailbox=True)], deliveries, onward)
+            except OverQuotaError:
+                if len(deliveries) < 2:
+                    raise
+                room, later = await self._apart(message, deliveries)
+                await self._settler.settle(
+                    message, [Fate(recipient, _DELIVERED, mailbox=True)], room, [*onward, *later]
+                )
         except OverQuotaError:
             await self._settler.settle(message, [Fate(recipient, _FULL)])
         except (NotFoundError, LimitError):  # removed between the look-up and now, or out of UIDs
             await self._settler.settle(message, [Fate(recipient, _GONE)])
+
+    async def _apart(
+        self, message: QueuedMessage, deliveries: Sequence[Delivery]
+    ) -> tuple[list[Delivery], list[NewQueued]]:
+        """Members of a list with room in their mailbox, and the others: they wait by themselves, in their own name."""
+        room: list[Delivery] = []
+        later: list[NewQueued] = []
+        for delivery in deliveries:
+            account = await self._store.account_by_id(delivery.account_id)
+            if account.quota_bytes and account.used_bytes + delivery.content.blob.size > account.quota_bytes:
+                mine = [Forward(account.address, account.address, account.id)]
+                later.append(await self._new(message, message.reverse_path, account.address, mine))
+            else:
+                room.append(delivery)
+        return room, later
 
     async def _onward(
         self, message: QueuedMessage, forwards: Sequence[Forward]

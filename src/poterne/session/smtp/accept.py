@@ -3,7 +3,7 @@
 Then, and not before, the session answers 250.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from poterne.message.compose import return_path
@@ -12,6 +12,7 @@ from poterne.session.smtp.envelope import Envelope
 from poterne.session.smtp.incoming import Incoming
 from poterne.session.smtp.principal import Principal, Script
 from poterne.session.smtp.services import Services
+from poterne.store.errors import OverQuotaError
 from poterne.store.interface import Delivery, Submission
 from poterne.values.address import Address
 from poterne.values.event import Event
@@ -33,13 +34,56 @@ async def accept(
     *,
     only: Iterable[AccountId] | None = None,
 ) -> Submitted:
-    """Take it, for all recipients or none. `only`: for these mailboxes (LMTP asks one at a time). Raises StoreError."""
+    """Take it, for all recipients or none. `only`: for these mailboxes (LMTP asks one at a time). Raises StoreError.
+
+    A member of a list whose mailbox is full does not keep it from the others: it waits for room in the queue.
+    """
     envelope = incoming.envelope
-    mailboxes = envelope.accounts if only is None else only
-    deliveries = [Delivery(account, None, ingested.content, 0, now, 0) for account in mailboxes]
+    mailboxes = tuple(envelope.accounts if only is None else only)
     queue: list[NewQueued] = []
     if only is None:
         queue = list(_queued(services, envelope, ingested, now, ours=principal is not None))
+    try:
+        return await _take(services, incoming, ingested, principal, peer, now, mailboxes, queue)
+    except OverQuotaError:
+        full = await _members_without_room(services, envelope, ingested, mailboxes)
+        if not full:
+            raise
+    for account, address in full.items():
+        # By its own address, which does not forward it a second time.
+        origin = Origin(OriginKind.FORWARD, address, account)
+        recipient = NewRecipient(address, address.rpartition("@")[2])
+        queue.append(_new(origin, envelope, ingested, (recipient,), envelope.reverse_path, now))
+    mailboxes = tuple(account for account in mailboxes if account not in full)
+    return await _take(services, incoming, ingested, principal, peer, now, mailboxes, queue)
+
+
+async def _members_without_room(
+    services: Services, envelope: Envelope, ingested: Ingested, mailboxes: Sequence[AccountId]
+) -> dict[AccountId, str]:
+    """Members of lists whose mailbox is full; nobody, when one is who was named: then the sender is told. Raises StoreError."""
+    full: dict[AccountId, str] = {}
+    for account_id in mailboxes:
+        account = await services.store.account_by_id(account_id)
+        if account.quota_bytes and account.used_bytes + ingested.content.blob.size > account.quota_bytes:
+            if account_id in envelope.named:
+                return {}
+            full[account_id] = account.address
+    return full
+
+
+async def _take(
+    services: Services,
+    incoming: Incoming,
+    ingested: Ingested,
+    principal: Principal | None,
+    peer: str,
+    now: int,
+    mailboxes: Sequence[AccountId],
+    queue: Sequence[NewQueued],
+) -> Submitted:
+    envelope = incoming.envelope
+    deliveries = [Delivery(account, None, ingested.content, 0, now, 0) for account in mailboxes]
     event = _event(services, envelope, ingested, None if principal is None else principal.id, peer, now)
     if principal is None:
         await services.store.deliver(deliveries, queue, [event])

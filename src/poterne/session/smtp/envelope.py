@@ -19,6 +19,8 @@ class Envelope:
     """Every recipient once, by `Address.key`, as it would wait in the queue."""
     accounts: dict[AccountId, str] = field(default_factory=dict)
     """Local mailboxes, each once, with the address that led to them."""
+    named: set[AccountId] = field(default_factory=set)
+    """Of these mailboxes those that a recipient is for alone: not as one of several behind a list."""
     forwards: dict[str, Forward] = field(default_factory=dict)
     """Where it goes on to because an address of ours says so, by the address elsewhere."""
     elsewhere: dict[Origin, list[NewRecipient]] = field(default_factory=dict)

@@ -60,6 +60,7 @@ class Shares:
         for origin, recipients in one.elsewhere.items():
             whole.elsewhere.setdefault(origin, []).extend(recipients)
         whole.forwards.update(one.forwards)
+        whole.named.update(one.named)
         for account, path in one.accounts.items():
             whole.accounts.setdefault(account, path)
 
@@ -128,8 +129,9 @@ class Shares:
         results = await asyncio.gather(*(attempt(only) for only in own if only))
         of = dict(zip((number for number, only in enumerate(own) if only), results, strict=True))
         return [
-            _worst([of[first[account]] for account in mailboxes] + ([sent_on] if forwarded else []))
-            for mailboxes, forwarded in zip(self._mailboxes, self._sent_on, strict=True)
+            # What another recipient answers for comes again with it: asked for twice, the others here would have it twice.
+            _worst([of[first[account]] for account in mine or mailboxes] + ([sent_on] if forwarded else []))
+            for mine, mailboxes, forwarded in zip(own, self._mailboxes, self._sent_on, strict=True)
         ]
 
 

@@ -100,6 +100,8 @@ def _local(
         envelope.elsewhere.setdefault(principal.origin, []).append(recipient)
         envelope.away.update(dict.fromkeys(forward.address for forward in route.forwards))
         return None
+    if len(route.accounts) == 1 and all(forward.owner == route.accounts[0] for forward in route.forwards):
+        envelope.named.add(route.accounts[0])
     for account in route.accounts:
         envelope.accounts.setdefault(account, event.path.raw)
     for forward in route.forwards:
