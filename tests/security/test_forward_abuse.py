@@ -180,3 +180,14 @@ def test_a_notice_that_can_t_go_back_is_told_to_nobody(office: Office) -> None:
     wait_for(lambda: [line for line in world.log_since(log_at) if line["event"] == "message.failed"][4:])
     time.sleep(0.3)
     assert len(world.inbox(boss)) == before
+
+
+def test_to_guess_a_path_costs_what_guessing_names_costs(office: Office) -> None:
+    path = office.rewritten(b"guess@victim.example", office.forwarding())
+    wire = office.world.smtp()
+    assert wire.say(b"MAIL FROM:<>").startswith(b"250")
+    guesses = [b"RCPT TO:<SRS0=%08d%b>" % (number, path[13:]) for number in range(22222222, 22222232)]
+    answers = [wire.say(guess) for guess in guesses]
+    assert [answer[:9] for answer in answers[:-1]] == [b"550 5.1.1"] * 9
+    assert answers[-1].startswith(b"421")
+    wire.close()

@@ -28,25 +28,23 @@ _ONE: Final = Refused("srs-several", Reply(452, "4.5.3", "A notice goes to one s
 _ENOUGH: Final = Refused(
     "srs-enough", Reply(450, "4.7.1", "Enough notices came for this sender today: try again tomorrow")
 )
-_FAULTS: Final = {
-    SrsFault.HASH: Refused(SrsFault.HASH.value, Reply(550, "5.1.1", "No such recipient here: check the address")),
-    SrsFault.EXPIRED: Refused(
-        SrsFault.EXPIRED.value, Reply(550, "5.1.6", "This address was for notices about one message, long ago")
-    ),
-}
+_EXPIRED: Final = Refused(
+    SrsFault.EXPIRED.value, Reply(550, "5.1.6", "This address was for notices about one message, long ago")
+)
 
 
 async def returning(services: Services, envelope: Envelope, address: Address) -> Address | Route | Refused | None:
     """Who a notice to this address of ours is for: an address, or the mailboxes of whoever answers for the forward.
 
-    None: nobody, it has not the form of a rewritten sender. Raises StoreError.
+    None: nobody, it has not the form of a rewritten sender, or is none of ours: to guess one costs what guessing names costs.
+    Raises StoreError.
     """
     now = int(services.clock())
     found = services.srs.reverse(address, now)
-    if found is None:
+    if found is None or found is SrsFault.HASH:
         return None
     if isinstance(found, SrsFault):
-        return _FAULTS[found]
+        return _EXPIRED
     if not envelope.mail.path.is_null:
         return _SENDER
     if any(_is_return(origin) for origin in envelope.elsewhere):
