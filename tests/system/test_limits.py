@@ -171,13 +171,17 @@ def test_each_limit_holds(
 def test_a_list_of_ours_counts_for_all_it_leads_to(server: Instance, outside: Outside) -> None:
     outsiders = [f"member{number}@far.test" for number in range(5)]
     server.with_store(lambda store: people.add_alias(store, f"crowd@{DOMAIN}", outsiders, ACTING))
+    server.with_store(lambda store: people.add_alias(store, f"others@{DOMAIN}", [*outsiders[:3], BOB], ACTING))
     limit(server, "ida", SendingLimits(0, 4, 0, 0))
-    assert held(submit(server, "ida", f"crowd@{DOMAIN}", "ida-to-all"))
+    assert held(submit(server, "ida", [f"crowd@{DOMAIN}", f"others@{DOMAIN}", BOB], "ida-to-all"))
     (incident,) = open_incidents(server, "ida")
     assert incident.reason is HoldReason.EXTERNAL
     server.poterne("hold", "release", str(incident.id))
     (taken,) = outside.wait_taken("ida-to-all")
-    assert len(taken.rcpts) == 5
+    assert sorted(taken.rcpts) == sorted(f"RCPT TO:<{one}>" for one in outsiders)
+    wait_letters(server, "bob", "ida-to-all")
+    rest(server)
+    assert len(outside.taken("ida-to-all")) == 1, "nobody gets it twice"
 
 
 def test_who_asks_to_hear_of_the_delivery_here_has_not_written_outside(server: Instance) -> None:

@@ -65,12 +65,16 @@ class LocalDelivery:
         """End the leases of these recipients of one message, all local. Raises StoreError."""
         content: NewContent | None = None
         given: set[AccountId] = set()
+        sent: set[str] = set()
         for recipient in recipients:
             route = await self._route(recipient)
             if not isinstance(route, Mailboxes):
                 await self._settler.settle(message, [Fate(recipient, route)])
                 continue
-            onward, kept = await self._onward(message, route.forwards) if route.forwards else ([], ())
+            forwards = [
+                forward for forward in route.forwards if forward.address not in sent
+            ]  # nor two for anybody elsewhere
+            onward, kept = await self._onward(message, forwards) if forwards else ([], ())
             if not isinstance(onward, list):
                 if not route.accounts:
                     await self._settler.settle(message, [Fate(recipient, onward)])
@@ -82,6 +86,7 @@ class LocalDelivery:
                 content = await for_mailbox(self._store.blobs, message)
             await self._one(message, recipient, content, accounts, onward)
             given.update(accounts)
+            sent.update(forward.address for forward in forwards)
 
     async def _route(self, recipient: QueuedRecipient) -> Mailboxes | RecipientOutcome:
         try:
