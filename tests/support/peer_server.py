@@ -215,8 +215,11 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def serve(folder: Path, chosen: Mapping[str, Mapping[str, Any]] | None = None) -> Iterator[PeerServer]:
-    """A server in an empty folder, until the context ends; it must then stop by itself and have logged no bug."""
+def serve(folder: Path, chosen: Mapping[str, Mapping[str, Any]] | None = None, more: str = "") -> Iterator[PeerServer]:
+    """A server in an empty folder, until the context ends; it must then stop by itself and have logged no bug.
+
+    `more`: tables with names of their own, as TOML.
+    """
     ports = dict(zip(_SERVICES, free_ports(len(_SERVICES)), strict=True))
     listeners = {
         name: Listener(
@@ -236,6 +239,8 @@ def serve(folder: Path, chosen: Mapping[str, Mapping[str, Any]] | None = None) -
         **(chosen or {}),
     }
     settings_file = instance.make(instance.Plan(folder, HOSTNAME, listeners, settings), dt.datetime.now(dt.UTC))
+    with settings_file.open("a") as file:
+        file.write(more)
     store = Store(settings_file)
     store.add_domain(DOMAIN)
     log = folder / "server.log"

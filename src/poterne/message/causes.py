@@ -21,7 +21,7 @@ _BY_DETAIL: Final = {
     "7.28": "rate", "7.30": "requiretls",
 }  # fmt: skip
 _BY_SUBJECT: Final = {
-    "1": "address", "2": "disabled", "3": "system", "4": "unreachable", "5": "protocol", "6": "content", "7": "policy",
+    "1": "address", "2": "other", "3": "system", "4": "unreachable", "5": "protocol", "6": "content", "7": "policy",
 }  # fmt: skip
 
 CAUSES: Final = frozenset({*_BY_DETAIL.values(), *_BY_SUBJECT.values(), "other"})
