@@ -288,7 +288,7 @@ class SmtpSession:
         if refused is UNKNOWN_RECIPIENT:
             return await self._unknown_recipient()
         self._refused("rcpt", refused.reason)
-        return refused.reply if refused.reply.code < 500 else self._patience.useless(refused.reply)
+        return self._patience.useless(refused.reply)
 
     async def _unknown_recipient(self) -> Reply:
         services, peer, stranger = self._services, self._link.peer, self._principal is None
