@@ -6,13 +6,14 @@ some notices to whoever sent the mail.
 
 import itertools
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from poterne.admin import people
 from poterne.store.errors import NotFoundError
 from poterne.values.directory import Posting
-from tests.support.attack_client import Target
+from tests.support.attack_client import Target, target
 from tests.support.server import wait_for
 
 _names = itertools.count(1)
@@ -71,6 +72,13 @@ class Office:
 
     def queued_to(self, address: str) -> int:
         return sum(row.forward_path == address for row, _ in self.world.store.queued())
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """A server of its own: what is queued here would be in the way of other attacks."""
+    with target(tmp_path_factory.mktemp("forwards") / "instance") as found:
+        yield found
 
 
 @pytest.fixture

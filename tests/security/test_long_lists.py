@@ -1,12 +1,21 @@
 """A long list, which any stranger may name as often as a transaction has recipients, with whatever tag."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from poterne.admin import people
-from tests.support.attack_client import Target
+from tests.support.attack_client import Target, target
 
 MEMBERS = 1000
 """The most that an alias may have."""
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """A server of its own: what is queued here would be in the way of other attacks."""
+    with target(tmp_path_factory.mktemp("lists") / "instance") as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
