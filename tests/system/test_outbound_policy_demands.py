@@ -5,6 +5,12 @@ from typing import Any
 
 import pytest
 
+from poterne.message.dsn import Action, RecipientReport
+from poterne.queue.bounce import Notices
+from poterne.queue.domains import LocalDomains
+from poterne.queue.routes import Routes
+from poterne.values.ids import TraceId
+from poterne.values.queue import NewQueued, NewRecipient
 from tests.support.policy_world import (
     EXPIRED,
     GOOD,
@@ -18,7 +24,9 @@ from tests.support.policy_world import (
     server_of,
     world,
 )
+from tests.support.queue_world import ALICE, LETTER
 from tests.support.sink import EXTENSIONS, Sink
+from tests.support.stores import blob
 
 __all__ = ["authority", "world"]
 
@@ -61,3 +69,23 @@ async def test_switched_off(world: World) -> None:
         world.policy("enforce")
         assert await world.send(sink.port, dane=False, mta_sts=False) == "sent clear"
         assert world.site.requests == []
+
+
+@pytest.mark.parametrize("requiretls", [False, True])
+async def test_notices_are_guarded_as_the_message_was(world: World, requiretls: bool) -> None:
+    """RFC 8689 §5: REQUIRETLS again, and no more than header fields, whatever was asked for."""
+    store, now = world.post.store, int(world.post.clock.now)
+    recipient = NewRecipient("b@d.test", "d.test")
+    kept = await blob(store, LETTER + b"secret text\r\n")
+    new = NewQueued(
+        world.post.account(), TraceId("t"), ALICE, kept, (recipient,), now, requiretls=requiretls, ret="FULL"
+    )
+    await store.deliver([], [new], [])
+    (queued,) = await store.queued()
+    notices = Notices(
+        store, "mail.example.org", "en", Routes({}, world.post.folder), LocalDomains(store, world.post.clock), 10_000
+    )
+    report = RecipientReport("b@d.test", Action.FAILED, "5.7.10", "550 5.7.10 no")
+    (notice,) = await notices.about(queued.message, [report], [queued], now)
+    assert notice.requiretls is requiretls
+    assert (b"secret text" in store.blobs.read(notice.blob)) is not requiretls

@@ -130,6 +130,7 @@ class Notices:
             start=len(first),
             eight_bit=rendered.eight_bit,
             smtputf8=rendered.smtputf8,
+            requiretls=message.requiretls,  # RFC 8689 §5: guarded as the message was, header fields only
         )
 
     def _original(self, message: QueuedMessage, reports: Sequence[RecipientReport]) -> Original:
@@ -141,7 +142,8 @@ class Notices:
     def _read(self, message: QueuedMessage, reports: Sequence[RecipientReport]) -> Original:
         blobs = self._store.blobs
         size = message.blob.size - message.start
-        if returns_whole(message.ret, frozenset(report.action for report in reports), size, self._whole_most):
+        actions = frozenset(report.action for report in reports)
+        if not message.requiretls and returns_whole(message.ret, actions, size, self._whole_most):
             return Original(blobs.read(message.blob, message.start), whole=True)
         head = blobs.read(message.blob, message.start, min(message.blob.size, message.start + HEADER_MOST))
         end = head.find(b"\r\n\r\n")
