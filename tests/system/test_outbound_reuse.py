@@ -75,6 +75,15 @@ async def test_only_for_so_long(sender: Sender) -> None:
         assert sink.connections == 2
 
 
+async def test_a_server_that_stops_is_let_go(sender: Sender) -> None:
+    connections = limited(sender)
+    with Sink() as sink:
+        await sender.send(hop(sink.port))
+        assert connections.waiting == 1
+    async with asyncio.timeout(2.0):
+        await until(lambda: connections.waiting == 0)
+
+
 async def test_only_so_many_wait(sender: Sender) -> None:
     connections = limited(sender, idle_most=2)
     with Sink() as sink:
