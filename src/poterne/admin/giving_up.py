@@ -13,6 +13,7 @@ from typing import Final
 
 from poterne.admin.people import Acting
 from poterne.admin.queue import Wanted, filter_of
+from poterne.admin.silent import Silent
 from poterne.config.settings import Settings
 from poterne.queue.bounce import Notices
 from poterne.queue.domains import LocalDomains
@@ -37,18 +38,9 @@ class GivenUp:
     busy: int
 
 
-class _Silent:
-    """What happens is in the journal; standard output is for the answer."""
-
-    def debug(self, event: str, **fields: object) -> None:
-        pass
-
-    info = warning = error = debug
-
-
 def settler(settings: Settings, folder: Path, store: Store, clock: Callable[[], float]) -> Settler:
     """What settles, as the queue's runner does. `folder`: where files that the settings name are relative to."""
-    domains, log = LocalDomains(store, clock), _Silent()
+    domains, log = LocalDomains(store, clock), Silent()
     hostname, language = settings.server.hostname, settings.server.language
     routes = Routes(settings.route, folder)
     notices = Notices(store, hostname, language, routes, domains, settings.queue.return_whole_bytes)

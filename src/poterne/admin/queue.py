@@ -16,7 +16,7 @@ from poterne.store.errors import ConflictError, NotFoundError
 from poterne.store.interface import QueueFilter, Store
 from poterne.values.directory import RouteKind
 from poterne.values.ids import IncidentId, QueueId, TraceId
-from poterne.values.queue import QueueChange, QueuedRecipient, QueueState
+from poterne.values.queue import PauseKind, QueueChange, QueuedRecipient, QueueState
 from poterne.values.sending import Incident, IncidentState
 
 LIST_MOST: Final = 10_000
@@ -159,7 +159,7 @@ class Routed:
     refusal: Transient | Permanent | None = None
 
 
-async def route_test(store: Store, router: Router, text: str) -> Routed:
+async def route_test(store: Store, router: Router, text: str, now: int) -> Routed:
     """Look where mail for an address would go, step by step; nothing is sent, no server is connected to."""
     address = parse_address(text)
     steps: list[tuple[str, str]] = [("address", f"{address}, domain {address.domain}")]
@@ -173,6 +173,12 @@ async def route_test(store: Store, router: Router, text: str) -> Routed:
         return Routed(steps, LOCAL, ())
     steps.append(("local", "no: the domain is not served here"))
     found = await router.ways(address.domain, note=lambda what, said: steps.append((what, said)))
+    if isinstance(found, tuple) and not any(what == "route" and said[:1] == "[" for what, said in steps):
+        known = {what for what, _ in steps}
+        steps += [(what, "nothing in force") for what in ("mta-sts", "dane") if what not in known]
+    for pause in await store.pauses(now):
+        if pause.kind is PauseKind.ALL or (pause.kind is PauseKind.DOMAIN and pause.name == address.domain):
+            steps.append(("paused", f"{pause}: nothing is tried until that ends (poterne queue pauses)"))
     destination = router.destination(address.domain)
     if isinstance(found, tuple):
         return Routed(steps, destination, found)

@@ -16,6 +16,7 @@ from poterne.values.queue import Pause, QueueChange, QueuedRecipient
 
 if TYPE_CHECKING:
     from poterne.config.settings import Settings
+    from poterne.queue.outcome import Hop
     from poterne.queue.route import Router
     from poterne.store.interface import Store
     from poterne.values.dns import Resolver
@@ -212,12 +213,13 @@ def route_test(ctx: click.Context, address: str, as_json: bool) -> None:
     path, values = settings(ctx)
 
     async def work(store: "Store") -> admin.Routed:
+        from poterne.admin.silent import Silent
         from poterne.net.dns.resolver import StubResolver
-        from poterne.observe import logger
 
-        resolver = StubResolver(values.dns, logger())
+        resolver = StubResolver(values.dns, Silent())
         try:
-            return await admin.route_test(store, _router(values, path.parent, resolver, store), address)
+            router = _router(values, path.parent, resolver, store)
+            return await admin.route_test(store, router, address, int(time.time()))
         finally:
             resolver.close()
 
@@ -228,23 +230,42 @@ def route_test(ctx: click.Context, address: str, as_json: bool) -> None:
 
 
 def _router(values: "Settings", folder: Path, resolver: "Resolver", store: "Store") -> "Router":
-    from poterne.observe import logger
+    from poterne.admin.silent import Silent
     from poterne.queue.outcome import HopTimeouts
     from poterne.queue.route import Router
     from poterne.queue.routes import Routes
     from poterne.queue.runner import ourselves
     from poterne.queue.security import Security
 
-    security = Security(store, resolver, values, folder, clock=time.time, log=logger())
+    security = Security(store, resolver, values, folder, clock=time.time, log=Silent())
     us, shuffled = ourselves(values, HopTimeouts()), random.SystemRandom().shuffle
     return Router(Routes(values.route, folder), resolver, us, shuffled, security)
+
+
+def _tls(hop: "Hop") -> str:
+    """What the way to that server must be."""
+    names = f" for {' or '.join(hop.names)}" if hop.names else ""
+    records = f" by {len(hop.tlsa)} TLSA {'record' if len(hop.tlsa) == 1 else 'records'}" if hop.tlsa else ""
+    otherwise = f", else {hop.fallback.value}" if hop.fallback is not None else ""
+    return f"{hop.tls.value}{names}{records}{otherwise}"
 
 
 def _tell_route(found: admin.Routed, *, as_json: bool) -> None:
     refusal = found.refusal
     if as_json:
         hops = [
-            {"name": hop.name, "address": hop.address, "port": hop.port, "tls": hop.tls.value, "lmtp": hop.lmtp}
+            {
+                "name": hop.name,
+                "address": hop.address,
+                "port": hop.port,
+                "lmtp": hop.lmtp,
+                "tls": hop.tls.value,
+                "tls_names": list(hop.names),
+                "tlsa": len(hop.tlsa),
+                "tls_else": None if hop.fallback is None else hop.fallback.value,
+                "source": hop.source,
+                "user": None if hop.login is None else hop.login.user,
+            }
             for hop in found.hops
         ]
         steps = [{"step": what, "found": said} for what, said in found.steps]
@@ -258,7 +279,7 @@ def _tell_route(found: admin.Routed, *, as_json: bool) -> None:
     for number, hop in enumerate(found.hops, 1):
         how = "LMTP" if hop.lmtp else "SMTP"
         login = f", as {hop.login.user}" if hop.login is not None else ""
-        click.echo(f"{f'{number}. try:':14} {hop}, {how}, TLS {hop.tls.value}{login}")
+        click.echo(f"{f'{number}. try:':14} {hop}, {how}, TLS {_tls(hop)}{login}")
     if refusal is not None:
         click.secho(f"{'so:':14} {refusal.code} {refusal.enhanced} {refusal.reply}", fg="red")
     elif not found.hops:

@@ -202,6 +202,9 @@ def test_route_test(run: Run) -> None:
     assert "DNS does not tell now" in run("queue", "route-test", "a@elsewhere.test", status=75).stdout
     assert "is no public address" in run("queue", "route-test", "a@[10.0.0.1]", status=69).stdout
     assert "is not a mail address" in run("queue", "route-test", "nonsense", status=1).stderr
+    assert "paused:" not in said
+    run("queue", "pause", "--domain", "inside.test")
+    assert "paused:        domain inside.test: nothing is tried" in run("queue", "route-test", "x@inside.test").stdout
 
 
 def test_pauses(run: Run) -> None:
