@@ -28,7 +28,6 @@ _B_TAG: Final = re.compile(rb"((?:^|;)[ \t\r\n]*b[ \t\r\n]*=)[^;]*")
 _LOCAL_PART: Final = re.compile(
     r"""(?:[a-zA-Z0-9!#$%&'*+/=?^_`{|}~.\u0080-\U0010ffff-]|"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*")*+"""
 )
-_INVISIBLE: Final = re.compile("[\x80-\x9f\u2028\u2029\ufeff\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 _NAME_MOST: Final = 253
 _LABEL_MOST: Final = 63
 _DIGEST_BYTES: Final = 32
@@ -193,7 +192,7 @@ def _identity(value: bytes | None, domain: str) -> str:
     if decoded is None:
         raise _ReadError(Reason.IDENTITY)
     local_part, at, name = _text(decoded, Reason.IDENTITY).rpartition("@")
-    if not at or _LOCAL_PART.fullmatch(local_part) is None or _INVISIBLE.search(local_part):
+    if not at or _LOCAL_PART.fullmatch(local_part) is None or not local_part.isprintable():
         raise _ReadError(Reason.IDENTITY)
     name = _name(name, Reason.IDENTITY)
     if name != domain and not name.endswith("." + domain):

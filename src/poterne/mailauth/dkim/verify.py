@@ -90,7 +90,7 @@ class Verifier:
         answer = answers.get(signature.key_name)
         if answer is None or isinstance(answer, TempFail):
             return _outcome(signature, Reason.KEY_UNAVAILABLE)
-        if not isinstance(answer, Found):
+        if not isinstance(answer, Found) or not answer.records:
             return _outcome(signature, Reason.NO_KEY)
         tried = [self._try(signature, found, text) for text in answer.records[:RECORDS_MOST]]
         return min(tried, key=_rank)
