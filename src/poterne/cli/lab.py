@@ -25,7 +25,8 @@ if TYPE_CHECKING:
               help="Added to the usual ports.")  # fmt: skip
 @click.option("--fresh", is_flag=True, help="Begin anew: remove what an earlier run left.")
 def command(folder: Path, port_offset: int, fresh: bool) -> None:
-    """A whole mail world on this machine: our server, a neighbour, a name server. Loopback only, no root; Ctrl-C ends it."""
+    """A whole mail world on this machine: our server, a neighbour, strangers good and bad. Loopback, no root; Ctrl-C ends it."""
+    from poterne.lab.internet import FOLDER, TAKEN
     from poterne.lab.world import LabError, World
     from poterne.store.errors import StoreError
 
@@ -34,7 +35,8 @@ def command(folder: Path, port_offset: int, fresh: bool) -> None:
     if fresh and (folder / "ours").is_dir():
         shutil.rmtree(folder / "ours")
         shutil.rmtree(folder / "neighbour", ignore_errors=True)
-        shutil.rmtree(folder / "maildir-alice", ignore_errors=True)
+        for name in ("maildir-alice", FOLDER, TAKEN):
+            shutil.rmtree(folder / name, ignore_errors=True)
     world = World(folder, port_offset, click.echo)
     try:
         world.prepare()
@@ -62,13 +64,17 @@ async def _run(world: "World", folder: Path, began: float) -> None:
 
 
 def _print(world: "World", folder: Path) -> None:
-    from poterne.lab.lines import lines, thunderbird, write_mbsyncrc
-    from poterne.lab.world import PASSWORD
+    from poterne.lab.instances import PASSWORD
+    from poterne.lab.lines import lines, table, thunderbird, write_mbsyncrc
 
     click.echo()
     click.secho(f"{world.ours.domain}: {', '.join(world.ours.accounts)}, password {PASSWORD}", bold=True)
     click.echo(f"  the neighbour {world.neighbour.domain}: {', '.join(world.neighbour.accounts)}, the same password")
     click.echo(f"  logs: {folder}/ours/server.log, settings: {world.ours.settings}\n")
+    click.secho("Strangers: write to anyone@…", bold=True)
+    for line in table(world):
+        click.echo(line)
+    click.echo(f"  what they took: {world.internet.taken}/\n")
     for what, line in lines(world, write_mbsyncrc(world, folder)):
         click.secho(f"# {what}", fg="cyan")
         click.echo(line)

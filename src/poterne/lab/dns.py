@@ -50,9 +50,12 @@ class Zones:
         for origin, text in texts.items():
             self.put(origin, text)
 
-    def put(self, origin: str, text: str) -> None:
-        """Add a zone, or replace it."""
-        self._zones[dns.name.from_text(origin)] = dns.zone.from_text(text, origin=origin, relativize=False)
+    def put(self, origin: str, text: str, *, secure: bool = False) -> None:
+        """Add a zone, or replace it. `secure`: from now on it counts as proven."""
+        name = dns.name.from_text(origin)
+        self._zones[name] = dns.zone.from_text(text, origin=origin, relativize=False)
+        if secure:
+            self._secure.add(name)
 
     def trouble(self, name: str, trouble: Trouble | None, rdtype: str | None = None) -> None:
         """From now on this name fails so, for one type or for all; None: no longer."""

@@ -1,10 +1,12 @@
 """Ready-to-paste lines: real tools against the lab."""
 
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from poterne.lab.world import ADDRESS, PASSWORD, World
+from poterne.lab.instances import ADDRESS, PASSWORD
+from poterne.lab.world import World
 
 
 def write_mbsyncrc(world: World, folder: Path) -> Path:
@@ -29,6 +31,7 @@ def lines(world: World, mbsyncrc: Path) -> Iterator[tuple[str, str]]:
     ours, neighbour = world.ours, world.neighbour
     alice, bob, carol = ours.accounts[0], ours.accounts[1], neighbour.accounts[0]
     ca = shlex.quote(str(ours.ca))
+    as_alice = f"swaks --server {ADDRESS}:{ours.port('submission')} -tls -au {alice} -ap {PASSWORD} --from {alice}"
     yield (
         "a stranger's server brings mail (MX, STARTTLS)",
         f"swaks --server {ADDRESS}:{ours.port('mx')} -tls --helo {neighbour.hostname} --from {carol} --to {alice}",
@@ -39,12 +42,17 @@ def lines(world: World, mbsyncrc: Path) -> Iterator[tuple[str, str]]:
     )
     yield (
         "a user submits (587, STARTTLS; 465 is --tlsc -p " + str(ours.port("submissions")) + ")",
-        f"swaks --server {ADDRESS}:{ours.port('submission')} -tls -au {alice} -ap {PASSWORD} --from {alice} --to {bob}",
+        f"{as_alice} --to {bob}",
     )
     yield (
         "… and writes to the neighbour: DNS says where, the queue brings it (to nobody@ it comes back as a notice)",
-        f"swaks --server {ADDRESS}:{ours.port('submission')} -tls -au {alice} -ap {PASSWORD} --from {alice} --to {carol}",
+        f"{as_alice} --to {carol}",
     )
+    yield (
+        "… and to a stranger of the table above",
+        f"{as_alice} --to anyone@clear.test",
+    )
+    yield ("what waits to go out, and why", f"{_poterne()} -c {shlex.quote(str(ours.settings))} queue list")
     yield (
         "read it over IMAP",
         f"curl -s --cacert {ca} --user {bob}:{PASSWORD} 'imaps://localhost:{ours.port('imaps')}/INBOX;MAILINDEX=1'",
@@ -62,6 +70,24 @@ def lines(world: World, mbsyncrc: Path) -> Iterator[tuple[str, str]]:
         "ask the lab's name server",
         f"dig @{ADDRESS} -p {world.dns_port} {ours.domain} MX",
     )
+
+
+def _poterne() -> str:
+    """The command that this is, also where it is not on the PATH."""
+    beside = Path(sys.executable).with_name("poterne")
+    return shlex.quote(str(beside)) if beside.exists() else f"{shlex.quote(sys.executable)} -m poterne"
+
+
+def table(world: World) -> Iterator[str]:
+    """The remote organisations, one line each."""
+    internet = world.internet
+    for remote in internet.running:
+        yield f"  {remote.domain:<16} {remote.expected}"
+    reasons: dict[str, list[str]] = {}
+    for domain, reason in internet.missing.items():
+        reasons.setdefault(reason.partition(" ")[2], []).append(f"{domain} ({reason.partition(' ')[0]})")
+    for reason, domains in reasons.items():
+        yield f"  not there: {', '.join(domains)}: {reason}"
 
 
 def thunderbird(world: World) -> str:

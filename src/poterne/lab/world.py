@@ -1,151 +1,35 @@
-"""Two organisations, their name server, and the mail between them. Everything on loopback and high ports.
+"""Two organisations, a small Internet around them, its name server, and the mail between all. Loopback and high ports only.
 
 ours        poterne.test    alice and bob          our server, as `setup` and `serve` make and run it
 neighbour   voisin.test     carol                  another instance, smaller, that sends to us and takes mail
+internet    clear.test … seven-bit.test            servers of strangers, each with a way of its own (`remotes.py`)
 """
 
 import asyncio
 import ctypes
 import datetime as dt
-import re
 import signal
 import smtplib
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, final
 
 import dns.asyncresolver
 import dns.exception
 
-from poterne.admin import people
-from poterne.admin.instance import DATA, SETTINGS, TLS, Plan, make, standard_listeners
-from poterne.app.stores import open_instance_store
-from poterne.config.load import load
-from poterne.config.render import Value
-from poterne.config.settings import Listener
 from poterne.lab.dns import NameServer, Zones
+from poterne.lab.instances import ADDRESS, Organisation, organisations, prepare, zone
+from poterne.lab.internet import Internet
 from poterne.lab.letters import Post, samples, send
-from poterne.store.interface import Store
-from poterne.values.ids import TraceId
-from poterne.values.secret import Secret
 
-ADDRESS: Final = "127.0.0.1"
-NEIGHBOUR: Final = "127.0.0.2"
-"""Its own, for DNS names addresses and not ports: both MX listen on the same port."""
-PASSWORD: Final = "open-the-small-door"  # noqa: S105  (of a world that ends at loopback, and is printed anyway)
 START_S: Final = 20.0
 
 
 class LabError(Exception):
     """The lab can't run; the text says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Organisation:
-    """One mail domain of the lab and the server that holds it."""
-
-    domain: str
-    people: tuple[str, ...]
-    folder: Path
-    listeners: Mapping[str, Listener]
-    workers: int
-    address: str = ADDRESS
-
-    @property
-    def hostname(self) -> str:
-        return f"mail.{self.domain}"
-
-    @property
-    def settings(self) -> Path:
-        return self.folder / SETTINGS
-
-    @property
-    def ca(self) -> Path:
-        return self.folder / DATA / TLS / "ca.pem"
-
-    def port(self, name: str) -> int:
-        return self.listeners[name].port
-
-    @property
-    def accounts(self) -> list[str]:
-        return [f"{name}@{self.domain}" for name in self.people]
-
-
-def organisations(folder: Path, offset: int) -> tuple[Organisation, Organisation]:
-    """Ours and the neighbour; the neighbour's ports are 10,000 above ours, but for its MX."""
-    ours = Organisation("poterne.test", ("alice", "bob"), folder / "ours", standard_listeners((ADDRESS,), offset), 0)
-    theirs = standard_listeners((NEIGHBOUR,), offset + 10_000)
-    theirs["mx"] = replace(theirs["mx"], port=ours.port("mx"))
-    return ours, Organisation("voisin.test", ("carol",), folder / "neighbour", theirs, 1, NEIGHBOUR)
-
-
-def zone(org: Organisation) -> str:
-    """What the organisation publishes."""
-    return (
-        f"$TTL 300\n"
-        f"@ SOA ns.{org.domain}. postmaster.{org.domain}. 1 3600 900 604800 300\n"
-        f"@ NS ns.{org.domain}.\n"
-        f"ns A {org.address}\n"
-        f"@ MX 10 {org.hostname}.\n"
-        f"mail A {org.address}\n"
-        f'@ TXT "v=spf1 a:{org.hostname} -all"\n'
-        f'_dmarc TXT "v=DMARC1; p=reject"\n'
-        f"_submissions._tcp SRV 0 1 {org.port('submissions')} {org.hostname}.\n"
-        f"_imaps._tcp SRV 0 1 {org.port('imaps')} {org.hostname}.\n"
-        f"_pop3s._tcp SRV 0 1 {org.port('pop3s')} {org.hostname}.\n"
-    )
-
-
-def prepare(org: Organisation, dns_port: int) -> None:
-    """Make the instance unless it is there from another time. Raises InstanceError, AdminError, ConfigError, StoreError."""
-    if org.settings.exists():
-        _move_ports(org, dns_port)
-    else:
-        chosen: dict[str, dict[str, Value]] = {
-            "server": {"workers": org.workers, "drain_s": 5},
-            "dns": {"servers": [f"{ADDRESS}:{dns_port}"]},
-            "queue": {"mx_port": org.port("mx"), "private_mx": True},
-        }
-        make(Plan(org.folder, org.hostname, org.listeners, chosen), dt.datetime.now(dt.UTC))
-    populated = org.folder / "populated"
-    if not populated.exists():  # also after a first run that was interrupted
-        asyncio.run(_populate(org))
-        populated.touch()
-
-
-def _move_ports(org: Organisation, dns_port: int) -> None:
-    """A later run may ask for other ports; what else was changed in the settings stays."""
-    found = load(org.settings)
-    text = org.settings.read_text(encoding="utf-8")
-    for name, listener in org.listeners.items():
-        if name in found.listener and found.listener[name].port != listener.port:
-            section = re.compile(rf"(^\[listener\.{name}\]\n(?:(?!\[).*\n)*?port *= *)[0-9_]+", re.MULTILINE)
-            text = section.sub(rf"\g<1>{listener.port}", text, count=1)
-    text = re.sub(r"(?m)^(mx_port *= *)[0-9_]+", rf"\g<1>{org.port('mx')}", text)
-    text = re.sub(rf'(?m)^(servers *= *\["{re.escape(ADDRESS)}:)[0-9]+', rf"\g<1>{dns_port}", text)
-    org.settings.write_text(text, encoding="utf-8")
-    load(org.settings)
-
-
-async def _populate(org: Organisation) -> None:
-    store: Store = open_instance_store(org.folder / DATA, load(org.settings))
-    try:
-        acting = people.Acting("lab", int(time.time()), TraceId("lab"))
-        if org.domain not in {domain.name for domain in await people.domains(store)}:
-            await people.add_domain(store, org.domain, acting)
-        there = {account.address for account in await people.accounts(store)}
-        for account in org.accounts:
-            if account not in there:
-                name = account.split("@")[0].title()
-                await people.add_account(store, account, acting, password=Secret(PASSWORD), name=name)
-        if not await people.aliases(store):
-            await people.add_alias(store, f"info@{org.domain}", [org.accounts[0]], acting)
-    finally:
-        await store.close()
 
 
 def _end_with_parent() -> None:
@@ -238,15 +122,25 @@ class World:
     def __init__(self, folder: Path, offset: int, say: Callable[[str], None]) -> None:
         self.ours, self.neighbour = organisations(folder, offset)
         self.dns_port: Final = 53 + offset
+        self.policy_port: Final = 443 + offset
+        self.internet: Final = Internet(folder, ADDRESS, self.ours.port("mx"), self.policy_port)
         self._say: Final = say
 
     def prepare(self) -> None:
+        """Make what is not there yet. Raises LabError, InstanceError, AdminError, ConfigError, StoreError."""
+        try:
+            self.internet.prepare()
+        except OSError as error:
+            raise LabError(
+                f"{self.internet.folder} can't be written ({error.strerror}): choose another --folder"
+            ) from None
         for org in (self.ours, self.neighbour):
-            prepare(org, self.dns_port)
+            prepare(org, self.dns_port, self.policy_port)
 
     async def run(self, ready: Callable[[], None], stopped: asyncio.Event) -> None:
         """Start all, deliver the samples the first time, call `ready`, wait, stop all. Raises LabError."""
-        names = NameServer(Zones({o.domain: zone(o) for o in (self.ours, self.neighbour)}), ADDRESS, self.dns_port)
+        zones = Zones({o.domain: zone(o) for o in (self.ours, self.neighbour)})
+        names = NameServer(zones, ADDRESS, self.dns_port)
         servers: list[Server] = []
         try:
             try:
@@ -257,6 +151,7 @@ class World:
                     "Choose other ports with --port-offset"
                 ) from None
             servers += [Server(self.ours), Server(self.neighbour)]
+            await self.internet.start(zones)
             for server in servers:
                 await wait_ready(server, stopped)
             if stopped.is_set():
@@ -270,6 +165,7 @@ class World:
             await _until(stopped, servers)
         finally:
             names.close()
+            await self.internet.close()
             await asyncio.gather(*(asyncio.to_thread(server.stop) for server in servers))
 
 

@@ -9,33 +9,34 @@ from pathlib import Path
 import dns.zone
 
 from poterne.config.load import load
+from poterne.lab.instances import organisations, prepare, zone
 from poterne.lab.letters import samples
 from poterne.lab.lines import lines, thunderbird, write_mbsyncrc
-from poterne.lab.world import World, organisations, prepare, zone
+from poterne.lab.world import World
 
 
 def test_an_instance_is_made_once_and_follows_the_ports_that_are_asked_for(tmp_path: Path) -> None:
     ours, _ = organisations(tmp_path, 20_000)
-    prepare(ours, 12345)
+    prepare(ours, 12345, 12346)
     assert load(ours.settings).listener["mx"].port == 20_025
     ours.settings.write_text(ours.settings.read_text().replace("# max_recipients = 1000", "max_recipients = 777"))
     moved, _ = organisations(tmp_path, 21_000)
-    prepare(moved, 12345)
+    prepare(moved, 12345, 12346)
     found = load(moved.settings)
     assert {name: listener.port for name, listener in found.listener.items()} == {
         name: listener.port for name, listener in moved.listeners.items()
     }
     assert found.smtp.max_recipients == 777
     before = moved.settings.read_text()
-    prepare(moved, 12345)
+    prepare(moved, 12345, 12346)
     assert moved.settings.read_text() == before
 
 
 def test_a_first_run_that_was_interrupted_is_finished_by_the_next(tmp_path: Path) -> None:
     ours, _ = organisations(tmp_path, 20_000)
-    prepare(ours, 12345)
+    prepare(ours, 12345, 12346)
     (ours.folder / "populated").unlink()
-    prepare(ours, 12345)  # what is there already is no error
+    prepare(ours, 12345, 12346)  # what is there already is no error
 
 
 def test_the_zones_can_be_read_and_name_our_ports(tmp_path: Path) -> None:
