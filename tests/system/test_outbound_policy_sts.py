@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import dns.name
@@ -9,6 +10,7 @@ import dns.rcode
 import pytest
 
 from poterne.lab.dns import Trouble
+from poterne.queue.security import Security
 from tests.support.outbound import Authority
 from tests.support.policy_world import (
     DAY_S,
@@ -195,3 +197,16 @@ async def test_policies_are_refreshed_daily(world: World) -> None:
         assert "tls.policy" in world.post.log.names()
         await policies.refresh()
         assert len(world.site.requests) == 3
+
+
+@pytest.mark.parametrize("private", [True, False])
+async def test_policy_hosts_inside_are_not_asked(world: World, private: bool) -> None:
+    """Whoever owns a domain could otherwise make us ask web servers of our own network."""
+    world.zone(25, '_mta-sts 60 IN TXT "v=STSv1; id=1"')
+    world.policy("enforce")
+    values = world.settings(25)
+    values = replace(values, queue=replace(values.queue, private_mx=private))
+    post = world.post
+    found = Security(post.store, world.resolver, values, post.folder, clock=post.clock, log=post.log)
+    assert (await found.policies.of("d.test") is not None) is private
+    assert bool(world.site.requests) is private
