@@ -42,3 +42,12 @@ class Limits:
         maximum=1_000_000,
         why="Two programs that answer each other would go on for ever: not every circle can be seen in the message.",
     )
+    copies_per_hour: int = setting(
+        2000,
+        "Copies that strangers' mail to one address may cause elsewhere in an hour, because it is a list or forwards; counted by "
+        "each worker; 0: no limit. What is more is kept in the mailbox, or where there is none the sender is told to come later.",
+        minimum=0,
+        maximum=10_000_000,
+        why="A list that anyone may write to multiplies what a spammer sends, in your name.",
+        risk="A list of 1,000 addresses elsewhere takes two messages of strangers an hour; who signs in is not counted here.",
+    )

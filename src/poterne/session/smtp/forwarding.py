@@ -7,6 +7,7 @@ from poterne.policy.forward import Authentication, ForwardEvidence, ForwardVerdi
 from poterne.policy.forward import Forward as Allowed
 from poterne.policy.forward import Refuse as ForwardRefused
 from poterne.session.smtp.envelope import Envelope
+from poterne.session.smtp.often import ANYBODY
 from poterne.session.smtp.refused import Refused
 from poterne.session.smtp.services import Services
 from poterne.values.directory import Forward
@@ -52,9 +53,15 @@ def sift(services: Services, envelope: Envelope, header: HeaderIndex, hops: int,
 
 
 def _too_often(services: Services, envelope: Envelope, via: str) -> bool:
-    limit, sender = services.limits.forwards_per_hour, envelope.mail.path.address
+    limits, often, sender, now = services.limits, services.often, envelope.mail.path.address, int(services.clock())
+    if (most := limits.copies_per_hour) and often.too_often(via, ANYBODY, now, most, _copies(envelope, via)):
+        return True
     key = "" if sender is None else sender.key
-    return bool(limit) and services.often.too_often(via, key, int(services.clock()), limit)
+    return bool(limits.forwards_per_hour) and often.too_often(via, key, now, limits.forwards_per_hour)
+
+
+def _copies(envelope: Envelope, via: str) -> int:
+    return sum(forward.via == via for forward in envelope.forwards.values())
 
 
 def _tell(services: Services, envelope: Envelope, forward: Forward, reason: str) -> None:
