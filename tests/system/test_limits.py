@@ -1,6 +1,8 @@
 """An account that sends too much, on a real server: first mails pass, the rest is held, and one command decides about it."""
 
 import json
+import os
+import signal
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -14,7 +16,7 @@ from poterne.values.origin import Origin, OriginKind
 from poterne.values.queue import NewQueued, NewRecipient
 from poterne.values.sending import Charge, HoldReason, Incident, SendingLimits
 from tests.support.outside import Client, Outside, letters, queued, rest, submit, wait_letters
-from tests.support.server import DOMAIN, Instance
+from tests.support.server import DOMAIN, Instance, alive, wait_for
 
 ACTING = people.Acting("test", 1, TraceId("test"))
 SENDERS = ("ann", "ben", "cyd", "dan", "eve", "fay", "gil", "hal", "ida", "jon", "kim", "lou")
@@ -53,6 +55,15 @@ def held(answer: str) -> bool:
     return "held until an administrator looks at it" in answer
 
 
+def _kill(server: Instance) -> None:
+    """All of it, at once."""
+    pids = [server.pid, *server.children()]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    server.wait()
+    wait_for(lambda: not any(alive(pid) for pid in pids))
+
+
 @pytest.mark.parametrize(
     ("user", "port", "decision"), [("ann", "submission", "release"), ("ben", "submissions", "purge")]
 )
@@ -85,7 +96,10 @@ def test_the_rest_is_held_and_one_command_decides(
     shown = server.poterne("hold", "show", str(incident.id)).stdout
     assert (shown.count(BOB), shown.count(FAR)) == (3, 3)
 
-    assert server.stop() == 0
+    if decision == "release":
+        _kill(server)
+    else:
+        assert server.stop() == 0
     server.start()
     assert len(queued(server)) == 6
     if decision == "release":
@@ -172,6 +186,15 @@ def test_a_list_of_ours_counts_for_all_it_leads_to(server: Instance, outside: Ou
     outsiders = [f"member{number}@far.test" for number in range(5)]
     server.with_store(lambda store: people.add_alias(store, f"crowd@{DOMAIN}", outsiders, ACTING))
     server.with_store(lambda store: people.add_alias(store, f"others@{DOMAIN}", [*outsiders[:3], BOB], ACTING))
+    for limits, reason in (
+        (SendingLimits(5, 0, 0, 0), HoldReason.DAY),  # the list itself is one more
+        (SendingLimits(0, 0, 5, 0), HoldReason.NEW),
+    ):
+        limit(server, "ida", limits)
+        assert held(submit(server, "ida", f"crowd@{DOMAIN}", "ida-purged"))
+        (incident,) = open_incidents(server, "ida")
+        assert incident.reason is reason
+        server.poterne("hold", "purge", "--yes", str(incident.id))
     limit(server, "ida", SendingLimits(0, 4, 0, 0))
     assert held(submit(server, "ida", [f"crowd@{DOMAIN}", f"others@{DOMAIN}", BOB], "ida-to-all"))
     (incident,) = open_incidents(server, "ida")

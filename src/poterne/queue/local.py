@@ -71,9 +71,8 @@ class LocalDelivery:
             if not isinstance(route, Mailboxes):
                 await self._settler.settle(message, [Fate(recipient, route)])
                 continue
-            forwards = [
-                forward for forward in route.forwards if forward.address not in sent
-            ]  # nor two for anybody elsewhere
+            # One copy for everybody: in mailboxes, and elsewhere.
+            forwards = [forward for forward in route.forwards if forward.address not in sent]
             onward, kept = await self._onward(message, forwards) if forwards else ([], ())
             if not isinstance(onward, list):
                 if not route.accounts:
@@ -81,7 +80,7 @@ class LocalDelivery:
                     continue
                 onward = []  # it stays in the mailbox
             wanted = dict.fromkeys((*route.accounts, *kept))
-            accounts = [account for account in wanted if account not in given]  # one copy for everybody
+            accounts = [account for account in wanted if account not in given]
             if accounts and content is None:
                 content = await for_mailbox(self._store.blobs, message)
             await self._one(message, recipient, content, accounts, onward)
@@ -176,7 +175,7 @@ class LocalDelivery:
         blob, start = message.blob, message.start
         if before := passed(
             message
-        ):  # a second forward: the first one's mark has to stay, and only one is written on the way
+        ):  # a second forward: the first one's mark stays, and only one is written on the way
             content, _ = await copied(self._store.blobs, blob, start, before)
             blob, start = content.blob, 0
         return NewQueued(
