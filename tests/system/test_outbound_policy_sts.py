@@ -10,8 +10,9 @@ import dns.rcode
 import pytest
 
 from poterne.lab.dns import Trouble
+from poterne.queue.outcome import TlsDemand, Transient
 from poterne.queue.security import Security
-from tests.support.outbound import Authority
+from tests.support.outbound import Authority, Sender, hop, only
 from tests.support.policy_world import (
     DAY_S,
     EXPIRED,
@@ -210,3 +211,29 @@ async def test_policy_hosts_inside_are_not_asked(world: World, private: bool) ->
     found = Security(post.store, world.resolver, values, post.folder, clock=post.clock, log=post.log)
     assert (await found.policies.of("d.test") is not None) is private
     assert bool(world.site.requests) is private
+
+
+async def test_a_policy_that_only_watches_does_not_cost_a_connection_for_each_mail(
+    authority: Authority, tmp_path: Path
+) -> None:
+    """What fails is noted, the mail goes, and the next one goes on the same connection."""
+    terms = {"tls": TlsDemand.VERIFIED, "fallback": TlsDemand.OPPORTUNISTIC, "ca_file": authority.file}
+    async with Sender(tmp_path / "blobs") as sender:
+        with Sink(certificate=authority.context("other.test")) as sink:
+            first, second = [await sender.send(hop(sink.port, **terms)) for _ in range(2)]
+            assert sink.connections == 2
+            assert [taken.tls for taken in sink.taken] == [True, True]
+        assert (first.tls.problem, first.tls.verified, first.tls.version) == ("certificate", False, "TLSv1.3")
+        assert (first.reused, second.reused) == (False, True)
+        # Nor is such a connection given to mail that must have a verified one.
+        with Sink(certificate=authority.context("other.test")) as sink:
+            await sender.send(hop(sink.port, **terms))
+            strict = await sender.send(hop(sink.port, **{**terms, "fallback": None}))
+            assert isinstance(only(strict), Transient)
+            assert len(sink.taken) == 1
+        # Words before the handshake are an attack, and no reason to go on without it.
+        with Sink({"STARTTLS": b"220 go\r\n250 hidden\r\n"}, certificate=authority.context("sink.test")) as sink:
+            result = await sender.send(hop(sink.port, **terms))
+            assert isinstance(only(result), Transient)
+            assert sink.taken == []
+            assert sink.connections == 1
