@@ -7,8 +7,11 @@ import pytest
 
 from poterne.admin import people, senders
 from poterne.admin.sender_scope import Wanted
+from poterne.store.interface import QueueFilter
+from poterne.values.queue import QueueChange
 from poterne.values.secret import Secret
 from tests.support.attack_client import Target, plain
+from tests.support.server import wait_for
 
 _names = itertools.count(1)
 
@@ -63,3 +66,20 @@ def test_a_script_s_session_ends_with_its_credential(world: Target, what: str) -
     else:
         assert wire.say(b"MAIL FROM:<%b>" % owner.encode()).startswith(b"550")
     wire.close()
+
+
+def test_a_quoted_address_elsewhere_is_written_as_one(world: Target) -> None:
+    """By way of the queue (its sender asks to hear of the delivery): else no server would understand it, and the mail be lost."""
+    store, acting, call = world.store._store, world.store._acting, world.store.call
+    ann, name = world.account(), f"odd{next(_names)}@peers.test"
+    call(people.add_alias(store, name, ['"o p"@far.example', ann], acting))
+    wire = world.smtp("submissions", user=ann)
+    assert wire.say(b"MAIL FROM:<%b>" % ann.encode()).startswith(b"250")
+    assert wire.say(b"RCPT TO:<%b> NOTIFY=SUCCESS" % name.encode()).startswith(b"250")
+    assert wire.say(b"DATA").startswith(b"354")
+    assert wire.say(b"From: <%b>\r\n\r\nx\r\n." % ann.encode()).startswith(b"250")
+    wire.close()
+    wait_for(lambda: world.inbox(ann))
+    found = [row for row, _ in world.store.queued() if row.domain == "far.example"]
+    call(store.change_queue(QueueFilter(domain="far.example"), QueueChange.REMOVE, int(time.time()), acting.event("x")))
+    assert [row.forward_path for row in found] == ['"o p"@far.example']

@@ -183,10 +183,16 @@ class LocalDelivery:
             trace_id=message.trace_id,
             reverse_path=sender,
             blob=blob,
-            recipients=tuple(NewRecipient(one.address, one.address.rpartition("@")[2]) for one in mine),
+            recipients=tuple(_recipient(one.address) for one in mine),
             due_at=now,
             start=start,
             eight_bit=message.eight_bit,
             smtputf8=message.smtputf8,
             requiretls=message.requiretls,
         )
+
+
+def _recipient(key: str) -> NewRecipient:
+    """From an `Address.key`, which has no quotes."""
+    local_part, _, domain = key.rpartition("@")
+    return NewRecipient(str(Address(local_part, domain)), domain)
