@@ -52,7 +52,7 @@ async def accept(
     for account, address in full.items():
         # By its own address, which does not forward it a second time.
         origin = Origin(OriginKind.FORWARD, address, account)
-        recipient = NewRecipient(address, address.rpartition("@")[2])
+        recipient = _recipient(address)
         queue.append(_new(origin, envelope, ingested, (recipient,), envelope.reverse_path, now))
     mailboxes = tuple(account for account in mailboxes if account not in full)
     return await _take(services, incoming, ingested, principal, peer, now, mailboxes, queue)
@@ -127,12 +127,16 @@ def _queued(services: Services, envelope: Envelope, ingested: Ingested, now: int
     by_address: dict[Origin, list[NewRecipient]] = {}
     for forward in envelope.forwards.values():
         origin = Origin(OriginKind.FORWARD, forward.via, forward.owner)
-        local_part, _, domain = forward.address.rpartition("@")
-        recipient = NewRecipient(str(Address(local_part, domain)), domain)
-        by_address.setdefault(origin, []).append(recipient)
+        by_address.setdefault(origin, []).append(_recipient(forward.address))
     for origin, recipients in by_address.items():
         sender = services.srs.rewrite(envelope.reverse_path, origin.name, now, local=ours)
         yield _new(origin, envelope, ingested, tuple(recipients), sender, now)
+
+
+def _recipient(key: str) -> NewRecipient:
+    """From an `Address.key`, which has no quotes."""
+    local_part, _, domain = key.rpartition("@")
+    return NewRecipient(str(Address(local_part, domain)), domain)
 
 
 def _new(
