@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from poterne.admin.giving_up import GivenUp, give_up, settler
+from poterne.admin.people import Acting
+from poterne.admin.queue import Wanted
 from poterne.store.interface import Store
-from poterne.values.ids import AccountId
+from poterne.values.ids import AccountId, TraceId
 from poterne.values.origin import Origin, OriginKind
+from poterne.values.queue import QueueState
 from poterne.values.secret import Secret
 from tests.support.queue_world import ALICE, LETTER, Post, here, post, settings
 from tests.support.sink import Sink
@@ -162,3 +166,33 @@ async def test_a_sender_of_ours_needs_no_rewriting(office: Post) -> None:
             "MAIL FROM:<bob@example.org>",
             "MAIL FROM:<rewritten@example.org>",
         ]
+
+
+async def test_given_up_by_hand_it_is_kept_or_stays_on_hold(office: Post) -> None:
+    await office.store.set_forwards(office.world.alice, [FAR], keeps=False, event=event())
+    await office.store.set_account(office.world.alice, event(), quota_bytes=10)
+    settling = settler(settings(), office.folder, office.store, office.clock)
+    acting = Acting("cli:test", int(office.clock.now), TraceId("t"))
+    await forward(office)
+    assert await give_up(office.store, settling, Wanted(to=FAR), acting) == GivenUp(0, 0, 1)
+    (held,) = await office.store.queued()
+    assert held.state is QueueState.HELD
+    await office.store.set_account(office.world.alice, event(), quota_bytes=0)
+    assert await give_up(office.store, settling, Wanted(state="waiting"), acting) == GivenUp(0, 0, 0)
+    assert await give_up(office.store, settling, Wanted(to=FAR), acting) == GivenUp(1, 0, 0)
+    kept, notice = await office.letters()
+    assert kept == FIRST + LETTER
+    assert "The administrator of this server has given it up." in " ".join(text(notice).split())
+    assert await office.store.queued() == []
+
+
+async def test_what_is_being_tried_is_left_alone(office: Post) -> None:
+    settling = settler(settings(), office.folder, office.store, office.clock)
+    acting = Acting("cli:test", int(office.clock.now), TraceId("t"))
+    await office.queue("a@one.test", "b@one.test")
+    now = int(office.clock.now)
+    (leased,) = await office.store.lease(now, now + 100, 1, 1)
+    assert await give_up(office.store, settling, Wanted(domain="one.test"), acting) == GivenUp(1, 1, 0)
+    (left, notice) = await office.store.queued()
+    assert (left.id, left.state) == (leased.id, QueueState.LEASED)
+    assert notice.forward_path == ALICE

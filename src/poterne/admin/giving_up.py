@@ -32,10 +32,13 @@ _REPLY_MOST: Final = 400
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """How many recipients were given up, and how many were being tried just then."""
+    """How many recipients were given up."""
 
     count: int
     busy: int
+    """Being tried just then."""
+    stay: int
+    """Forwards whose mail could be kept nowhere: on hold now."""
 
 
 def settler(settings: Settings, folder: Path, store: Store, clock: Callable[[], float]) -> Settler:
@@ -62,11 +65,14 @@ async def give_up(store: Store, settling: Settler, wanted: Wanted, acting: Actin
     for _, group in groupby(found, key=lambda one: one.message.id):
         recipients = list(group)
         await settling.settle(recipients[0].message, [Fate(one, _outcome(one)) for one in recipients])
-    if found:
+    # Of a forward whose owner's mailbox is full, the mail stays on hold rather than being lost.
+    left = {one.id for one in await _all(store, wanted, QueueState.HELD)} if found else set()
+    count = sum(one.id not in left for one in found)
+    if count:
         detail = {key: value for key, value in wanted.said().items() if value}
-        await store.record([acting.event("queue.fail", recipients=len(found), **detail)])
+        await store.record([acting.event("queue.fail", recipients=count, **detail)])
     busy = len(await _all(store, wanted, QueueState.LEASED)) if where.state is None else 0
-    return GivenUp(len(found), busy)
+    return GivenUp(count, busy, len(found) - count)
 
 
 async def _all(store: Store, wanted: Wanted, state: QueueState) -> list[QueuedRecipient]:

@@ -189,11 +189,13 @@ def fail_(ctx: click.Context, /, everything: bool, yes: bool, as_json: bool, **g
 
     done = with_store(ctx, work)
     if as_json:
-        show([{"recipients": done.count, "busy": done.busy}], as_json=True, empty="")
+        show([{"recipients": done.count, "busy": done.busy, "stay": done.stay}], as_json=True, empty="")
     elif done.count:
         click.echo(f"{done.count} {'recipient' if done.count == 1 else 'recipients'} given up.")
     if done.busy:
         click.echo(f"{done.busy} are being tried just now: say it again in a moment.", err=True)
+    if done.stay:
+        click.echo(f"{done.stay} stay on hold: forwarded mail that its account's mailbox has no room for.", err=True)
     if not done.count:
         fail("nothing that waits or is held fits (poterne queue list)")
 

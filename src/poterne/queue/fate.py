@@ -10,7 +10,7 @@ NO_TLS = TlsOutcome()
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """`host` is who said it: the name of a server, or "" when we said it ourselves."""
+    """`host`: the server that said it, or that was tried when it is a finding of ours; "" when none was."""
 
     recipient: QueuedRecipient
     outcome: RecipientOutcome

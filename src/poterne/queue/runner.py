@@ -418,8 +418,8 @@ def _fates(recipients: Iterable[QueuedRecipient], result: AttemptResult) -> list
     return [
         Fate(
             recipient,
-            outcome := result.outcomes[recipient.id],
-            host="" if not isinstance(outcome, Delivered) and outcome.local else hop.name,
+            result.outcomes[recipient.id],
+            host=hop.name,
             address=hop.address,
             tls=result.tls,
             tls_policy=hop.applied.kind.value if hop.applied is not None and hop.applied.strings else "",

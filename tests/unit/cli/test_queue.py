@@ -275,8 +275,8 @@ def test_giving_up_tells_who_sent_it(run: Run, folder: Path) -> None:
 def test_giving_up_what_is_held_and_only_what_waits(run: Run) -> None:
     run("queue", "hold", "--to", "ann@one.test")
     (done,) = json.loads(run("queue", "fail", "--domain", "one.test", "--state", "waiting", "--yes", "--json").stdout)
-    assert done == {"recipients": 1, "busy": 0}
+    assert done == {"recipients": 1, "busy": 0, "stay": 0}
     assert to(rows(run, "--state", "held")) == ["ann@one.test", "x@far.test", "y@far.test"]
     (done,) = json.loads(run("queue", "fail", "--state", "held", "--yes", "--json").stdout)
-    assert done == {"recipients": 3, "busy": 0}
+    assert done == {"recipients": 3, "busy": 0, "stay": 0}
     assert to(rows(run)) == ["cid@two.test", ALICE, ALICE, ALICE]
