@@ -105,4 +105,4 @@ class Route:
     posters: tuple[str, ...] = ()
     """Addresses that may write, when `posting` is MEMBERS (local accounts and forwards alike) or LISTED."""
     personal: bool = True
-    """Whoever gets its mail may write as this address: not so for lists (with forwards, or with rules for posting), catch-alls."""
+    """Whoever gets its mail may write as it: not so for catch-alls and lists (with forwards, or rules for posting)."""
