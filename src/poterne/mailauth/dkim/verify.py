@@ -24,7 +24,7 @@ from poterne.message.header import Field, HeaderIndex
 from poterne.values.dns import Answer, Found, TempFail
 
 SIGNATURES_MOST: Final = 8
-RECORDS_MOST: Final = 4
+RECORDS_MOST: Final = 3
 SKEW_S: Final = 300
 """How late an expired signature still counts."""
 AHEAD_S: Final = 24 * 3600
@@ -92,7 +92,11 @@ class Verifier:
             return _outcome(signature, Reason.KEY_UNAVAILABLE)
         if not isinstance(answer, Found) or not answer.records:
             return _outcome(signature, Reason.NO_KEY)
-        tried = [self._try(signature, found, text) for text in answer.records[:RECORDS_MOST]]
+        tried: list[Outcome] = []
+        for text in answer.records[:RECORDS_MOST]:
+            tried.append(self._try(signature, found, text))
+            if _rank(tried[-1]) == 0:
+                break
         return min(tried, key=_rank)
 
     def _try(self, signature: Signature, found: Field, text: bytes) -> Outcome:

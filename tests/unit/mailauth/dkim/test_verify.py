@@ -250,6 +250,12 @@ def test_nothing_of_no_body_is_all_of_it() -> None:
     assert only(message({"l": "0"}, body=b"\r\n \r\n")).authenticates
 
 
+def test_more_than_there_is_never_passes() -> None:
+    whole = len(canonical_body(BODY, "relaxed"))
+    for length in (whole + 1, whole + 2, 10**70):
+        assert only(message({"l": str(length)})).reason is Reason.BODY_SHORT
+
+
 def test_a_part_whose_signature_is_wrong_is_wrong() -> None:
     data = message({"l": "10"}).replace(b"Subject: a", b"Subject: b")
     assert only(data).reason is Reason.SIGNATURE
