@@ -1,5 +1,7 @@
 """Which forwards of a message stay, now that its header is known: what comes round again stops here."""
 
+from collections import Counter
+
 from poterne.message.forwarded import loops
 from poterne.message.header import HeaderIndex
 from poterne.policy import forward as policy
@@ -20,6 +22,7 @@ def sift(services: Services, envelope: Envelope, header: HeaderIndex, hops: int,
     What may be forwarded later is refused for now whatever is left, so that it comes again.
     """
     authentication = Authentication.PASS if signed_in else Authentication.NONE
+    copies = Counter(forward.via for forward in envelope.forwards.values())
     verdicts: dict[str, ForwardVerdict] = {}
     refused: ForwardRefused | None = None
     for address, forward in list(envelope.forwards.items()):
@@ -31,7 +34,7 @@ def sift(services: Services, envelope: Envelope, header: HeaderIndex, hops: int,
                     looped=loops(header, forward.via),
                     received=hops,
                     max_received=services.settings.max_received,
-                    often=not signed_in and _too_often(services, envelope, forward.via),
+                    often=not signed_in and _too_often(services, envelope, forward.via, copies[forward.via]),
                     mailbox=forward.owner is not None,
                 )
             )
@@ -52,16 +55,12 @@ def sift(services: Services, envelope: Envelope, header: HeaderIndex, hops: int,
     return Refused(refused.reason.value, refused.reply)
 
 
-def _too_often(services: Services, envelope: Envelope, via: str) -> bool:
+def _too_often(services: Services, envelope: Envelope, via: str, copies: int) -> bool:
     limits, often, sender, now = services.limits, services.often, envelope.mail.path.address, int(services.clock())
-    if (most := limits.copies_per_hour) and often.too_often(via, ANYBODY, now, most, _copies(envelope, via)):
+    if (most := limits.copies_per_hour) and often.too_often(via, ANYBODY, now, most, copies):
         return True
     key = "" if sender is None else sender.key
     return bool(limits.forwards_per_hour) and often.too_often(via, key, now, limits.forwards_per_hour)
-
-
-def _copies(envelope: Envelope, via: str) -> int:
-    return sum(forward.via == via for forward in envelope.forwards.values())
 
 
 def _tell(services: Services, envelope: Envelope, forward: Forward, reason: str) -> None:
