@@ -66,6 +66,7 @@ def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             authority.write_bytes(peer.ca.read_bytes())
             yield Both(server, peer)
         assert server.store.check() == []
+    assert '"level":"error"' not in server.log.read_text()
 
 
 def notice(octets: bytes) -> Read:
@@ -198,6 +199,19 @@ def test_a_failure_is_told_by_us(both: Both) -> None:
     assert report.get_content_type() == "message/delivery-status"
     assert original.get_content_type() == "message/rfc822"
     assert original.get_content()["Subject"] == "to nobody"
+
+
+def test_two_of_three_are_unknown(both: Both) -> None:
+    """In one transaction: it arrives for one, and one notice is about the two others."""
+    there, before = len(both.peer.mails()), len(both.server.store.messages(BEN))
+    to = [both.peer.address(name) for name in ("ann", "nobody", "root+nobody")]
+    context = ssl.create_default_context(cafile=both.server.ca)
+    with smtplib.SMTP_SSL(NAME, both.server.ports["submissions"], timeout=60, context=context) as client:
+        client.login(BEN, PASSWORD)
+        assert client.sendmail(BEN, to, written_by(BEN, letter("to three"))) == {}
+    both.peer.wait(there + 1)
+    got = both.inbox(BEN, before + 1)
+    assert {(told.recipient, told.action) for told in notice(got).told} == {(each, Action.FAILED) for each in to[1:]}
 
 
 def test_nothing_is_told_when_nobody_wants_it(both: Both) -> None:
