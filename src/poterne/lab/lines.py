@@ -52,6 +52,10 @@ def lines(world: World, mbsyncrc: Path) -> Iterator[tuple[str, str]]:
         "… and to a stranger of the table above",
         f"{as_alice} --to anyone@clear.test",
     )
+    yield (
+        "how mail would travel, with DANE and MTA-STS",
+        f"{_poterne()} -c {shlex.quote(str(ours.settings))} queue route-test anyone@dane.test",
+    )
     yield ("what waits to go out, and why", f"{_poterne()} -c {shlex.quote(str(ours.settings))} queue list")
     yield (
         "read it over IMAP",

@@ -32,6 +32,37 @@ def test_an_instance_is_made_once_and_follows_the_ports_that_are_asked_for(tmp_p
     assert moved.settings.read_text() == before
 
 
+def test_an_older_lab_gets_what_is_missing_and_keeps_what_was_changed(tmp_path: Path) -> None:
+    ours, neighbour = organisations(tmp_path, 20_000)
+    for org in (ours, neighbour):
+        prepare(org, 12345, 12346)
+    new = load(ours.settings)
+    assert (new.queue.first_retry_s, new.queue.reply_s) == (60, 10)
+    assert (ours.folder / new.outbound_tls.ca).resolve() == tmp_path / "internet" / "ca.pem"
+    made = ours.settings.read_text()
+    old = re.sub(r"(?m)^(ca|policy_port|first_retry_s|reply_s) = .*$", r"# \1 = 1", made)
+    ours.settings.write_text(old.replace("# max_recipients = 1000", "max_recipients = 777"))
+    prepare(ours, 12345, 12346)
+    assert ours.settings.read_text() == made.replace("# max_recipients = 1000", "max_recipients = 777")
+    # Without the tables even, as of a time before there was such a table.
+    neighbour.settings.write_text(
+        re.sub(r"(?ms)^\[(queue|outbound_tls)\]\n.*?(?=^\[)", "", neighbour.settings.read_text())
+    )
+    prepare(neighbour, 12345, 12347)
+    found = load(neighbour.settings)
+    assert (found.queue.first_retry_s, found.queue.mx_port) == (60, 20_025)
+    assert (found.outbound_tls.ca, found.outbound_tls.policy_port) == ("../internet/ca.pem", 12347)
+    # Once it is there, it is the user's.
+    text = (
+        neighbour.settings.read_text()
+        .replace("first_retry_s = 60", "first_retry_s = 90")
+        .replace("../internet/", "/my/")
+    )
+    neighbour.settings.write_text(text)
+    prepare(neighbour, 12345, 12348)
+    assert neighbour.settings.read_text() == text
+
+
 def test_a_first_run_that_was_interrupted_is_finished_by_the_next(tmp_path: Path) -> None:
     ours, _ = organisations(tmp_path, 20_000)
     prepare(ours, 12345, 12346)
