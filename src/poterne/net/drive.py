@@ -121,7 +121,7 @@ async def _turns(core: Core[E, R], session: Session[E], link: Link) -> None:
                 ended = True
             core.receive(got)
         elif event is Signal.CLOSED:
-            await link.write(core.output())
+            await link.write_last(core.output())
             return
         elif event is Signal.START_TLS:
             await _secure(core, session, link)

@@ -24,7 +24,16 @@ from typing import TYPE_CHECKING, Final, cast, final
 from poterne.net.deadlines import CLOCK_STEP_S, Deadlines, SenderRate
 from poterne.net.notice import NO_TRACE
 from poterne.net.tls import foreign_alpn
-from poterne.net.tlswire import InjectionError, NotTlsError, TlsError, TlsFacts, TlsSetup, TlsWire, tls_error
+from poterne.net.tlswire import (
+    PIECE_BYTES,
+    InjectionError,
+    NotTlsError,
+    TlsError,
+    TlsFacts,
+    TlsSetup,
+    TlsWire,
+    tls_error,
+)
 from poterne.values.ids import TraceId
 
 if TYPE_CHECKING:
@@ -172,6 +181,11 @@ class Link(asyncio.Protocol):
         """What the next connection to this server can resume; only a client has one."""
         return None if self._wire is None or self._server_side else self._wire.session
 
+    @property
+    def tls_resumed(self) -> bool:
+        """The handshake went on with an earlier session."""
+        return self._wire is not None and self._wire.resumed
+
     def presented_chain(self) -> tuple[bytes, ...]:
         """The certificates that the server presented (DER, its own first), not verified; () in plaintext."""
         return () if self._wire is None else self._wire.presented()
@@ -253,6 +267,19 @@ class Link(asyncio.Protocol):
                 self._send_tls(self._wire, transport, data)
         if self._write_paused:
             await self._drain()
+
+    async def write_last(self, chunks: Sequence[bytes]) -> None:
+        """As `write`; `close` comes right after it. A short last word inside TLS goes out with the goodbye, in one packet."""
+        wire, size = self._wire, sum(map(len, chunks))
+        if wire is None or not self.connected or not 0 < size <= PIECE_BYTES:
+            await self.write(chunks)
+            return
+        self.bytes_out += size
+        try:
+            wire.keep(b"".join(chunks))
+        except ssl.SSLError:
+            self.abort("tls-broken")
+            raise LinkClosed(self._lost) from None
 
     def _send_tls(self, wire: TlsWire, transport: asyncio.Transport, data: bytes) -> None:
         try:
@@ -555,12 +582,13 @@ class Link(asyncio.Protocol):
         except (OSError, ssl.CertificateError, NotTlsError) as error:
             self._wire_broke(error)
             return 0
-        answer = wire.output()
+        fresh = self._tls is None and wire.established
+        answer = b"" if fresh and wire.only_tickets else wire.output()
         if answer:
             self._send_wire(answer)
             if self._write_paused:  # a peer that asks for key updates and does not read the answers
                 self._pause_reading()
-        if self._tls is None and wire.established:
+        if fresh:
             self._established(wire)
         if wire.ended:
             self._eof = True

@@ -112,11 +112,13 @@ class TlsWire:
 
     def start_client(self) -> None:
         """Prepare the ClientHello; `output` has it."""
+        name = self._server_name
         self._tls = self._context().wrap_bio(
             self._incoming,
             self._outgoing,
             server_side=False,
-            server_hostname=self._server_name,
+            # Given octets, `ssl` does not send an ASCII name through its slow IDNA codec.
+            server_hostname=name.encode("ascii") if name is not None and name.isascii() else name,
             session=self._session,
         )
         self._session = None
@@ -178,6 +180,13 @@ class TlsWire:
             pieces.append(self._outgoing.read())
         return b"".join(pieces)
 
+    def keep(self, data: bytes) -> None:
+        """As `send`, but the ciphertext stays for the next `output`, `send` or `goodbye`. For little."""
+        tls = self._tls
+        if tls is None or not self.established:
+            raise RuntimeError("TLS is not established")
+        tls.write(data)
+
     def output(self) -> bytes:
         """Handshake messages, alerts and the like that want to be sent; often b""."""
         return self._outgoing.read() if self._outgoing.pending else b""
@@ -217,6 +226,17 @@ class TlsWire:
             return found
         certificate = tls.getpeercert(binary_form=True)
         return (certificate,) if certificate else ()
+
+    @property
+    def only_tickets(self) -> bool:
+        """After a server's handshake: what waits is tickets, which may go with whatever is said next (RFC 8446 §4.6.1)."""
+        tls = self._tls
+        return tls is not None and tls.server_side and tls.version() == "TLSv1.3"
+
+    @property
+    def resumed(self) -> bool:
+        """An earlier session went on."""
+        return self._tls is not None and bool(self._tls.session_reused)
 
     @property
     def session(self) -> ssl.SSLSession | None:

@@ -4,6 +4,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -344,6 +345,44 @@ def test_services_do_not_share_tickets(certificates: Certificates) -> None:
 
     assert resumed("imap", "imap")
     assert not resumed("imap", "smtp")
+
+
+def packets(sock: socket.socket) -> int:
+    """How many with data have come: tcpi_data_segs_in of Linux' struct tcp_info (include/uapi/linux/tcp.h)."""
+    return int.from_bytes(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160)[152:156], sys.byteorder)
+
+
+@both_loops
+async def test_what_belongs_together_is_one_packet(certificates: Certificates, ca_file: Path) -> None:
+    """A server's tickets come with its greeting, its goodbye with its last word."""
+    loop = asyncio.get_running_loop()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = client_context(ca_file=ca_file).wrap_bio(incoming, outgoing, server_hostname="mail.example.org")
+    async with toy_server(World(), certificates=certificates, implicit_tls=True) as (_, port):
+        with socket.socket() as sock:
+            sock.setblocking(False)
+            await loop.sock_connect(sock, ("127.0.0.1", port))
+            shaken = False
+            while not shaken:
+                try:
+                    tls.do_handshake()
+                    shaken = True
+                except ssl.SSLWantReadError:
+                    await loop.sock_sendall(sock, outgoing.read())
+                    incoming.write(await loop.sock_recv(sock, 65_536))
+            await loop.sock_sendall(sock, outgoing.read())
+            incoming.write(await loop.sock_recv(sock, 65_536))
+            assert tls.read() == b"220 hello\r\n"
+            assert tls.session is not None
+            assert tls.session.has_ticket
+            assert packets(sock) == 2
+            tls.write(b"QUIT\r\n")
+            await loop.sock_sendall(sock, outgoing.read())
+            incoming.write(await loop.sock_recv(sock, 65_536))
+            assert tls.read() == b"221 bye\r\n"
+            assert tls.read() == b""  # close_notify
+            assert await loop.sock_recv(sock, 65_536) == b""
+            assert packets(sock) == 3
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl program")
