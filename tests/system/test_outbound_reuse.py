@@ -10,7 +10,7 @@ import pytest
 from poterne.queue.attempt import attempt
 from poterne.queue.connections import ConnectionLimits, Connections
 from poterne.queue.outcome import Delivered, Transient
-from tests.support.outbound import LETTER, QUICK, Sender, hop, only, recipient
+from tests.support.outbound import LETTER, QUICK, Authority, Sender, hop, only, recipient
 from tests.support.sink import Drop, Hang, Rule, Sink
 
 
@@ -159,3 +159,17 @@ async def test_many_at_once(sender: Sender) -> None:
             assert all(isinstance(only(result), Delivered) for result in results)
             assert {result.reused for result in results} == {reused}
         assert (sink.connections, len(sink.taken)) == (30, 60)
+
+
+async def test_a_session_that_the_server_forgot_is_replaced(sender: Sender, tmp_path: Path) -> None:
+    """It was restarted, or has new keys: it is not asked in vain from then on."""
+    limited(sender, messages=1)
+    authority = Authority(tmp_path)
+    with Sink(certificate=authority.context("sink.test")) as sink:
+        for _ in range(3):
+            assert isinstance(only(await sender.send(hop(sink.port))), Delivered)
+        assert sink.resumed == 1  # the first time the server is met, the second time its session is kept
+        sink.certificate = authority.context("sink.test", days=3)
+        for _ in range(3):
+            assert isinstance(only(await sender.send(hop(sink.port))), Delivered)
+        assert (sink.connections, sink.resumed) == (6, 3)

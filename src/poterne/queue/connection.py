@@ -43,6 +43,7 @@ class Connection:
         "dirty",
         "finished",
         "hop",
+        "key",
         "link",
         "opened_at",
         "tls",
@@ -52,6 +53,7 @@ class Connection:
 
     def __init__(self, hop: Hop, link: Link, context: ssl.SSLContext | None, total_by: float) -> None:
         self.hop = hop
+        self.key = hop.key
         self.link = link
         self.context = context
         self.core = Client(tls=hop.implicit_tls, lmtp=hop.lmtp)
@@ -269,7 +271,7 @@ async def _fall_back(
     except ConversationError as error:
         error.tls = failed
         raise
-    connection.hop = hop
+    connection.hop, connection.key = hop, hop.key
     connection.tls = replace(connection.tls, problem=failed.problem, detail=failed.detail)
     return connection
 

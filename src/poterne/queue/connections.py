@@ -4,7 +4,6 @@ import asyncio
 import ssl
 from collections import OrderedDict
 from dataclasses import dataclass
-from math import inf
 from typing import Final, final
 
 from poterne.net.tls import ClientContexts
@@ -14,6 +13,8 @@ from poterne.values.ids import TraceId
 
 _SESSIONS_MOST: Final = 1000
 """A TLS session is some KiB."""
+_LOOK_S: Final = 0.25
+"""How often waiting connections are looked at: a server that stops says goodbye, and should not wait for us."""
 _SESSION_S: Final = 3600.0
 """A session is resumed for so long: then the certificate is looked at again."""
 
@@ -77,7 +78,11 @@ class Connections:
             del self._tickets[hop.key]
             ticket = None
         session = None if ticket is None or ticket.session is None else (ticket.context, ticket.session)
-        return await connect(hop, self._contexts, session=session, trace=trace, total_by=total_by)
+        connection = await connect(hop, self._contexts, session=session, trace=trace, total_by=total_by)
+        if ticket is not None and session is not None and not connection.link.tls_resumed:
+            # The server does not know it any more, and would be asked in vain each time: what it gives now is kept.
+            self._tickets[hop.key] = _Ticket(ticket.context, None, now)
+        return connection
 
     def give(self, connection: Connection) -> None:
         """It has done its work: it waits for more, or ends."""
@@ -87,7 +92,7 @@ class Connections:
             return
         connection.link.set_deadline(None, "")
         self._idle[connection] = None
-        self._by_key.setdefault(connection.hop.key, []).append(connection)
+        self._by_key.setdefault(connection.key, []).append(connection)
         while len(self._idle) > self._limits.idle_most:
             oldest = next(iter(self._idle))
             self._forget(oldest)
@@ -116,7 +121,7 @@ class Connections:
 
     def _forget(self, connection: Connection) -> None:
         del self._idle[connection]
-        key = connection.hop.key
+        key = connection.key
         waiting = self._by_key[key]
         waiting.remove(connection)
         if not waiting:
@@ -130,7 +135,7 @@ class Connections:
 
     def _keep_session(self, connection: Connection) -> None:
         """Of a server that is met for the second time: taking a session and resuming it cost 0.15 ms each."""
-        key, context = connection.hop.key, connection.context
+        key, context = connection.key, connection.context
         if context is None or connection.link.tls is None:
             return
         known = self._tickets.get(key)
@@ -145,13 +150,11 @@ class Connections:
             self._tickets.popitem(last=False)
 
     def _arm(self) -> None:
-        oldest = next(iter(self._idle), None)
-        due = inf if oldest is None else oldest.used_at + self._limits.idle_s
-        self._timer = None if due == inf else asyncio.get_running_loop().call_at(due, self._sweep)
+        self._timer = asyncio.get_running_loop().call_later(_LOOK_S, self._sweep) if self._idle else None
 
     def _sweep(self) -> None:
         due = asyncio.get_running_loop().time() - self._limits.idle_s + 0.01
-        while self._idle and (oldest := next(iter(self._idle))).used_at <= due:
-            self._forget(oldest)
-            self._end(oldest)
+        for connection in [one for one in self._idle if one.used_at <= due or not one.link.silent]:
+            self._forget(connection)
+            self._end(connection)
         self._arm()

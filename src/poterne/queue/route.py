@@ -76,6 +76,8 @@ class Router:
         self._ourselves: Final = ourselves
         self._shuffled: Final = shuffled
         self._security: Final = security
+        self._fixed: Final[dict[str, tuple[Hop, ...]]] = {}
+        """Of routes in which nothing can change: an address, and no password file."""
 
     def destination(self, domain: str) -> str:
         """What conversations with the servers of this domain are counted by: the route's word, or the domain."""
@@ -107,12 +109,15 @@ class Router:
     # -- written in the settings ---------------------------------------------------------------------------------------
 
     async def _of_route(self, route: NamedRoute, note: Note) -> Way:
+        if (fixed := self._fixed.get(route.name)) is not None:
+            return fixed
         settings = route.settings
         try:
             login = route.login()
         except OSError as error:
             return _later("4.3.5", f"the password file of [route.{route.name}] can't be read ({type(error).__name__})")
         addresses: Sequence[str]
+        fixed_now = login is None
         if parse_address(settings.host) is not None:
             addresses = (settings.host,)
         elif settings.host.lower() == "localhost":
@@ -125,6 +130,7 @@ class Router:
             if not isinstance(answer, Found):  # a name in our own settings: mend it, and the mail goes on
                 return _later("4.4.3", f"{settings.host} of [route.{route.name}] has no address now")
             addresses = tuple(_in_turn(answer.records))
+            fixed_now = False
         hops = [
             Hop(
                 address=address,
@@ -141,7 +147,10 @@ class Router:
             )
             for address in addresses[:MAX_HOPS]
         ]
-        return tuple(hops)
+        found = tuple(hops)
+        if fixed_now:
+            self._fixed[route.name] = found
+        return found
 
     def _source(self, address: str) -> str | None:
         """The address to connect from; this machine itself is reached from loopback."""

@@ -99,7 +99,9 @@ class Settler:
 
     async def _decided(self, message: QueuedMessage, fates: Sequence[Fate], now: int) -> _Batch:
         batch = _Batch()
-        told = await self._notices.told(message, [fate.recipient for fate in fates]) is not None
+        told = False
+        if not all(isinstance(fate.outcome, Delivered) for fate in fates):
+            told = await self._notices.told(message, [fate.recipient for fate in fates]) is not None
         for fate in fates:
             outcome = fate.outcome
             if isinstance(outcome, Delivered):
