@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 def command(folder: Path, port_offset: int, fresh: bool) -> None:
     """A whole mail world on this machine: our server, a neighbour, strangers good and bad. Loopback, no root; Ctrl-C ends it."""
     from poterne.lab.internet import FOLDER, TAKEN
-    from poterne.lab.world import LabError, World
+    from poterne.lab.world import LabError, World, alone_in
     from poterne.store.errors import StoreError
 
     began = time.monotonic()
     folder = folder.resolve()
-    if fresh and (folder / "ours").is_dir():
-        shutil.rmtree(folder / "ours")
-        shutil.rmtree(folder / "neighbour", ignore_errors=True)
-        for name in ("maildir-alice", FOLDER, TAKEN):
-            shutil.rmtree(folder / name, ignore_errors=True)
-    world = World(folder, port_offset, click.echo)
     try:
-        world.prepare()
-        asyncio.run(_run(world, folder, began))
+        with alone_in(folder):
+            if fresh and (folder / "ours").is_dir():
+                shutil.rmtree(folder / "ours")
+                for name in ("neighbour", "maildir-alice", FOLDER, TAKEN):
+                    shutil.rmtree(folder / name, ignore_errors=True)
+            world = World(folder, port_offset, click.echo)
+            world.prepare()
+            asyncio.run(_run(world, folder, began))
     except (LabError, InstanceError, AdminError, StoreError) as error:
         fail(str(error))
     except ConfigError as error:

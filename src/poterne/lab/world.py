@@ -6,14 +6,17 @@ internet    clear.test … seven-bit.test            servers of strangers, each 
 """
 
 import asyncio
+import contextlib
 import ctypes
 import datetime as dt
+import fcntl
+import os
 import signal
 import smtplib
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, final
 
@@ -30,6 +33,24 @@ START_S: Final = 20.0
 
 class LabError(Exception):
     """The lab can't run; the text says why and what to do."""
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Nobody else runs a lab in this folder, which is made; the lock ends with the process. Raises LabError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise LabError(f"{folder} can't be used ({error.strerror}): choose another --folder") from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise LabError(f"another lab is running in {folder}: end it, or choose another --folder") from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _end_with_parent() -> None:

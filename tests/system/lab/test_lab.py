@@ -1,6 +1,7 @@
 """`poterne lab` as a newcomer runs it: ready soon, mail there, every printed line works, Ctrl-C ends everything."""
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -41,7 +42,8 @@ def test_taken_ports_are_told(lab: Lab, tmp_path: Path) -> None:
     assert not other.servers()
     third = Lab(lab.folder, offset())  # other ports, but the folder is in use
     assert third.end(0) == 1
-    assert "another server is running on" in third.said
+    assert f"another lab is running in {lab.folder}" in third.said
+    assert lab.servers()
 
 
 def test_ctrl_c_leaves_nothing_and_the_next_run_goes_on_even_with_other_ports(tmp_path: Path) -> None:
@@ -58,6 +60,14 @@ def test_ctrl_c_leaves_nothing_and_the_next_run_goes_on_even_with_other_ports(tm
     second.end(signal.SIGKILL)
     for pid in pids:
         _gone(pid)
+    stale = [tmp_path / "world" / "taken" / "clear.test" / "00000001.eml", tmp_path / "world" / "internet" / "old"]
+    for path in stale:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    third = Lab(tmp_path / "world", offset(), "--fresh").ready()
+    assert "sample messages" in third.said
+    assert not any(path.exists() for path in stale)
+    assert third.end() == 0
 
 
 def _gone(pid: int) -> None:
@@ -83,6 +93,11 @@ def test_every_printed_line_works(lab: Lab) -> None:
     assert "Accepted as" in paste("swaks", 0)
     assert "We do not relay" in paste("swaks", 1, status=24)
     assert "Accepted as" in paste("swaks", 2)
+    assert "Accepted as" in paste("swaks", 3)
+    assert "Accepted as" in paste("swaks", 4)
+    poterne = shlex.quote(str(Path(sys.executable).with_name("poterne")))
+    assert "(DNSSEC)" in paste(poterne, 0)
+    wait_for(lambda: "Nothing waits." in paste(poterne, 1))
     assert "test" in paste("curl", 0)
     assert "test" in paste("curl", 1)
     session = paste("openssl", text="a login alice@poterne.test open-the-small-door\nb logout\n")
