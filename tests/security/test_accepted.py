@@ -10,6 +10,7 @@ from poterne.admin.sender_scope import Wanted
 from poterne.store.interface import QueueFilter
 from poterne.values.queue import QueueChange
 from poterne.values.secret import Secret
+from poterne.values.sending import Incident, IncidentState, SendingLimits
 from tests.support.attack_client import Target, plain
 from tests.support.server import wait_for
 
@@ -83,3 +84,34 @@ def test_a_quoted_address_elsewhere_is_written_as_one(world: Target) -> None:
     found = [row for row, _ in world.store.queued() if row.domain == "far.example"]
     call(store.change_queue(QueueFilter(domain="far.example"), QueueChange.REMOVE, int(time.time()), acting.event("x")))
     assert [row.forward_path for row in found] == ['"o p"@far.example']
+
+
+def test_what_is_held_of_somebody_who_is_gone_is_not_the_next_one_s(world: Target) -> None:
+    """A stolen account is removed and made anew: its new owner is not held for it, and the old mail still waits for a decision."""
+    store, acting, call = world.store._store, world.store._acting, world.store.call
+    name = f"next{next(_names)}"
+
+    def send() -> bytes:
+        wire = world.smtp("submissions", user=address)
+        for line in (b"MAIL FROM:<%b>" % address.encode(), b"RCPT TO:<%b>" % address.encode(), b"DATA"):
+            assert wire.say(line).startswith((b"250", b"354"))
+        reply = wire.say(b"From: <%b>\r\n\r\nx\r\n." % address.encode())
+        wire.close()
+        return reply
+
+    def incidents() -> list[Incident]:
+        return [one for one in call(store.incidents()) if one.origin.name == address]
+
+    for again in (False, True):
+        address = world.account(name)
+        assert b"held" not in send()
+        call(people.set_limits(store, address, SendingLimits(1, 0, 0, 0), acting))
+        assert b"held" in send()
+        assert len(incidents()) == 1 + again
+        call(people.remove_account(store, address, acting))
+    address = world.account(name)
+    assert b"held" not in send()
+    for incident in incidents():
+        assert incident.recipients == 1
+        call(store.close_incident(incident.id, IncidentState.PURGED, acting.event("x")))
+    assert incidents() == []

@@ -126,7 +126,10 @@ def remove_of(tx: Tx, owner: AccountId) -> None:
 
 
 def forget_usage(tx: Tx, origin: Origin) -> None:
-    """Whoever has the name next begins anew."""
+    """Whoever has the name next begins anew: what was counted is gone, and what is held still waits, but holds nothing more."""
+    tx.run(
+        "UPDATE incident SET origin = origin || ' #' || incident_id WHERE origin = ? AND state = 'open'", (origin.key,)
+    )
     for table in ("sending_usage", "sending_repeat"):
         tx.run(f"DELETE FROM {table} WHERE origin = ?", (origin.key,))  # noqa: S608  # words of ours
 
