@@ -4,6 +4,7 @@ It costs nothing while nobody writes to them. What they took is in FOLDER/taken/
 """
 
 import datetime as dt
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, final
@@ -20,6 +21,11 @@ from poterne.lab.taken import Shelf
 FOLDER: Final = "internet"
 TAKEN: Final = "taken"
 STRANGER: Final = "mail.somebody-else.test"
+
+
+def _why(address: str, port: int, error: OSError) -> str:
+    """What can't be listened on; the words of asyncio for it are long."""
+    return f"{address}:{port} can't be used ({os.strerror(error.errno) if error.errno else error})"
 
 
 @final
@@ -72,7 +78,7 @@ class Internet:
         try:
             await self._policies.start(self._address, self._policy_port)
         except OSError as error:
-            return f"{self._address}:{self._policy_port} {error.strerror or error}"
+            return _why(self._address, self._policy_port, error)
         return ""
 
     async def _start_sink(self, remote: Remote) -> str:
@@ -84,7 +90,7 @@ class Internet:
             sink = Sink(remote.exchanger, remote.manner, shelf, None if found is None else found.context)
             await sink.start(remote.address, self._mx_port)
         except OSError as error:
-            return f"{remote.address}:{self._mx_port} {error.strerror or error}"
+            return _why(remote.address, self._mx_port, error)
         self._sinks[remote.domain] = sink
         return ""
 

@@ -89,7 +89,7 @@ def table(world: World) -> Iterator[str]:
         yield f"  {remote.domain:<16} {remote.expected}"
     reasons: dict[str, list[str]] = {}
     for domain, reason in internet.missing.items():
-        reasons.setdefault(reason.partition(" ")[2], []).append(f"{domain} ({reason.partition(' ')[0]})")
+        reasons.setdefault(reason, []).append(domain)
     for reason, domains in reasons.items():
         yield f"  not there: {', '.join(domains)}: {reason}"
 

@@ -194,6 +194,8 @@ class _Conversation:
             said += [*self._manner.extensions, f"SIZE {MESSAGE_MOST}"]
             if self._sink.context is not None and not self._tls:
                 said.append("STARTTLS")
+            if self._tls:
+                said.append("REQUIRETLS")  # kept without effort: nothing goes on from here (RFC 8689 §4.4)
         await self._say("\r\n".join(f"250{' ' if each is said[-1] else '-'}{each}" for each in said))
 
     async def _starttls(self, _line: str) -> None:

@@ -191,11 +191,14 @@ async def test_over_tls(tmp_path: Path) -> None:
     trusting = ssl.create_default_context(cafile=str(authority.file))
     async with place(tmp_path, context=authority.issue(["mx.d.test"]).context) as at:
         client = await at.connect()
-        assert "STARTTLS" in (await client.ask("EHLO x"))[0]
+        (hello,) = await client.ask("EHLO x")
+        assert "STARTTLS" in hello
+        assert "REQUIRETLS" not in hello
         assert (await client.ask("MAIL FROM:<early@b.test>", "STARTTLS"))[1][:3] == "220"
         await client.writer.start_tls(trusting, server_hostname="mx.d.test")
         hello, *envelope = await client.ask("EHLO b.test", *ENVELOPE)
         assert "STARTTLS" not in hello
+        assert "REQUIRETLS" in hello
         assert [one[:3] for one in envelope] == ["250", "250", "354"]  # what was said before is forgotten
         await client.ask("x: y\r\n.")
         assert at.sink.shelf.taken[0].tls == "TLSv1.3"

@@ -11,7 +11,8 @@ import dns.zone
 from poterne.config.load import load
 from poterne.lab.instances import organisations, prepare, zone
 from poterne.lab.letters import samples
-from poterne.lab.lines import lines, thunderbird, write_mbsyncrc
+from poterne.lab.lines import lines, table, thunderbird, write_mbsyncrc
+from poterne.lab.remotes import REMOTES
 from poterne.lab.world import World
 
 
@@ -94,3 +95,12 @@ def test_the_lines_name_the_worlds_ports_and_nothing_outside(tmp_path: Path) -> 
     assert ours <= ports <= ours | {world.dns_port}
     assert set(re.findall(r"\d+\.\d+\.\d+\.\d+", text)) == {"127.0.0.1"}
     assert (tmp_path / "mbsyncrc").stat().st_mode & 0o077 == 0
+
+
+def test_the_table_tells_who_is_not_there(tmp_path: Path) -> None:
+    world = World(tmp_path, 20_000, lambda _: None)
+    world.internet.running.append(REMOTES[0])
+    world.internet.missing.update({"a.test": "one port", "b.test": "another", "c.test": "one port"})
+    first, *others = table(world)
+    assert re.fullmatch(r"  clear\.test +delivered .*", first)
+    assert others == ["  not there: a.test, c.test: one port", "  not there: b.test: another"]
