@@ -19,7 +19,11 @@ _MAX_VALUE: Final = 1024
 
 def delivered_to(address: str) -> bytes:
     """`Delivered-To: address` with its CRLF; whatever the address holds, it is one field."""
-    return f"Delivered-To: {_UNSAFE.sub('?', address[:_MAX_VALUE])}\r\n".encode()
+    return f"Delivered-To: {_safe(address)}\r\n".encode()
+
+
+def _safe(address: str) -> str:
+    return _UNSAFE.sub("?", address[:_MAX_VALUE])
 
 
 def folded(address: str) -> str:
@@ -43,7 +47,7 @@ def loops(header: HeaderIndex, via: str) -> bool:
     fields = header.find(_FIELD)
     if not fields:
         return False
-    return len(fields) > MAX_DELIVERED_TO or folded(via) in passed_through(header)
+    return len(fields) > MAX_DELIVERED_TO or folded(_safe(via)) in passed_through(header)
 
 
 def _bare(value: bytes) -> str:

@@ -55,3 +55,12 @@ def test_always_returns(values: list[bytes]) -> None:
 def test_what_is_written_is_found(address: str) -> None:
     written = index(delivered_to(address) + b"Subject: x\r\n\r\n")
     assert loops(written, address)
+
+
+@pytest.mark.parametrize(
+    "via", ["a b@example.org", "a<b>@example.org", "a\xa0b@example.org", "a b+x@example.org", '"a b"@example.org']
+)
+def test_an_address_that_the_field_can_t_hold_is_known_again(via: str) -> None:
+    """Else a forward of such an address would go round until the count of Received fields ends it."""
+    assert loops(index(delivered_to(via) + b"From: a@b.example\r\n\r\n"), via)
+    assert not loops(index(delivered_to("c d@example.org") + b"From: a@b.example\r\n\r\n"), via)
