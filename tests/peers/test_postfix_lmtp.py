@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.peer_postfix import BINARY, Postfix, postfix
-from tests.support.peer_server import DOMAIN, PeerServer
+from tests.support.peer_server import DOMAIN, PeerServer, serve
 from tests.support.peer_tools import NewAccount, awkward_letters, letter
 
 pytestmark = [
@@ -15,6 +15,13 @@ pytestmark = [
     pytest.mark.skipif(not BINARY.exists(), reason="postfix is not installed (see .ci/peers)"),
     pytest.mark.skipif(os.geteuid() != 0, reason="Postfix must be started by root"),
 ]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PeerServer]:
+    """Its own: where all the other tests' strangers come from loopback, nobody is believed to be listed by that address."""
+    with serve(tmp_path_factory.mktemp("lmtp") / "instance") as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

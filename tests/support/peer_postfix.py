@@ -96,7 +96,9 @@ class Postfix:
         deadline = time.monotonic() + _DONE_LIMIT_S
         while True:
             said = log.read_bytes()[before:].decode(errors="replace")
-            if re.search(r"qmgr\[\d+\]: \w+: removed|status=(deferred|bounced)", said):
+            # Its own queue id: notices of what was sent before may still be under way.
+            mine = re.search(r"pickup\[\d+\]: (\w+): uid=", said)
+            if mine is not None and re.search(rf"{mine[1]}: (removed|.*status=deferred)", said):
                 return said
             assert time.monotonic() < deadline, f"not sent in {_DONE_LIMIT_S} s:\n{said}"
             time.sleep(0.05)
