@@ -11,11 +11,11 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -53,6 +53,19 @@ RETURNED = {
     "nobody.test": ("5.1.10", "takes no mail"),
     "refuses.test": ("5.1.1", "nobody has that name here"),
 }
+REPORTED = {
+    "clear.test": "no-policy-found 0/1 starttls-not-supported",
+    "stripped.test": "sts 0/1 starttls-not-supported",
+    "sts.test": "sts 1/0",
+    "wrong-name.test": "sts 0/1 certificate-host-mismatch",
+    "expired.test": "sts 0/1 certificate-expired",
+    "dane.test": "tlsa 1/0",
+    "dane-wrong.test": "tlsa 0/1 validation-failure",
+    "dane-bogus.test": "tlsa 0/1 dnssec-invalid",
+    **dict.fromkeys(
+        ("grey.test", "storm.test", "slow.test", "reset.test", "refuses.test", "seven-bit.test"), "no-policy-found 1/0"
+    ),
+}
 BODY = "L'été, à midi =\r\n.\r\nfin\r\n"
 
 
@@ -88,19 +101,45 @@ def write_to_all(lab: Lab) -> None:
             client.send_message(message, mail_options=["BODY=8BITMIME"])
 
 
-def events(lab: Lab, *kinds: str) -> list[Event]:
-    """Those of messages to remote organisations."""
+T = TypeVar("T")
 
-    async def run() -> list[Event]:
+
+def stored(lab: Lab, work: Callable[[Store], Awaitable[T]]) -> T:
+    """What our server's store has, while it runs."""
+
+    async def run() -> T:
         folder = lab.folder / "ours"
         store: Store = open_instance_store(folder / DATA, load(folder / "poterne.toml"))
         try:
-            found = [event for kind in kinds for event in await store.events(kind=kind)]
+            return await work(store)
         finally:
             await store.close()
-        return [event for event in found if str(event.detail.get("to", "")).startswith("anyone@")]
 
     return asyncio.run(run())
+
+
+def events(lab: Lab, *kinds: str) -> list[Event]:
+    """Those of messages to remote organisations."""
+
+    async def found(store: Store) -> list[Event]:
+        return [event for kind in kinds for event in await store.events(kind=kind)]
+
+    return [event for event in stored(lab, found) if str(event.detail.get("to", "")).startswith("anyone@")]
+
+
+def counted(lab: Lab) -> dict[str, str]:
+    """What the reports about TLS will say (RFC 8460): `kind succeeded/failed result…` by domain."""
+
+    async def found(store: Store) -> dict[str, str]:
+        said: dict[str, list[str]] = {}
+        for day, domain in await store.tls_to_report(1 << 40):
+            for count in await store.tls_counts(day, domain):
+                results = " ".join(sorted(failure.result.value for failure, _ in count.failures))
+                line = f"{count.policy.kind.value} {count.succeeded}/{count.failed} {results}".strip()
+                said.setdefault(domain, []).append(line)
+        return {domain: "; ".join(lines) for domain, lines in said.items()}
+
+    return stored(lab, found)
 
 
 def domain_of(event: Event) -> str:
@@ -139,6 +178,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
         made.sent = {domain_of(event): event for event in events(lab, "message.sent")}
         made.queue = {row["domain"]: row for row in json.loads(made.poterne("queue", "list", "--json"))}
         made.notices = notices(lab)
+        made.poterne("queue", "hold", "--all")  # however long the tests take, this was the first attempt
         yield made
     finally:
         lab.end()
@@ -196,6 +236,11 @@ def test_people_see_the_same(outcome: Outcome) -> None:
     assert "451 4.3.2 the disk is full" in outcome.poterne("queue", "show", number)
     assert "DNSSEC" in outcome.poterne("queue", "route-test", "anyone@dane.test")
     assert "mode enforce" in outcome.poterne("queue", "route-test", "anyone@sts.test")
+
+
+def test_how_tls_went_is_counted_for_the_reports(outcome: Outcome) -> None:
+    wait_for(lambda: set(counted(outcome.lab)) >= set(REPORTED), text="counts are missing")
+    assert counted(outcome.lab) == REPORTED
 
 
 @pytest.mark.parametrize("domain", RETURNED)
