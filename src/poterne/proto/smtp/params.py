@@ -187,7 +187,7 @@ _MAIL: Final[dict[bytes, Callable[[bytes | None], object]]] = {
 
 def notify_text(event: RcptTo) -> str:
     """NOTIFY as it is sent on (RFC 3461 §4.1), always in the same order; "" when it was not given."""
-    return ",".join(value.value for value in Notify if value in event.notify)
+    return ",".join(value.value for value in Notify if value in event.notify) if event.notify else ""
 
 
 def orcpt_text(event: RcptTo) -> str:

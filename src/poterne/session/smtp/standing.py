@@ -21,7 +21,7 @@ class Standing:
     __slots__ = ("_link", "_log", "_reputation", "_waited", "reverse_name", "verdict")
 
     def __init__(self, reputation: Reputation | None, link: Link, log: Log) -> None:
-        self._reputation: Final = reputation
+        self._reputation = reputation
         self._link: Final = link
         self._log: Final = log
         self._waited = False
@@ -37,7 +37,10 @@ class Standing:
     async def judge(self, helo: str) -> Refused | None:
         """Before a transaction. Waits where that is what the peer gets."""
         reputation, link = self._reputation, self._link
-        if reputation is None or not reputation.applies(link.peer):
+        if reputation is None:
+            return None
+        if not reputation.applies(link.peer):
+            self._reputation = None  # nor is there at the next MAIL
             return None
         evidence = await reputation.gather(link.peer, helo)
         self.reverse_name = evidence.reverse_name
