@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from poterne.admin.passwords import hash_password
+from poterne.values.secret import Secret
 from tests.support.attack_client import MIB, Target, fresh_address, plain, target
 
 PAIRS = 30
@@ -305,3 +307,27 @@ def test_no_password_and_no_verifier_is_written_anywhere(world: Target) -> None:
         found = (secret.encode(), b64(secret.encode())[:12], plain(user, secret))
         for form in found:
             assert not any(form in content for content in files), form
+
+
+@pytest.mark.parametrize("listener", ["submission", "submissions"])
+def test_an_open_session_sends_nothing_more_once_the_password_is_changed_or_the_account_disabled(
+    world: Target, listener: str
+) -> None:
+    """A08: what a thief has open ends with the next message; who has the new password goes on."""
+    user = world.account()
+    store = world.store
+    account = store.call(store._store.account(user))
+    with world.attacked():
+        thief = world.smtp(listener, user=user)
+        mail = b"MAIL FROM:<%b>" % user.encode()
+        assert thief.say(mail).startswith(b"250")
+        assert thief.say(b"RSET").startswith(b"250")
+        event = store._acting.event("account.password", address=user)
+        store.call(store._store.set_password(account.id, hash_password(Secret("another one, and long")), event))
+        assert thief.say(mail).startswith(b"530 5.7.0 The password of this account was changed")
+        store.call(store._store.set_password(account.id, store._verifier, event))
+        other = world.smtp(listener, user=user)
+        assert other.say(mail).startswith(b"250")
+        assert other.say(b"RSET").startswith(b"250")
+        store.call(store._store.set_account(account.id, store._acting.event("account.disabled"), disabled=True))
+        assert other.say(mail).startswith(b"530 5.7.0 This account may not send")

@@ -202,7 +202,7 @@ async def account_of(store: Store, text: str) -> Account:
 
 
 async def set_password(store: Store, text: str, acting: Acting, *, password: Secret | None) -> Secret | None:
-    """A new password; the generated one is returned, to be shown once. Sessions signed in with the old one go on."""
+    """A new password; the generated one is returned, to be shown once. Open submission sessions end with their next message."""
     account = await account_of(store, text)
     generated = None if password is not None else generate_password()
     if password is not None:

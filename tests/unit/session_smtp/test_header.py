@@ -79,7 +79,7 @@ class World:
         envelope.accounts[self.ada.id] = self.ada.address
         hop = Hop("peer", "192.0.2.1", "mx.example.org", "ESMTP", "trace7", 0)
         services = self.services(store, submission=submission, settings=settings)
-        return begin(services, envelope, Person(self.ada) if submission else None, hop)
+        return begin(services, envelope, Person(self.ada, Secret(b"v")) if submission else None, hop)
 
     async def send(self, *pieces: bytes, submission: bool = False, utf8: bool = False) -> bytes | Refused:
         """What is stored, without our trace fields; or the refusal."""
@@ -229,7 +229,7 @@ async def test_a_store_that_fails_is_a_451(world: World) -> None:
 
 
 async def test_owns(world: World) -> None:
-    ada = Person(world.ada)
+    ada = Person(world.ada, Secret(b"v"))
     assert not await ada.owns(world.store, None)
     assert await ada.owns(world.store, Address("ADA", DOMAIN))
     assert await ada.owns(world.store, Address("sales", DOMAIN))
@@ -238,7 +238,7 @@ async def test_owns(world: World) -> None:
 
 
 async def test_a_list_and_a_catch_all_are_nobodys_own_and_what_is_only_forwarded_is(world: World) -> None:
-    ada = Person(world.ada)
+    ada = Person(world.ada, Secret(b"v"))
     await world.store.add_alias(f"club@{DOMAIN}", [f"ada@{DOMAIN}"], EVENT, posting=Posting.MEMBERS)
     await world.store.add_alias(f"all@{DOMAIN}", [f"ada@{DOMAIN}"], EVENT, forwards=["x@else.example"])
     await world.store.add_alias(f"*@{DOMAIN}", [f"ada@{DOMAIN}"], EVENT)

@@ -9,6 +9,7 @@ from poterne.values.address import Address
 from poterne.values.directory import Account, RouteKind
 from poterne.values.ids import AccountId
 from poterne.values.origin import Origin, OriginKind
+from poterne.values.secret import Secret
 from poterne.values.sender import Sender
 from poterne.values.sending import SendingLimits
 
@@ -19,6 +20,8 @@ class Person:
     """An account that signed in."""
 
     account: Account
+    verifier: Secret
+    """What the password was checked against: with another one the session is over."""
 
     @property
     def id(self) -> AccountId:

@@ -22,14 +22,14 @@ from poterne.session.smtp import lmtp
 from poterne.session.smtp.accept import accept
 from poterne.session.smtp.envelope import Envelope
 from poterne.session.smtp.patience import Patience
-from poterne.session.smtp.principal import Person, Principal, Script
+from poterne.session.smtp.principal import Principal, Script
 from poterne.session.smtp.recipients import UNKNOWN_RECIPIENT, place
 from poterne.session.smtp.refused import Refused
-from poterne.session.smtp.scripts import by_uid, may_be_so_big, may_begin, renewed
+from poterne.session.smtp.renewal import renewed, signed_in
+from poterne.session.smtp.scripts import by_uid, may_be_so_big, may_begin
 from poterne.session.smtp.services import Service, Services
 from poterne.session.smtp.standing import Standing
-from poterne.store.errors import LimitError, NotFoundError, OverQuotaError, StoreError
-from poterne.values.sender import Sender
+from poterne.store.errors import LimitError, OverQuotaError, StoreError
 
 _EARLY = Reply(554, "5.5.1", "You spoke before the greeting: wait for it, then try again")
 _TOO_EARLY = Reply(554, "5.5.1", "You sent the message before we asked for it: wait for 354", close=True)
@@ -39,7 +39,6 @@ _HARVEST = Reply(450, "4.7.1", "Too many unknown recipients came from your addre
 _HELD_FULL = Reply(452, "4.7.1", "Too much of your mail is held already: ask the administrator to look at it")
 _QUOTA = Reply(452, "4.2.2", "The recipient's mailbox is full: try again later")
 _NOT_YOURS = Reply(553, "5.7.1", "This sender address is not yours: send as your own address or one of your aliases")
-_GONE = Reply(530, "5.7.0", "This account may not send any more: ask the administrator", close=True)
 _NULL_SENDER = Reply(553, "5.7.1", "The null sender is for notices between servers: send as your own address")
 _TLS_REQUIRED = Reply(530, "5.7.0", "This server takes mail over TLS only: send STARTTLS first")
 _AUTHZID = Reply(535, "5.7.8", "Acting as somebody else is not possible: sign in as yourself")
@@ -198,7 +197,12 @@ class SmtpSession:
             self._refused("auth", outcome.why.name.lower())
             self._core.send(self._patience.failed(reply))
             return
-        self._principal = principal = Script(outcome) if isinstance(outcome, Sender) else Person(outcome)
+        try:
+            self._principal = principal = await signed_in(services, outcome)
+        except StoreError as error:
+            services.log.error("auth.unavailable", trace=self._link.trace, error=str(error))
+            self._core.send(re.AUTH_UNAVAILABLE)
+            return
         services.log.info("auth.ok", trace=self._link.trace, peer=self._link.peer, account=principal.name)
         self._core.send(re.AUTHENTICATED)
 
@@ -236,7 +240,7 @@ class SmtpSession:
         """Why somebody may not submit as this sender. Raises StoreError."""
         services, uid = self._services, self._link.local_uid
         address = event.path.address
-        principal = await by_uid(services, uid, address) if uid is not None else await self._renewed()
+        principal = await by_uid(services, uid, address) if uid is not None else await renewed(services, self._principal)
         if isinstance(principal, Refused):
             return principal
         self._principal = principal
@@ -248,19 +252,6 @@ class SmtpSession:
         if address is None:
             return Refused("null-sender", _NULL_SENDER)
         return None if await principal.owns(services.store, address) else Refused("not-yours", _NOT_YOURS)
-
-    async def _renewed(self) -> Principal | Refused | None:
-        """Who signed in, as the directory knows them now: a session may last for hours. Raises StoreError."""
-        principal, services = self._principal, self._services
-        if isinstance(principal, Script):
-            return await renewed(services, principal)
-        if principal is None:
-            return None
-        try:
-            account = await services.store.account_by_id(principal.id)
-        except NotFoundError:
-            return Refused("account-gone", _GONE)
-        return Refused("account-gone", _GONE) if account.disabled else Person(account)
 
     async def _rcpt_to(self, event: ev.RcptTo) -> None:
         try:

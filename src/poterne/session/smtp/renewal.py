@@ -1,0 +1,40 @@
+"""A session may last for hours: who signed in is looked at anew for each message, so that what was taken away is gone at once."""
+
+from typing import Final
+
+from poterne.proto.smtp.replies import Reply
+from poterne.session.smtp import scripts
+from poterne.session.smtp.principal import Person, Principal, Script
+from poterne.session.smtp.refused import Refused
+from poterne.session.smtp.services import Services
+from poterne.store.errors import NotFoundError
+from poterne.values.directory import Account
+from poterne.values.sender import Sender
+
+_GONE: Final = Refused(
+    "account-gone", Reply(530, "5.7.0", "This account may not send any more: ask the administrator", close=True)
+)
+_PASSWORD: Final = Refused(
+    "password-changed", Reply(530, "5.7.0", "The password of this account was changed: sign in again", close=True)
+)
+
+
+async def signed_in(services: Services, proven: Account | Sender) -> Principal:
+    """Whoever has just proven a password. Raises StoreError."""
+    if isinstance(proven, Sender):
+        return Script(proven)
+    return Person(proven, (await services.store.credential(proven.address)).verifier)
+
+
+async def renewed(services: Services, principal: Principal | None) -> Principal | Refused | None:
+    """The same as the directory has it now; None when nobody has signed in. Raises StoreError."""
+    if principal is None:
+        return None
+    if isinstance(principal, Script):
+        return await scripts.renewed(services, principal)
+    try:
+        account = await services.store.account_by_id(principal.id)
+        credential = await services.store.credential(account.address)
+    except NotFoundError:  # gone, or disabled
+        return _GONE
+    return Person(account, principal.verifier) if credential.verifier == principal.verifier else _PASSWORD
