@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+from functools import lru_cache
 from typing import Final
 
 from poterne.message.params import without_comments
@@ -73,6 +74,7 @@ def _unix(year: int, month: int, day: int, hour: int, minute: int, second: int, 
     return days * 86400 + hour * 3600 + minute * 60 + min(second, 59) - offset_s
 
 
+@lru_cache(maxsize=16)  # a busy server writes the same second many times
 def format_date(unix_s: int, offset_minutes: int = 0) -> str:
     """`Thu, 01 Jan 1970 00:00:00 +0000`: a Date field's value, RFC 5322 §3.3.
 
