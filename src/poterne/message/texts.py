@@ -43,7 +43,7 @@ _TABLE: Final = {
     "minutes": Text("{count} minutes", "{count} minutes"),
     "minute": Text("one minute", "une minute"),
     "date": Text(
-        "{day} {month} {year}, {hour:02}:{minute:02} ({zone})", "{day} {month} {year} à {hour:02} h\u00a0{minute:02} ({zone})"
+        "{day} {month} {year}, {hour:02}:{minute:02} ({zone})", "{day} {month} {year} à {hour} h\u00a0{minute:02} ({zone})"
     ),
     # Delivery status notifications: the letter
     "server": Text("Mail server {hostname}", "Serveur de messagerie {hostname}"),
@@ -72,7 +72,7 @@ _TABLE: Final = {
     ),
     "dsn.delivered": Text("It was delivered to:", "Il a été remis à :"),
     "dsn.delivered.end": Text(
-        "This does not say that anybody has read it.", "Cela ne veut pas dire que quelqu’un l’a lu."
+        "This does not say that anybody has read it.", "Cela ne veut pas dire que quelqu’un l’ait lu."
     ),
     "dsn.relayed": Text(
         "It was passed on to another server, which will not confirm its delivery, for:",
@@ -155,7 +155,7 @@ _TABLE: Final = {
     "todo.list": Text("Ask whoever answers for the list.", "Adressez-vous au responsable de la liste."),
     "cause.system": Text(
         "A mail server on the way does not work as it should.",
-        "Un serveur de messagerie sur le trajet ne fonctionne pas comme il devrait.",
+        "Un serveur de messagerie sur le trajet ne fonctionne pas comme il le devrait.",
     ),
     "todo.system": Text(
         "Send the message again later. If it fails again, show this message to your administrator.",
@@ -232,7 +232,7 @@ _TABLE: Final = {
     ),
     "cause.policy": Text(
         "The recipient’s server refused the message by its rules.",
-        "Le serveur du destinataire a refusé le message selon ses règles.",
+        "Le serveur du destinataire a refusé le message en application de ses règles.",
     ),
     "todo.policy": Text(
         "Its answer may say why. Links and attachments are frequent causes; otherwise show this message to your administrator.",
@@ -282,33 +282,33 @@ _TABLE: Final = {
     "origin.system": Text("this server itself", "le serveur lui-même"),
     "reason.recipients-per-day": Text(
         "too many recipients in 24 hours (the limit is {limit})",
-        "trop de destinataires en 24 heures (la limite est de {limit})",
+        "trop de destinataires en 24 heures (limite :\u00a0{limit})",
     ),
     "reason.external-per-hour": Text(
         "too many recipients at other organisations in an hour (the limit is {limit})",
-        "trop de destinataires extérieurs en une heure (la limite est de {limit})",
+        "trop de destinataires extérieurs en une heure (limite :\u00a0{limit})",
     ),
     "reason.new-recipients-per-day": Text(
         "too many recipients in 24 hours who never had mail from this sender before (the limit is {limit})",
-        "trop de destinataires en 24 heures à qui cet expéditeur n’avait jamais écrit (la limite est de {limit})",
+        "trop de destinataires en 24 heures à qui cet expéditeur n’avait jamais écrit (limite :\u00a0{limit})",
     ),
     "reason.burst": Text(
         "too many recipients in one minute (the limit is {limit})",
-        "trop de destinataires en une minute (la limite est de {limit})",
+        "trop de destinataires en une minute (limite :\u00a0{limit})",
     ),
     "reason.loop-same-content": Text(
         "the same message to the same recipient again and again (the limit is {limit} an hour)",
-        "le même message au même destinataire, encore et encore (la limite est de {limit} par heure)",
+        "le même message au même destinataire, encore et encore (limite :\u00a0{limit} par heure)",
     ),
     "reason.loop-answers": Text(
         "answer after answer to the same recipient, as when two programs talk to each other (the limit is {limit} an hour)",
-        "réponse sur réponse au même destinataire, comme quand deux programmes se répondent (la limite est de {limit} par heure)",
+        "réponse sur réponse au même destinataire, comme quand deux programmes se répondent (limite :\u00a0{limit} par heure)",
     ),
     "reason.incident-open": Text(
         "an earlier incident of the same sender is not decided yet",
         "un incident précédent du même expéditeur n’est pas encore tranché",
     ),
-    "fact.reason": Text("Reason:", "Raison :"),
+    "fact.reason": Text("Reason:", "Motif :"),
     "fact.since": Text("Since:", "Depuis :"),
     "fact.messages": Text("Messages:", "Messages :"),
     "fact.recipients": Text("Recipients:", "Destinataires :"),
