@@ -319,10 +319,17 @@ async def add_alias(
     except ConflictError:
         raise AdminError(f"{address.key} exists already, as an account or an alias") from None
     except NotFoundError:
+        missing = await _no_accounts(store, here)
         raise AdminError(
-            "an alias points to accounts of this server, and one of these is not (poterne account list)"
+            f"an alias points to accounts of this server, and {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} "
+            "none (poterne account list)"
         ) from None
     return Alias(address.key, here, acting.now, forwards, posting, listed)
+
+
+async def _no_accounts(store: Store, keys: Sequence[str]) -> list[str]:
+    known = {account.address for account in await store.accounts(None)}
+    return [key for key in keys if key not in known]
 
 
 async def aliases(store: Store, domain: str | None = None) -> list[Alias]:

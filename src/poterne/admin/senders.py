@@ -83,7 +83,7 @@ async def add_sender(
 
 def _check_expiry(expires_at: int, now: int) -> None:
     if expires_at and expires_at <= now:
-        raise AdminError("the day it ends is over already: choose a later one, or none")
+        raise AdminError("the day it ends is over already: choose a later one, or never")
 
 
 async def senders(store: Store) -> list[Sender]:

@@ -153,13 +153,19 @@ def limit(
     bulk: int | None,
     usual: bool,
 ) -> None:
-    """How much the account ADDRESS may send before its mail is held; what is not named stays as it is."""
+    """How much the account ADDRESS may send before its mail is held; what is not named stays as it is.
+
+    Without options: shows it.
+    """
     single = (per_day, external_per_hour, new_per_day, burst)
-    if (any(n is not None for n in single), bulk is not None, usual).count(True) != 1:
+    ways = (any(n is not None for n in single), bulk is not None, usual).count(True)
+    if ways > 1:
         raise click.UsageError("say either some of the limits, or --bulk N, or --default")
     _, values = settings(ctx)
 
     async def work(store: Store) -> Account:
+        if not ways:
+            return await people.account_of(store, address)
         limits = None if usual else people.bulk_limits(bulk) if bulk is not None else None
         if bulk is None and not usual:
             before = (await people.account_of(store, address)).limits or _of_settings(values.limits)
@@ -172,20 +178,19 @@ def limit(
         return await people.set_limits(store, address, limits, acting())
 
     made = with_store(ctx, work)
-    click.echo(f"{made.address}: {_in_words(made.limits)}.")
+    usually = "" if made.limits is not None else ", as [limits] says"
+    click.echo(f"{made.address}: {_in_words(made.limits or _of_settings(values.limits))}{usually}.")
 
 
 def _of_settings(limits: Limits) -> SendingLimits:
     return SendingLimits(limits.recipients_per_day, limits.external_per_hour, limits.new_per_day, limits.burst)
 
 
-def _in_words(limits: SendingLimits | None) -> str:
-    if limits is None:
-        return "the limits of the settings"
+def _in_words(limits: SendingLimits) -> str:
     numbers = (
         (limits.per_day, "a day"),
         (limits.external_per_hour, "elsewhere an hour"),
-        (limits.new_per_day, "new ones a day"),
+        (limits.new_per_day, "new a day"),
         (limits.burst, "a minute"),
     )
     return "recipients: " + ", ".join(f"{number or 'any number'} {what}" for number, what in numbers)

@@ -26,6 +26,7 @@ def of_passage(values: Settings, folder: Path) -> Iterator[Line]:
         yield "ok", "role mailbox: SMTP is opened by listed servers only"
     for name, route in values.route.items():
         yield from _inbound(name, route, folder) if route.inbound else _outbound(name, route)
+        yield from _files(name, route, folder)
     for name, rule in values.relay.items():
         what = f"from {', '.join(rule.sender_domains)} to {', '.join(rule.recipient_domains) or 'any domain'}"
         rate = f"{rule.per_hour} recipients an hour for each worker"
@@ -68,6 +69,20 @@ def _inbound(name: str, route: Route, folder: Path) -> Iterator[Line]:
 def _outbound(name: str, route: Route) -> Iterator[Line]:
     what = "all other mail" if "*" in route.domains else f"mail for {', '.join(route.domains)}"
     yield "warn" if route.tls == "required" else "ok", f"route {name}: {what} that may leave goes to {_where(route)}"
+
+
+def _files(name: str, route: Route, folder: Path) -> Iterator[Line]:
+    """Read when mail goes: without them all of it waits, and nobody hears of it before the queue is looked at."""
+    for setting, file in (("ca", route.ca), ("password_file", route.password_file)):
+        if file:
+            try:
+                (folder / file).read_bytes()
+            except OSError as error:
+                why = error.strerror or "it can't be read"
+                yield (
+                    "fail",
+                    f"route {name}: {setting} {folder / file}: {why}; until it is there, mail on this route waits",
+                )
 
 
 def _where(route: Route) -> str:

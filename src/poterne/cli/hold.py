@@ -58,13 +58,18 @@ def show_(ctx: click.Context, number: int, limit: int, as_json: bool) -> None:
     show(rows, as_json=False, empty="Nothing waits in it.")
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def _close(number: int, state: IncidentState, ctx: click.Context, *, as_json: bool) -> None:
     done = with_store(ctx, lambda store: admin.close(store, number, state, acting()))
     if as_json:
         show([_row(done, as_json=True)], as_json=True, empty="")
     else:
         click.echo(
-            f"Incident {number} of {done.origin.key} is {state.value}: {done.messages} messages, {done.recipients} recipients."
+            f"Incident {number} of {done.origin.key} is {state.value}: {_count(done.messages, 'message')}, "
+            f"{_count(done.recipients, 'recipient')}."
         )
 
 

@@ -45,7 +45,7 @@ def _filters(function: F) -> F:
             click.option(
                 "--origin", default="", help="Of this origin, such as account:you@example.org, or sender:shop."
             ),
-            click.option("--state", default="", type=click.Choice(("", *STATES)), help="In this state."),
+            click.option("--state", default=None, type=click.Choice(STATES), help="In this state."),
         )
     ):
         function = option(function)
@@ -54,7 +54,9 @@ def _filters(function: F) -> F:
 
 def _wanted(given: Mapping[str, object]) -> admin.Wanted:
     number = given["number"]
-    to, sender, domain, origin, state = (str(given[name]) for name in ("to", "sender", "domain", "origin", "state"))
+    to, sender, domain, origin, state = (
+        str(given[name] or "") for name in ("to", "sender", "domain", "origin", "state")
+    )
     return admin.Wanted(number if isinstance(number, int) else 0, to, sender, domain, origin, state)
 
 

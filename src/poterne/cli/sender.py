@@ -11,10 +11,11 @@ from poterne.admin.sender_scope import Wanted, describe
 from poterne.cli.account import from_stdin, stdin_option
 from poterne.cli.alias import warn
 from poterne.cli.common import acting, json_option, show, with_store
+from poterne.cli.queue_pauses import moment
 from poterne.store.interface import Store
 from poterne.values.event import Event
 from poterne.values.secret import Secret
-from poterne.values.sender import Sender, SenderState
+from poterne.values.sender import ANYONE, Sender, SenderState
 
 _SIZE = re.compile(r"(\d{1,12})([kKmM]?)")
 _DAYS = re.compile(r"(\d{1,5})d")
@@ -81,8 +82,8 @@ def _scope_options(function: "click.decorators.FC") -> "click.decorators.FC":
             ),
             click.option("--answers-per-hour", type=int, help="Answers to the same recipient in an hour."),
             click.option("--size", "max_bytes", type=_Size(), help="Largest message, for example 10M."),
-            click.option("--expires", "expires_at", type=_Expiry(), help="Last day, or a number of days: 90d."),
-            click.option("--anywhere", is_flag=True, help="Yes: with its password, to anyone, from anywhere."),
+            click.option("--expires", "expires_at", type=_Expiry(), help="Last day, a number of days (90d), or never."),
+            click.option("--anywhere", is_flag=True, help="It may be so: with its password, to anyone, from anywhere."),
         )
     ):
         function = option(function)
@@ -205,7 +206,7 @@ def _state(sender: Sender) -> str:
 
 
 def _time(at: int) -> str:
-    return dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%d %H:%M") if at else "never"
+    return moment(at) if at else "never"
 
 
 def _row(sender: Sender) -> dict[str, object]:
@@ -232,6 +233,17 @@ def _row(sender: Sender) -> dict[str, object]:
     }
 
 
+def _shown(key: str, value: object) -> str:
+    """For people."""
+    if key.endswith("_at") and isinstance(value, int):
+        return _time(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if key == "to" and value == [ANYONE]:
+        return "anyone"
+    return (" ".join(map(str, value)) if isinstance(value, list) else str(value)) or "-"
+
+
 @command.command("show")
 @click.argument("name")
 @json_option
@@ -251,8 +263,7 @@ def show_(ctx: click.Context, name: str, as_json: bool) -> None:
         click.echo(json.dumps({**_row(sender), "history": history}, ensure_ascii=False, indent=2))
         return
     for key, value in _row(sender).items():
-        shown = _time(value) if key.endswith("_at") and isinstance(value, int) else value
-        click.echo(f"{key:17}{' '.join(map(str, shown)) if isinstance(shown, list) else shown}")
+        click.echo(f"{key.replace('_', ' ') + ':':18}{_shown(key, value)}")
     click.echo()
     show([{**row, "at": _time(event.at)} for row, event in zip(history, events, strict=True)], as_json=False, empty="")
 
@@ -305,7 +316,7 @@ def revoke(ctx: click.Context, name: str) -> None:
 @command.command("password")
 @click.argument("name")
 @stdin_option
-@click.option("--anywhere", is_flag=True, help="Yes: with this password, to anyone, from anywhere.")
+@click.option("--anywhere", is_flag=True, help="It may be so: with this password, to anyone, from anywhere.")
 @json_option
 @click.pass_context
 def password(ctx: click.Context, name: str, password_stdin: bool, anywhere: bool, as_json: bool) -> None:

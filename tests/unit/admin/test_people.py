@@ -185,7 +185,7 @@ async def test_aliases(store: Store) -> None:
         (
             "x@example.org",
             ["nobody@example.org"],
-            "an alias points to accounts of this server, and one of these is not",
+            "an alias points to accounts of this server, and nobody@example.org is none",
         ),
         ("x@example.org", ["bad"], '"bad" is not a mail address'),
         ("x@other.org", ["a@example.org"], "other.org is not served here"),

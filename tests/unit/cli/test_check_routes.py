@@ -75,6 +75,19 @@ def test_where_mail_that_leaves_goes(tmp_path: Path) -> None:
     ]
 
 
+def test_files_that_a_route_needs_are_looked_for(tmp_path: Path) -> None:
+    """Without them its mail waits, and nothing says so before somebody looks at the queue."""
+    smart = Route(["*"], "smart.test", ca="ca.pem", user="us", password_file="secret")
+    _, *missing = said(tmp_path, "all-in-one", smart=smart)
+    assert [(outcome, text.partition(": ")[2].split()[0]) for outcome, text in missing] == [
+        ("fail", "ca"), ("fail", "password_file"),
+    ]  # fmt: skip
+    assert "No such file or directory" in missing[0][1]
+    for name in ("ca.pem", "secret"):
+        (tmp_path / name).write_text("x")
+    assert len(said(tmp_path, "all-in-one", smart=smart)) == 1
+
+
 def test_a_domain_in_two_places() -> None:
     settings = Settings(route={"inside": asked(), "out": Route(["example.net"], "a.test")})
     assert list(of_domains(settings, ["other.test", "example.net", "sub.example.org"])) == []

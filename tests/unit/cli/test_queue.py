@@ -163,7 +163,7 @@ def test_an_incident_is_seen_and_released_in_one_command(run: Run) -> None:
     assert "x@far.test" in run("hold", "show", "1").stdout
     (shown,) = json.loads(run("hold", "show", "1", "--json").stdout)
     assert to(shown["held"]) == ["x@far.test", "y@far.test"]
-    assert "is released: 1 messages, 2 recipients." in run("hold", "release", "1").stdout
+    assert "is released: 1 message, 2 recipients." in run("hold", "release", "1").stdout
     assert to(rows(run, "--state", "waiting"))[-2:] == ["x@far.test", "y@far.test"]
     assert "Nothing is held." in run("hold", "list").stdout
     assert json.loads(run("hold", "list", "--all", "--json").stdout)[0]["state"] == "released"

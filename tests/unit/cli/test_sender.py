@@ -52,7 +52,7 @@ def test_from_pending_to_revoked(run: Run) -> None:
     assert shown["state"] == "active"
     assert {step["what"] for step in shown["history"]} == {"sender.added", "sender.approved", "sender.limited"}
     assert all(step["who"].startswith("cli:") for step in shown["history"])
-    assert "per_day          2000" in run("sender", "show", "webshop").stdout
+    assert "per day:          2000" in run("sender", "show", "webshop").stdout
     assert "webshop is revoked." in run("sender", "revoke", "webshop").stdout
     assert "was revoked" in run("sender", "approve", "webshop", status=1).stderr
     again = json.loads(run("sender", "password", "webshop", "--json").stdout)
@@ -105,12 +105,13 @@ def test_accounts_forward_and_have_limits(run: Run) -> None:
     run("account", "forward", ALICE, status=2)
     run("account", "forward", ALICE, "--off", "--no-keep", status=2)
     said = run("account", "limit", ALICE, "--per-day", "50", "--burst", "0").stdout
-    assert "recipients: 50 a day, 500 elsewhere an hour, 200 new ones a day, any number a minute" in said
+    assert "recipients: 50 a day, 500 elsewhere an hour, 200 new a day, any number a minute" in said
     assert (
         "5000 a day, 5000 elsewhere an hour, any number new" in run("account", "limit", ALICE, "--bulk", "5000").stdout
     )
-    assert "the limits of the settings" in run("account", "limit", ALICE, "--default").stdout
-    run("account", "limit", ALICE, status=2)
+    shown = f"{ALICE}: recipients: 5000 a day, 5000 elsewhere an hour, any number new a day, any number a minute.\n"
+    assert run("account", "limit", ALICE).stdout == shown
+    assert "400 a minute, as [limits] says." in run("account", "limit", ALICE, "--default").stdout
     run("account", "limit", ALICE, "--bulk", "5", "--default", status=2)
 
 
