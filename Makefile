@@ -16,6 +16,7 @@ $(VENV)/.run: requirements/run.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.lock
 	@echo '$(CURDIR)/src' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/poterne.pth"
 	@printf '#!%s\nfrom poterne.cli.main import main\nmain()\n' '$(CURDIR)/$(BIN)/python' > $(BIN)/poterne && chmod +x $(BIN)/poterne
+	@printf '#!%s\nfrom poterne.sendmail import main\nmain()\n' '$(CURDIR)/$(BIN)/python' > $(BIN)/poterne-sendmail && chmod +x $(BIN)/poterne-sendmail
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements/dev.lock

@@ -196,8 +196,8 @@ def test_files_of_networks_are_added(tmp_path: Path) -> None:
     [
         (b"10.0.0.0/24\n10.0.0.1/24\nhost.example\n", 2, "has bits set behind its prefix"),
         (b"# nobody yet\n\n", 0, "holds no network"),
-        (b"\xff\n", 0, "can't be read (UnicodeDecodeError)"),
-        (None, 0, "can't be read (FileNotFoundError)"),
+        (b"\xff\n", 0, "can't be read (it is not UTF-8)"),
+        (None, 0, "can't be read (No such file or directory)"),
     ],
 )
 def test_a_file_that_says_nothing_or_nonsense_is_refused(

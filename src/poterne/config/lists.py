@@ -48,11 +48,15 @@ def _recipient(entry: str) -> str | None:
         return None
 
 
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else "it is not UTF-8"
+
+
 def _check_recipients(path: Path, key: tuple[str, ...], complaints: list[Complaint]) -> None:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        what = f"{path} can't be read ({type(error).__name__})"
+        what = f"{path} can't be read ({_why(error)})"
         complaints.append((path, 0, key, what, "check its name and permissions; it is UTF-8 text"))
         return
     for number, entry in _entries(text):
@@ -65,7 +69,7 @@ def _read(path: Path, key: tuple[str, ...], complaints: list[Complaint]) -> list
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        what = f"{path} can't be read ({type(error).__name__})"
+        what = f"{path} can't be read ({_why(error)})"
         complaints.append((path, 0, key, what, "check its name and permissions; it is UTF-8 text"))
         return []
     numbered = _entries(text)

@@ -92,7 +92,7 @@ class _Reader:
     ) -> tuple[bool, object]:
         doc = doc_of(field)
         if type(value) is not hint:
-            self.fail(key, f"is {_kind(value)}, not {_NAMES[hint]}", f"write it as {_NAMES[hint]}; {doc.doc}")
+            self.fail(key, f"is {_kind(value)}, not {_NAMES[hint]}", f"write it as {_NAMES[hint]}. {doc.doc}")
             return False, None
         if doc.choices and value not in doc.choices:
             self.fail(key, f'"{value}" is not possible', "choose one of " + ", ".join(f'"{c}"' for c in doc.choices))
