@@ -7,7 +7,7 @@ from statistics import median
 from bench.goals import GOALS, Goal, Kind
 from bench.scenarios.base import Sample
 
-HIGHER_IS_BETTER = frozenset({"per_s", "visible_per_s", "acknowledged_per_s"})
+HIGHER_IS_BETTER = frozenset({"per_s", "visible_per_s", "acknowledged_per_s", "arrived_per_s", "burst_per_s"})
 Samples = Mapping[str, Sequence[Sample]]
 """Name of the server → its samples, one a round, in the order of the rounds."""
 

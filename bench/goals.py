@@ -86,4 +86,7 @@ EARLIER: dict[tuple[str, str], str] = {
     ("mixed-64", "per_s"): "3600",
     ("idle-connections", "kib_per_connection"): "613–673",
     ("pop3-1000", "cpu_ms"): "100–170",
+    ("relay-4k", "cpu_ms"): "2.8",
+    ("relay-4k-1", "cpu_ms"): "4.5–5.8",
+    ("relay-4k-1", "arrived_per_s"): "255",
 }
