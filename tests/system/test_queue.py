@@ -249,6 +249,26 @@ async def test_the_store_failing_at_settlement_is_waited_out(office: Post) -> No
         assert "queue.unsettled" in office.log.names()
 
 
+async def test_the_store_failing_between_a_lease_and_the_plan_keeps_nothing_waiting(office: Post) -> None:
+    """Leased and forgotten it would wait for the end of its lease: hours."""
+    with Sink() as sink:
+        plan = FailurePlan()
+        original, last = plan.call, ""
+
+        def call(name: str, work: object) -> object:
+            nonlocal last
+            before, last = last, name
+            if name == "domains" and before == "lease":
+                plan.at = plan.calls + 1
+            return original(name, work)  # type: ignore[arg-type]
+
+        plan.call = call  # type: ignore[method-assign]
+        await office.queue("a@one.test")
+        office.start(settings({"all": here("*", port=sink.port)}), store=failing(office.store, plan))
+        assert await office.rest() == []
+        assert len(sink.taken) == 1
+
+
 async def test_a_bug_in_an_attempt_stops_nothing(office: Post) -> None:
     async def broken(hop: Hop, message: QueuedMessage, recipients: list[QueuedRecipient]) -> AttemptResult:
         if recipients[0].forward_path.startswith("bad"):

@@ -249,11 +249,11 @@ class Runner:
 
     async def _lease_some(self, now: int, limit: int, busy: frozenset[str], full: frozenset[str]) -> int:
         until = now + LEASE_S
+        ours = await self._domains.names()  # before: what was leased is known to nobody else
         leased = await self._store.lease(now, until, limit, min(limit, self._plan.origin_room), busy, full)
         new = [recipient for recipient in leased if recipient.id not in self._held]
         if not new:
             return 0
-        ours = await self._domains.names()
         self._held.update(recipient.id for recipient in new)
         placed = [(one, LOCAL if one.domain in ours else self.router.destination(one.domain)) for one in new]
         self._put_off(self._plan.add(placed, until, now))
