@@ -11,7 +11,9 @@ Choices where the RFC leaves one:
 - An mx counts as a void lookup when it has no hosts, not for each host without an address of the client's family (§4.6.4 speaks
   of terms): a domain with IPv4 only would be broken for each client with IPv6.
 - The hosts of an mx are asked for at once: one that matches, matches, though DNS fails for another.
-- `%{p}` asks for names once, and counts as one lookup; in an explanation nothing counts, for nothing depends on it.
+- The client's names are asked for once. Without any, that is one void lookup whatever the number of ptr terms: names are the
+  client's, who must not choose a permerror. `%{p}` counts as one lookup, and not as a void one; in an explanation nothing
+  counts, for nothing depends on it.
 - Local parts that are not ASCII: a directive with `%{s}` or `%{l}` does not match (RFC 8616 §4).
 """
 

@@ -14,7 +14,8 @@ from urllib.parse import quote
 NAME_MOST: Final = 253
 LABEL_MOST: Final = 63
 _PARTS_MOST: Final = 1000
-"""Digits beyond it mean all parts: no value has as many."""
+"""What longer numbers mean: all parts, for no value has as many."""
+_DIGITS_MOST: Final = 3
 _TOKEN: Final = re.compile(r"%([%_-])|%\{([slodipcrtvh])([0-9]*)(r?)([.\-+,/_=]*)\}|([^%]+)", re.IGNORECASE | re.ASCII)
 _LITERAL: Final = re.compile(r"[!-~]*")
 _PRINTABLE: Final = re.compile(r"[ -~]*")
@@ -165,9 +166,10 @@ def _read(text: str) -> tuple[MacroString, str | None] | None:
             else:
                 pieces.append(piece)
             continue
-        parts = 0 if not digits else _PARTS_MOST if len(digits.lstrip("0")) > 3 else int(digits)
-        if digits and not parts:
+        number = digits.lstrip("0")
+        if digits and not number:
             return None  # RFC 7208 §7.3: the value must be nonzero
+        parts = 0 if not number else int(number) if len(number) <= _DIGITS_MOST else _PARTS_MOST
         letters.add(letter.lower())
         pieces.append(Macro(letter.lower(), parts, bool(reverse), delimiters, letter.isupper()))
     return MacroString(tuple(pieces), frozenset(letters)), literal
