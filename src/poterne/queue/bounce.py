@@ -11,8 +11,9 @@ A notice that fails itself is told to the postmaster of the first domain of ours
 from collections.abc import Sequence
 from typing import Final, final
 
-from poterne.message.compose import Mailbox, message_id, return_path
+from poterne.message.compose import Mailbox, message_id
 from poterne.message.dsn import Action, Notification, Original, RecipientReport, render, returns_whole
+from poterne.queue.content import letter_of_ours
 from poterne.queue.domains import LocalDomains
 from poterne.queue.routes import Routes
 from poterne.store.errors import NotFoundError, StoreError
@@ -116,18 +117,15 @@ class Notices:
                 envid=message.envid,
             )
         )
-        writer = self._store.blobs.writer()
-        first = return_path("")
-        writer.write(first + rendered.octets)
-        await writer.drain()
+        blob, start = await letter_of_ours(self._store.blobs, rendered.octets)
         return NewQueued(
             origin=SYSTEM,
             trace_id=message.trace_id,
             reverse_path="",
-            blob=await writer.finish(),
+            blob=blob,
             recipients=(NewRecipient(str(to), to.domain, notify="NEVER"),),
             due_at=now,
-            start=len(first),
+            start=start,
             eight_bit=rendered.eight_bit,
             smtputf8=rendered.smtputf8,
             requiretls=message.requiretls,  # RFC 8689 §5: guarded as the message was, header fields only

@@ -61,6 +61,15 @@ async def written(blobs: Blobs, octets: bytes) -> NewContent:
     return new_content(await writer.finish(), scanner.finish())
 
 
+async def letter_of_ours(blobs: Blobs, octets: bytes) -> tuple[BlobId, int]:
+    """A message that we wrote, stored for the queue behind its null Return-Path; and where it begins. Raises StoreError."""
+    first = return_path("")
+    writer = blobs.writer()
+    writer.write(first + octets)
+    await writer.drain()
+    return await writer.finish(), len(first)
+
+
 async def copied(blobs: Blobs, blob: BlobId, start: int, first: bytes) -> tuple[NewContent, Scanned]:
     """The message from `start` on, stored anew behind `first`: what final delivery writes on top. Raises StoreError."""
     scanner = Scanner()

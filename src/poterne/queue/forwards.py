@@ -20,7 +20,7 @@ from poterne.message.compose import Mailbox, message_id, return_path
 from poterne.message.forward_notice import ForwardNotice, Kept, render
 from poterne.observe import Log
 from poterne.queue.bounce import SYSTEM
-from poterne.queue.content import for_mailbox, scanned_blob, written
+from poterne.queue.content import for_mailbox, letter_of_ours, scanned_blob, written
 from poterne.queue.domains import LocalDomains
 from poterne.queue.fate import Fate
 from poterne.queue.outcome import Permanent, Transient
@@ -172,18 +172,15 @@ class FailedForwards:
         )
 
     async def _queued(self, message: QueuedMessage, octets: bytes, to: Address, now: int) -> NewQueued:
-        first = return_path("")
-        writer = self._store.blobs.writer()
-        writer.write(first + octets)
-        await writer.drain()
+        blob, start = await letter_of_ours(self._store.blobs, octets)
         return NewQueued(
             origin=SYSTEM,
             trace_id=message.trace_id,
             reverse_path="",
-            blob=await writer.finish(),
+            blob=blob,
             recipients=(NewRecipient(str(to), to.domain, notify="NEVER"),),
             due_at=now,
-            start=len(first),
+            start=start,
         )
 
 

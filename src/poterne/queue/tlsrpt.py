@@ -13,9 +13,9 @@ from typing import Final, final
 
 from poterne.mailauth.tlsrpt.record import PREFIX, addresses, mailboxes
 from poterne.mailauth.tlsrpt.report import DAY_S, Report, as_message
-from poterne.message.compose import return_path
 from poterne.message.forwarded import folded
 from poterne.observe import Log
+from poterne.queue.content import letter_of_ours
 from poterne.queue.domains import LocalDomains
 from poterne.queue.security import REPORTS
 from poterne.store.interface import Store
@@ -100,19 +100,17 @@ class TlsReports:
         counts = await self._store.tls_counts(day, domain)
         submitter = await self._domains.first() or self._hostname
         report = Report(submitter, f"postmaster@{submitter}", domain, day, tuple(counts), f"{now:x}")
-        writer = self._store.blobs.writer()
-        first = return_path("")
-        writer.write(first + as_message(report, [str(one) for one in recipients], now))
-        await writer.drain()
+        letter = as_message(report, [str(one) for one in recipients], now)
+        blob, start = await letter_of_ours(self._store.blobs, letter)
         trace = TraceId(f"tlsrpt-{day}-{domain}"[:64])
         queued = NewQueued(
             origin=REPORTS,
             trace_id=trace,
             reverse_path="",
-            blob=await writer.finish(),
+            blob=blob,
             recipients=tuple(NewRecipient(str(one), one.domain, notify="NEVER") for one in recipients),
             due_at=now,
-            start=len(first),
+            start=start,
         )
         detail: dict[str, str | int | bool | None] = {"domain": domain, "day": day, "recipients": len(recipients)}
         return await self._store.tls_reported(day, domain, [queued], [Event(now, "tls.reported", trace, detail=detail)])

@@ -5,10 +5,11 @@ from dataclasses import replace
 from typing import Final, final
 
 from poterne.config.settings import Settings
-from poterne.message.compose import Mailbox, message_id, return_path
+from poterne.message.compose import Mailbox, message_id
 from poterne.message.notice import HeldNotice, limit_of, to_administrator, to_owner, to_person
 from poterne.observe import Log
 from poterne.proto.smtp.replies import Reply
+from poterne.queue.content import letter_of_ours
 from poterne.session.smtp.principal import Person, Principal
 from poterne.store.errors import StoreError
 from poterne.store.interface import Store
@@ -87,19 +88,16 @@ class Teller:
 
     async def _queued(self, notice: HeldNotice, trace: TraceId, letter: bytes) -> NewQueued:
         """By way of the queue: a full mailbox of one does not keep it from the other, and either may forward its mail."""
-        first = return_path("")
-        writer = self._store.blobs.writer()
-        writer.write(first + letter)
-        await writer.drain()
+        blob, start = await letter_of_ours(self._store.blobs, letter)
         to = notice.to.address
         return NewQueued(
             origin=_OURS,
             trace_id=trace,
             reverse_path="",
-            blob=await writer.finish(),
+            blob=blob,
             recipients=(NewRecipient(to, to.rpartition("@")[2], notify="NEVER"),),
             due_at=notice.unix_s,
-            start=len(first),
+            start=start,
             eight_bit=not letter.isascii(),
             smtputf8=not to.isascii(),
         )
