@@ -18,7 +18,7 @@ Choices where the RFC leaves one:
 """
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, NoReturn, TypeVar, cast, final
@@ -309,7 +309,7 @@ class _Check:
         exchangers = yield from self._found(target, MX, domain, directive.text)
         if len(exchangers) > MX_NAMES_MOST:
             self._stop(Reason.MX_NAMES, domain, directive.text)
-        hosts = tuple(dict.fromkeys(found.exchange for found in exchangers if found.exchange))
+        hosts = _names(found.exchange for found in exchangers)
         if not hosts:
             return False
         answers = yield from _ask_all(hosts, self._kind)
@@ -354,7 +354,7 @@ class _Check:
         answer = yield from _ask(reverse_name(self._client) or "", PTR)
         if not isinstance(answer, Found):
             return (), not isinstance(answer, TempFail)
-        names = tuple(dict.fromkeys(answer.records[:PTR_NAMES_MOST]))
+        names = _names(answer.records[:PTR_NAMES_MOST])
         addresses = yield from _ask_all(names, self._kind)
         self._names = tuple(
             name
@@ -447,6 +447,11 @@ def _ask_all(names: Sequence[str], kind: Kind[R]) -> Steps[Sequence[Answer[R]]]:
         return ()
     answers = yield tuple(Question(name, kind) for name in names)
     return cast("Sequence[Answer[R]]", answers)
+
+
+def _names(texts: Iterable[str]) -> tuple[str, ...]:
+    """Each once, and without what DNS gave that can't be asked for again: the root of a null MX, escapes (`values.dns`)."""
+    return tuple(dict.fromkeys(text for text in texts if macro.name(text) == text))
 
 
 def _preferred(names: Sequence[str], domain: str) -> str:
