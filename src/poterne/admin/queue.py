@@ -60,6 +60,11 @@ def filter_of(wanted: Wanted, state: QueueState | None = None) -> QueueFilter:
     """The store's words for it; `state` in place of the one that was said."""
     domain = wanted.domain
     to = wanted.to.strip()
+    # What a script leaves of `--to "@$domain"` must not stand for all of the queue.
+    if to == "@" or (wanted.to and not to):
+        raise AdminError(f'"{wanted.to}" is no recipient: write name@example.org, or @example.org for all of a domain')
+    if wanted.sender and not wanted.sender.strip():
+        raise AdminError(f'"{wanted.sender}" is no sender: write name@example.org, or <> for notices')
     if to[:1] == "@":
         if domain and domain != to[1:]:
             raise AdminError("two different domains: nothing can be for both")

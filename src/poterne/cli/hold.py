@@ -4,7 +4,7 @@ import click
 
 from poterne.admin import queue as admin
 from poterne.cli.common import acting, json_option, show, with_store
-from poterne.cli.queue import row
+from poterne.cli.queue import ID, row
 from poterne.cli.queue_pauses import moment
 from poterne.values.sending import Incident, IncidentState
 
@@ -40,7 +40,7 @@ def list_(ctx: click.Context, everything: bool, as_json: bool) -> None:
 
 
 @command.command("show")
-@click.argument("number", metavar="ID", type=click.IntRange(1))
+@click.argument("number", metavar="ID", type=ID)
 @click.option(
     "--limit", type=click.IntRange(1, admin.LIST_MOST), default=50, show_default=True, help="At most so many."
 )
@@ -74,7 +74,7 @@ def _close(number: int, state: IncidentState, ctx: click.Context, *, as_json: bo
 
 
 @command.command("release")
-@click.argument("number", metavar="ID", type=click.IntRange(1))
+@click.argument("number", metavar="ID", type=ID)
 @json_option
 @click.pass_context
 def release(ctx: click.Context, number: int, as_json: bool) -> None:
@@ -83,7 +83,7 @@ def release(ctx: click.Context, number: int, as_json: bool) -> None:
 
 
 @command.command("purge")
-@click.argument("number", metavar="ID", type=click.IntRange(1))
+@click.argument("number", metavar="ID", type=ID)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 @click.pass_context

@@ -27,6 +27,21 @@ STATES = ("waiting", "leased", "held")
 F = TypeVar("F", bound=Callable[..., None])
 
 
+class _Id(click.ParamType[int]):
+    name = "ID"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value)
+        if not (
+            text.isascii() and text.isdecimal() and len(text) < 19 and int(text)
+        ):  # 18 digits: the store holds them
+            self.fail(f'"{text}" is no id: write a number as the list shows it', param, ctx)
+        return int(text)
+
+
+ID = _Id()
+
+
 @click.group("queue")
 def command() -> None:
     """Mail that waits to go out.
@@ -38,7 +53,7 @@ def command() -> None:
 def _filters(function: F) -> F:
     for option in reversed(
         (
-            click.option("--id", "number", type=click.IntRange(1), default=None, help="One recipient, by its id."),
+            click.option("--id", "number", type=ID, default=None, help="One recipient, by its id."),
             click.option("--to", default="", metavar="ADDRESS", help="For this address, or @domain."),
             click.option("--from", "sender", default="", metavar="ADDRESS", help='From this address; "<>": notices.'),
             click.option("--domain", default="", help="For this domain."),
@@ -118,7 +133,7 @@ def list_(ctx: click.Context, /, limit: int, as_json: bool, **wanted: object) ->
 
 
 @command.command("show")
-@click.argument("number", metavar="ID", type=click.IntRange(1))
+@click.argument("number", metavar="ID", type=ID)
 @json_option
 @click.pass_context
 def show_(ctx: click.Context, number: int, as_json: bool) -> None:

@@ -125,6 +125,17 @@ def test_lists_for_people_and_programs(run: Run) -> None:
     assert "nothing waits under the id 999" in run("queue", "show", "999", status=1).stderr
     for wrong, why in (("a b", "is not a mail address"), ("@nodot", "is not a full domain")):
         assert why in run("queue", "list", "--to", wrong, status=1).stderr
+    for number in ("0", "-1", "one", "9" * 19, "9" * 400):
+        assert "is no id" in run("queue", "show", "--", number, status=2).stderr
+
+
+@pytest.mark.parametrize(("option", "value"), [("--to", "@"), ("--to", " "), ("--to", " @ "), ("--from", " ")])
+def test_what_says_nothing_is_not_all_of_the_queue(run: Run, option: str, value: str) -> None:
+    """As a script writes it whose variable is empty: `--to "@$domain"`."""
+    before = rows(run)
+    for what in ("remove", "fail"):
+        assert "is no " in run("queue", what, option, value, "--yes", status=1).stderr
+    assert rows(run) == before != []
 
 
 def test_retry_makes_due(run: Run) -> None:
