@@ -354,12 +354,12 @@ _TABLE: Final = {
     "held.admin.account": Text(
         "Ask the person by another way than mail first. If it was somebody else, the password is known: change it before "
         "anything else (poterne account password).",
-        "Demandez d’abord à la personne, autrement que par courrier électronique. Si ce n’était pas elle, son mot de passe est "
+        "Interrogez d’abord la personne, autrement que par courrier électronique. Si ce n’était pas elle, son mot de passe est "
         "connu : changez-le avant toute autre chose (poterne account password).",
     ),
     "held.admin.sender": Text(
         "Ask whoever answers for the script. If it is in a loop, or no longer theirs alone, revoke it (poterne sender revoke).",
-        "Demandez au responsable du script. S’il boucle, ou s’il n’en est plus seul maître, révoquez-le (poterne sender revoke).",
+        "Interrogez le responsable du script. Si le script boucle, ou s’il sert à d’autres, révoquez-le (poterne sender revoke).",
     ),
     "held.admin.other": Text(
         "Find out what has changed there before you let it go.",
