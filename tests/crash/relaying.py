@@ -26,6 +26,8 @@ from tests.crash.server import ACCOUNTS, DOMAIN, HOST, PASSWORD, Server, free_po
 from tests.crash.wires import ANSWER_S, Wire, connect
 
 ELSEWHERE = "example.net"
+LAG_S = 0.5
+"""What a process wrote before it died is read up to so long after that."""
 _IDENT = re.compile(rb"^X-Letter: (\S+)\r$", re.MULTILINE)
 _SETTINGS = """
 [listener.submissions]
@@ -64,7 +66,7 @@ class Arrival:
     """A message that came whole. Times are of `time.monotonic`."""
 
     begun_at: float
-    """Before anything of it was sent."""
+    """When its MAIL was read."""
     answered_at: float = 0.0
     """0: nobody was there any more to hear it."""
     digest: bytes = b""
@@ -131,7 +133,7 @@ class Mailbag:
         self.duplicates += len(arrivals) - 1
         for arrival in arrivals[:-1]:
             until = arrival.answered_at + settle_s if arrival.answered_at else float("inf")
-            if not any(arrival.begun_at <= death <= until for death in self.deaths):
+            if not any(arrival.begun_at - LAG_S <= death <= until for death in self.deaths):
                 wrong.append(f"{recipient}: came {len(arrivals)} times; this was answered and nobody died: {arrival}")
         return wrong
 

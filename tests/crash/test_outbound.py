@@ -79,7 +79,9 @@ class Rounds:
         server = self.server
         if self.chance.random() < 0.5:
             self.bag.deaths.append(time.monotonic())
-            server.kill_all()
+            children = [server.steward, *server.workers]
+            await asyncio.to_thread(server.kill_all)
+            await asyncio.to_thread(server.wait, lambda: not any(map(server.is_alive, children)), 15, "their end")
         else:
             orphans = asyncio.create_task(asyncio.to_thread(server.kill_supervisor))
             await asyncio.sleep(0.05)
