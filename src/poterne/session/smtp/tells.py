@@ -52,6 +52,8 @@ class Teller:
                 await self._write(principal, submitted.incident, trace)
             except StoreError as error:  # who looks for it finds it: poterne hold list
                 self._log.error("message.held-untold", trace=trace, incident=submitted.incident, problem=str(error))
+            except Exception as error:  # noqa: BLE001  (the message is taken: a bug here must not make it come twice)
+                self._log.error("bug", trace=trace, exc_info=error)
         return Reply(
             250, "2.0.0", f"Accepted as {trace}, and held until an administrator looks at it: {REPLIES[reason]}"
         )
