@@ -49,6 +49,9 @@ class _Steward:
     def __init__(self, child: Child) -> None:
         self._child = child
         self._log = logger()
+        # The ports are the workers'. Held here they would stay taken while we finish what we send, after the others are gone.
+        for sock in (*(one for sockets in child.sockets.values() for one in sockets), *filter(None, [child.local])):
+            sock.close()
         self._metrics = metrics.Metrics(child.place)
         self._lifetime = Lifetime(child, self._nothing)
         self._store = open_instance_store(child.data, child.settings)
