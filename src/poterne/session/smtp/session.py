@@ -240,7 +240,9 @@ class SmtpSession:
         """Why somebody may not submit as this sender. Raises StoreError."""
         services, uid = self._services, self._link.local_uid
         address = event.path.address
-        principal = await by_uid(services, uid, address) if uid is not None else await renewed(services, self._principal)
+        principal = (
+            await by_uid(services, uid, address) if uid is not None else await renewed(services, self._principal)
+        )
         if isinstance(principal, Refused):
             return principal
         self._principal = principal
