@@ -8,13 +8,13 @@ CASES = dict(cases())
 KEYS = {"reason", "matched", "where", "exp", "lookups", "void", "mechanism", "asked", "not-asked", "problem", "detail"}
 
 
-def test_there_are_cases_for_each_topic():
+def test_there_are_cases_for_each_topic() -> None:
     assert len(CASES) >= 150
     assert all(set(case.expected) <= KEYS for case in CASES.values())
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-def test_case(case: Case):
+def test_case(case: Case) -> None:
     said = claim(case.sender, case.client, case.helo)
     world = WORLD if case.records is None else WORLD.with_txt(said.domain.lower().rstrip("."), *case.records)
     outcome = world.evaluate(said)

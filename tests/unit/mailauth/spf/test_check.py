@@ -27,7 +27,7 @@ def found(*records: object) -> Found[object]:
 # -- identities --------------------------------------------------------------------------------------------------------
 
 
-def test_helo_has_an_identity_of_its_own():
+def test_helo_has_an_identity_of_its_own() -> None:
     outcome = WORLD.evaluate(check.helo("192.0.2.1", "FAIL.test."))
     assert (outcome.result, outcome.identity, outcome.domain) == (Result.FAIL, Identity.HELO, "fail.test")
     assert outcome.identity.property == "smtp.helo"
@@ -35,27 +35,27 @@ def test_helo_has_an_identity_of_its_own():
     assert world.evaluate(check.helo("192.0.2.1", "mail.test")).result is Result.PASS  # postmaster@
 
 
-def test_a_null_reverse_path_is_postmaster_of_the_helo_name():
+def test_a_null_reverse_path_is_postmaster_of_the_helo_name() -> None:
     made = check.mail_from("192.0.2.1", None, "fail.test")
     assert (made.identity, made.local_part, made.domain) == (Identity.MAIL_FROM, "postmaster", "fail.test")
     assert WORLD.evaluate(made).result is Result.FAIL
     assert WORLD.evaluate(check.mail_from("192.0.2.1", Address("", "fail.test"), "x.test")).domain == "fail.test"
 
 
-def test_time_that_ran_out_is_a_temperror():
+def test_time_that_ran_out_is_a_temperror() -> None:
     outcome = check.out_of_time(check.mail_from("192.0.2.1", Address("x", "pass.test"), "x.test"))
     assert (outcome.result, outcome.reason, outcome.domain) == (Result.TEMPERROR, Reason.TIME, "pass.test")
     assert outcome.problem == "DNS took too long"
     assert check.out_of_time(check.mail_from("192.0.2.1", None, "[::1]")).domain == ""
 
 
-def test_an_explanation_is_asked_for_only_when_wanted():
+def test_an_explanation_is_asked_for_only_when_wanted() -> None:
     world = WORLD.with_txt("example.com", "v=spf1 -all exp=plain-exp.test")
     assert world.evaluate(claim("a@example.com", "192.0.2.1"), explain=False).explanation == ""
     assert [question.name for question in world.asked] == ["example.com"]
 
 
-def test_an_explanation_is_one_short_line():
+def test_an_explanation_is_one_short_line() -> None:
     world = WORLD.with_txt("example.com", "v=spf1 -all exp=long.test")
     world.add("long.test", "TXT", "%{h} " * 200)
     outcome = world.evaluate(claim("a@example.com", "192.0.2.1", "a\r\n\0\x7fé" * 2000))
@@ -66,20 +66,20 @@ def test_an_explanation_is_one_short_line():
 
 
 @pytest.mark.parametrize("result", list(Result))
-def test_only_a_pass_authenticates(result: Result):
+def test_only_a_pass_authenticates(result: Result) -> None:
     assert Outcome(result, Reason.MATCHED, Identity.HELO).authenticates is (result is Result.PASS)
 
 
 # -- how it asks -------------------------------------------------------------------------------------------------------
 
 
-def test_the_hosts_of_an_mx_are_asked_for_in_one_step():
+def test_the_hosts_of_an_mx_are_asked_for_in_one_step() -> None:
     world = WORLD.with_txt("example.com", "v=spf1 mx:big.test -all")
     assert world.evaluate(claim("a@example.com", "198.51.100.10")).result is Result.PASS
     assert (world.steps, len(world.asked)) == (3, 12)
 
 
-def test_nothing_is_asked_for_behind_a_match():
+def test_nothing_is_asked_for_behind_a_match() -> None:
     world = WORLD.with_txt("example.com", "v=spf1 ip4:192.0.2.1 a:broken.test include:pass.test -all")
     assert world.evaluate(claim("a@example.com", "192.0.2.1")).result is Result.PASS
     assert world.asked == [Question("example.com", TXT)]
@@ -126,7 +126,7 @@ def stepped(coroutine: Coroutine[Any, Any, Outcome]) -> tuple[Outcome, int]:
             return end.value, pauses
 
 
-def test_a_resolver_answers_the_steps():
+def test_a_resolver_answers_the_steps() -> None:
     world = WORLD.with_txt("example.com", "v=spf1 include:la.example.org -all")
     said = claim("a@example.com", "192.0.2.130")
     outcome, pauses = stepped(check.answered(check.check_host(said), Slow(world)))
@@ -139,7 +139,7 @@ def test_a_resolver_answers_the_steps():
 # -- attacks -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_tree_of_includes_costs_ten_lookups():
+def test_a_tree_of_includes_costs_ten_lookups() -> None:
     """Each record includes ten others: ten to the power of the depth, without a limit on all of them together."""
     world = World()
     for name in ("tree.test", *(f"{number}.tree.test" for number in range(10))):
@@ -149,7 +149,7 @@ def test_a_tree_of_includes_costs_ten_lookups():
     assert len(world.asked) <= 11
 
 
-def test_ten_times_ten_hosts_with_thousands_of_addresses_take_a_moment():
+def test_ten_times_ten_hosts_with_thousands_of_addresses_take_a_moment() -> None:
     world = World()
     world.add("wide.test", "TXT", "v=spf1 " + "mx/31 " * 10 + "-all")
     for number in range(10):
@@ -162,7 +162,7 @@ def test_ten_times_ten_hosts_with_thousands_of_addresses_take_a_moment():
     assert len(world.asked) == 1 + 10 * 11
 
 
-def test_the_most_that_can_be_asked():
+def test_the_most_that_can_be_asked() -> None:
     world = World()
     world.add("most.test", "TXT", "v=spf1 " + "mx " * 10 + "-all exp=%{p}.e.test")
     for number in range(10):
@@ -173,7 +173,7 @@ def test_the_most_that_can_be_asked():
 
 
 @pytest.mark.parametrize("kind", ["TXT", "A", "MX", "AAAA"])
-def test_what_dns_can_not_say_is_never_a_pass_or_a_fail(kind: str):
+def test_what_dns_can_not_say_is_never_a_pass_or_a_fail(kind: str) -> None:
     """Whichever question fails: the result is the one without failure only when the question did not matter."""
     record = "v=spf1 a:a.test mx:m.test include:i.test exists:e.test -all"
     for name in ("x.test", "a.test", "m.test", "i.test", "e.test", "h.test"):
@@ -193,7 +193,7 @@ def test_what_dns_can_not_say_is_never_a_pass_or_a_fail(kind: str):
         assert outcome.result is (Result.TEMPERROR if asked else Result.FAIL), (name, kind)
 
 
-def test_texts_of_strangers_come_out_as_printable_ascii():
+def test_texts_of_strangers_come_out_as_printable_ascii() -> None:
     for text in ("v=spf1 \x00\r\n", "v=spf1 " + "é" * 300, "v=spf1 a:%{h}.test"):
         world = WORLD.with_txt("example.com", text)
         outcome = world.evaluate(claim("a@example.com", "192.0.2.1", "evil\r\nX: y"))
@@ -280,7 +280,7 @@ def check_any(world: World, said: Claim) -> None:
     st.sampled_from(NAMES[:4]),
     st.text(max_size=9),
 )
-def test_any_world_gives_an_outcome_within_the_limits(world: World, client: str, domain: str, local_part: str):
+def test_any_world_gives_an_outcome_within_the_limits(world: World, client: str, domain: str, local_part: str) -> None:
     check_any(world, Claim(client, Identity.MAIL_FROM, local_part, domain, "d.test", "mx.test", 0))
 
 
@@ -291,7 +291,7 @@ def test_any_world_gives_an_outcome_within_the_limits(world: World, client: str,
     st.text(max_size=70),
     st.text(max_size=300),
 )
-def test_any_claim_gives_an_outcome(client: str, domain: str, local_part: str, name: str):
+def test_any_claim_gives_an_outcome(client: str, domain: str, local_part: str, name: str) -> None:
     world = WORLD.with_txt("b.test", "v=spf1 exists:%{l}.%{h}.test a:%{S}.x include:%{H}.test -all exp=%{l}.%{h}.test")
     for ip in (client, "192.0.2.1"):
         check_any(world, Claim(ip, Identity.MAIL_FROM, local_part, domain, name, name, 0))
@@ -300,7 +300,7 @@ def test_any_claim_gives_an_outcome(client: str, domain: str, local_part: str, n
 # -- speed -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_usual_record_takes_less_than_a_tenth_of_a_millisecond():
+def test_a_usual_record_takes_less_than_a_tenth_of_a_millisecond() -> None:
     world = World()
     networks = " ".join(f"ip4:198.51.{number}.0/24" for number in range(12))
     world.add("usual.test", "TXT", "v=spf1 include:one.test include:two.test ip4:192.0.2.7 -all")

@@ -32,11 +32,11 @@ def expand(text: str) -> str:
         ("%{d127}", "email.example.com"), ("a b  c", "a b  c"), ("", ""),
     ],
 )  # fmt: skip
-def test_examples_of_rfc_7208_7_4(text: str, expanded: str):
+def test_examples_of_rfc_7208_7_4(text: str, expanded: str) -> None:
     assert expand(text) == expanded
 
 
-def test_only_what_rfc_3986_calls_unreserved_is_left_by_an_escape():
+def test_only_what_rfc_3986_calls_unreserved_is_left_by_an_escape() -> None:
     every = "".join(map(chr, range(0x21, 0x7F)))
     found = macro.read("%{S}")
     assert found is not None
@@ -56,11 +56,11 @@ def test_only_what_rfc_3986_calls_unreserved_is_left_by_an_escape():
         ("x.." + "b." * 126 + "b", "b." * 126 + "b"),
     ],
 )  # fmt: skip
-def test_names_are_cut_from_the_left(text: str, name: str | None):
+def test_names_are_cut_from_the_left(text: str, name: str | None) -> None:
     assert macro.name(text) == name
 
 
-def test_expansions_do_not_grow_beyond_their_bounds():
+def test_expansions_do_not_grow_beyond_their_bounds() -> None:
     spec = macro.read_domain("%{l}." * 1500 + "example.com")
     assert spec is not None
     assert spec.target({"l": "a" * 64}) is None
@@ -71,7 +71,7 @@ def test_expansions_do_not_grow_beyond_their_bounds():
 
 
 @given(st.text(max_size=300))
-def test_what_is_a_name_is_one(text: str):
+def test_what_is_a_name_is_one(text: str) -> None:
     found = macro.name(text)
     if found is not None:
         assert len(found) <= 253
@@ -84,7 +84,7 @@ def test_what_is_a_name_is_one(text: str):
     st.text("%{}slodiprctvh019R.-+ a", max_size=40),
     st.dictionaries(st.sampled_from(sorted(VALUES)), st.text(max_size=40)),
 )
-def test_any_value_can_be_expanded(text: str, values: dict[str, str]):
+def test_any_value_can_be_expanded(text: str, values: dict[str, str]) -> None:
     values = VALUES | values
     for found in (macro.read(text), macro.read_explanation(text)):
         if found is not None:
@@ -97,7 +97,7 @@ def test_any_value_can_be_expanded(text: str, values: dict[str, str]):
         assert spec.letters or spec.fixed == target
 
 
-def test_a_macro_that_only_explanations_have_is_no_domain():
+def test_a_macro_that_only_explanations_have_is_no_domain() -> None:
     assert macro.read("%{c}%{r}%{t}") is not None
     for letter in "crtCRT":
         assert macro.read_domain(f"%{{{letter}}}.test") is None

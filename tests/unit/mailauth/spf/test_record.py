@@ -21,7 +21,7 @@ def read(text: str) -> Record:
     return found
 
 
-def test_a_record_says_what_was_published():
+def test_a_record_says_what_was_published() -> None:
     found = read("v=spf1 +A/24//64 ~ip4:192.0.2.128/28 exists:%{i}.X.test exp=E.x.test redirect=R.test moo=x")
     a, ip4, exists = found.directives
     assert (a.mechanism, a.result, a.text, a.domain) == (Mechanism.A, Result.PASS, "+A/24//64", None)
@@ -42,18 +42,18 @@ def test_a_record_says_what_was_published():
     assert (found.redirect.fixed, found.redirect_text) == ("r.test", "redirect=R.test")
 
 
-def test_what_stands_behind_all_is_read_and_dropped():
+def test_what_stands_behind_all_is_read_and_dropped() -> None:
     found = read("v=spf1 redirect=a.test -all ip4:192.0.2.1 redirec=b.test exp=c.test")
     assert [directive.text for directive in found.directives] == ["-all"]
     assert found.redirect is None
     assert found.explanation is not None
 
 
-def test_the_same_text_is_read_once():
+def test_the_same_text_is_read_once() -> None:
     assert record.read(b"v=spf1 a:once.test -all") is record.read(b"v=spf1 a:once.test -all")
 
 
-def test_records_have_an_end():
+def test_records_have_an_end() -> None:
     term = b" ip4:192.0.2.1"
     longest = b"v=spf1" + term * ((RECORD_BYTES_MOST - 6) // len(term))
     assert isinstance(record.read(longest), Record)
@@ -61,11 +61,11 @@ def test_records_have_an_end():
 
 
 @pytest.mark.parametrize("text", ["v=spf1", "v=spf1 ", "V=SPF1 a"])
-def test_records_are_selected_by_their_version(text: str):
+def test_records_are_selected_by_their_version(text: str) -> None:
     assert record.select([b"other", text.encode(), b"v=spf10", b"v=spf1\ta", b"v=spf1.", b""]) == [text.encode()]
 
 
-def test_what_is_wrong_is_shown_short_and_printable():
+def test_what_is_wrong_is_shown_short_and_printable() -> None:
     found = record.read(b"v=spf1 " + b"x" * 500)
     assert isinstance(found, Malformed)
     assert len(found.term) == 80
@@ -82,14 +82,14 @@ def test_what_is_wrong_is_shown_short_and_printable():
         "a:" + "//1" * 2600,
     ],
 )  # fmt: skip
-def test_long_terms_take_linear_time(text: str):
+def test_long_terms_take_linear_time(text: str) -> None:
     began = time.process_time()
     record._read(b"v=spf1 " + text.encode())
     assert time.process_time() - began < 0.1
 
 
 @given(st.lists(st.sampled_from(TERMS), max_size=30).map("".join))
-def test_any_text_of_pieces_is_read_or_refused(text: str):
+def test_any_text_of_pieces_is_read_or_refused(text: str) -> None:
     found = record.read(b"v=spf1 " + text.encode())
     assert isinstance(found, Record | Malformed)
     if isinstance(found, Record):  # what was accepted is read the same from its own terms
@@ -98,7 +98,7 @@ def test_any_text_of_pieces_is_read_or_refused(text: str):
 
 
 @given(st.binary(max_size=200))
-def test_any_octets_are_read_or_refused(octets: bytes):
+def test_any_octets_are_read_or_refused(octets: bytes) -> None:
     for text in (octets, b"v=spf1 " + octets):
         found = record.read(text)
         assert isinstance(found, Record | Malformed)

@@ -69,9 +69,8 @@ class World:
                 assert self.steps < 200
                 questions = steps.send([self.answer(question) for question in questions])
         except StopIteration as end:
-            outcome = end.value
-        assert isinstance(outcome, Outcome)
-        return outcome
+            assert isinstance(end.value, Outcome)
+            return end.value
 
     def with_txt(self, domain: str, *records: str) -> "World":
         world = World({key: value for key, value in self.answers.items() if key != (domain, TXT.code)})
