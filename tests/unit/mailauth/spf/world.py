@@ -60,6 +60,7 @@ class World:
 
     def evaluate(self, claim: Claim, *, explain: bool = True) -> Outcome:
         self.asked, self.steps = [], 0
+        outcome: object = None
         steps = check.check_host(claim, explain=explain)
         try:
             questions = next(steps)
@@ -69,8 +70,9 @@ class World:
                 assert self.steps < 200
                 questions = steps.send([self.answer(question) for question in questions])
         except StopIteration as end:
-            assert isinstance(end.value, Outcome)
-            return end.value
+            outcome = end.value
+        assert isinstance(outcome, Outcome)
+        return outcome
 
     def with_txt(self, domain: str, *records: str) -> "World":
         world = World({key: value for key, value in self.answers.items() if key != (domain, TXT.code)})
