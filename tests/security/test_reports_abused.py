@@ -17,7 +17,8 @@ from poterne.values.directory import Posting
 from poterne.values.ids import TraceId
 from poterne.values.secret import Secret
 from poterne.values.tls import AppliedPolicy, PolicyKind, TlsCount
-from tests.support.name_server import Lines, stub, zones_served
+from tests.support.lines import Lines
+from tests.support.name_server import stub, zones_served
 from tests.support.stores import AT, Clock, sqlite
 
 DAY = AT // 86_400

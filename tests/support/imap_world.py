@@ -37,31 +37,13 @@ from poterne.values.event import Event
 from poterne.values.ids import TraceId
 from poterne.values.mailbox import SpecialUse
 from poterne.values.secret import Secret
+from tests.support.lines import Lines
 
 T = TypeVar("T")
 ADDRESS = "ada@example.org"
 PASSWORD = "correct horse"
 _VERIFIER = passwords.hash_password(Secret(PASSWORD))
 _MAILBOXES = (("Sent", SpecialUse.SENT), ("Trash", SpecialUse.TRASH))
-
-
-class Lines:
-    """A log that tests can look at."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str, dict[str, object]]] = []
-
-    def debug(self, event: str, **fields: object) -> None:
-        self.lines.append(("debug", event, fields))
-
-    def info(self, event: str, **fields: object) -> None:
-        self.lines.append(("info", event, fields))
-
-    def warning(self, event: str, **fields: object) -> None:
-        self.lines.append(("warning", event, fields))
-
-    def error(self, event: str, **fields: object) -> None:
-        self.lines.append(("error", event, fields))
 
 
 def certificate(folder: Path) -> local_ca.Issued:

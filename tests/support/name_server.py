@@ -13,31 +13,10 @@ import dns.rrset
 from poterne.config.dns import Dns
 from poterne.lab.dns import NameServer, Zones
 from poterne.net.dns.resolver import StubResolver
+from tests.support.lines import Lines
 
 Replies = Callable[[bytes, bool], Sequence[bytes]]
 """(query, by UDP?) -> what is sent back, in this order."""
-
-
-class Lines:
-    """A log that a test can read."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str, dict[str, object]]] = []
-
-    def debug(self, event: str, **fields: object) -> None:
-        self.lines.append(("debug", event, fields))
-
-    def info(self, event: str, **fields: object) -> None:
-        self.lines.append(("info", event, fields))
-
-    def warning(self, event: str, **fields: object) -> None:
-        self.lines.append(("warning", event, fields))
-
-    def error(self, event: str, **fields: object) -> None:
-        self.lines.append(("error", event, fields))
-
-    def of(self, event: str) -> list[dict[str, object]]:
-        return [fields for _, name, fields in self.lines if name == event]
 
 
 def free_dns_port() -> int:

@@ -13,7 +13,8 @@ from poterne.net import reputation as gathering
 from poterne.net.dnsbl import Blocklist, Silence, public_name
 from poterne.net.reputation import Reputation
 from poterne.policy.reputation import Action, Evidence, Helo, Listing, Reason, Reverse
-from tests.support.name_server import Lines, answering, raw_server, silent, stub, zones_served
+from tests.support.lines import Lines
+from tests.support.name_server import answering, raw_server, silent, stub, zones_served
 from tests.unit.net.loops import both_loops
 
 SOA = "$TTL 300\n@ SOA ns postmaster 1 1 1 1 1\n@ NS ns\n"

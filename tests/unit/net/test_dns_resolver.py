@@ -25,16 +25,8 @@ from poterne.values.dns import (
     reverse_name,
     reversed_labels,
 )
-from tests.support.name_server import (
-    Lines,
-    answering,
-    free_dns_port,
-    raw_server,
-    response,
-    silent,
-    stub,
-    zones_served,
-)
+from tests.support.lines import Lines
+from tests.support.name_server import answering, free_dns_port, raw_server, response, silent, stub, zones_served
 from tests.unit.net.loops import both_loops
 
 TEXT = """$TTL 300

@@ -34,7 +34,7 @@ from poterne.values.directory import Account, Posting
 from poterne.values.event import Event
 from poterne.values.ids import TraceId
 from poterne.values.secret import Secret
-from tests.support.imap_world import Lines
+from tests.support.lines import Lines
 
 EVENT = Event(0, "test", TraceId("t"))
 DOMAIN = "example.org"

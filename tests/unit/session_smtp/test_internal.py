@@ -15,7 +15,7 @@ from poterne.store.failing import FailurePlan, failing
 from poterne.store.interface import Store
 from poterne.values.address import Address
 from poterne.values.ids import TraceId
-from tests.support.name_server import Lines
+from tests.support.lines import Lines
 from tests.support.stores import Clock, sqlite
 
 TRACE = TraceId("t1")
