@@ -16,7 +16,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from poterne.values.directory import Account, Alias, Credential, Domain, Posting, Route
+from poterne.values.dkim import DkimKey, KeyState
+from poterne.values.dmarc import DmarcCount, DmarcReport, SourceDay
 from poterne.values.event import Event
+from poterne.values.history import ListSeen
 from poterne.values.ids import (
     AccountId,
     BlobId,
@@ -42,12 +45,17 @@ from poterne.values.mailbox import (
     SpecialUse,
     UidRange,
 )
+from poterne.values.quarantine import NewQuarantined, Quarantined, QuarantineId
 from poterne.values.queue import NewQueued, Pause, PauseKind, QueueChange, QueuedRecipient, QueueState
+from poterne.values.reports import NewReportMail, ReporterSeen, ReportMail, ReportMailId, TlsReport
 from poterne.values.secret import Secret
 from poterne.values.sender import Sender, SenderCredential, SenderScope, SenderState
 from poterne.values.sending import Charge, Incident, IncidentState, SendingLimits, Submitted
 from poterne.values.tls import KeptPolicy, TlsCount
+from poterne.values.watch import DnsFinding
 
+REPORT_MAIL_MOST = 10_000
+"""Reports that wait to be read; beyond, they are answered 4xx."""
 HELD_MOST = 100_000
 """Recipients that one incident holds; beyond, its origin's mail is answered 4xx."""
 Uids = Sequence[UidRange]
@@ -59,6 +67,12 @@ class BlobWriter(Protocol):
 
     def write(self, chunk: bytes) -> None:
         """Append. Never blocks for long: large data is handed to the writer thread; see `drain`."""
+
+    def write_head(self, room: int) -> None:
+        """Before anything else: leave room for so many octets (16 KiB at most) that are known later; `set_head` gives them."""
+
+    def set_head(self, head: bytes) -> None:
+        """The octets for that room, exactly as many; before `finish`. Without it they are spaces."""
 
     async def drain(self) -> None:
         """Wait until what was written so far is no longer held in memory beyond the limit (backpressure)."""
@@ -186,6 +200,9 @@ class Directory(Protocol):
     async def set_limits(self, account_id: AccountId, limits: SendingLimits | None, event: Event) -> None:
         """Its own sending limits; None: those of the settings again."""
 
+    async def set_forwarders(self, account_id: AccountId, names: Sequence[str], event: Event) -> None:
+        """Domains whose servers forward mail to this account (`Account.forwarders`); lower-case A-labels."""
+
     async def set_forwards(self, account_id: AccountId, forwards: Sequence[str], keeps: bool, event: Event) -> None:
         """Where its mail goes as well (`Address.key`s elsewhere); without any, `keeps` is True."""
 
@@ -266,9 +283,18 @@ class Messages(Protocol):
     """Messages of a mailbox. UIDs that do not exist are silently passed over, as IMAP's UID commands do."""
 
     async def deliver(
-        self, deliveries: Sequence[Delivery], queue: Sequence[NewQueued], events: Sequence[Event]
+        self,
+        deliveries: Sequence[Delivery],
+        queue: Sequence[NewQueued],
+        events: Sequence[Event],
+        *,
+        quarantined: Sequence[NewQuarantined] = (),
+        reports: Sequence[NewReportMail] = (),
     ) -> list[Appended]:
-        """One message for all its recipients, all or nothing. Raises OverQuotaError, NotFoundError, UnavailableError."""
+        """One message for all its recipients, all or nothing. Raises OverQuotaError, NotFoundError, UnavailableError.
+
+        OverQuotaError also when an account has `KEPT_MOST` messages in quarantine, or `REPORT_MAIL_MOST` reports wait.
+        """
 
     async def uids(self, account_id: AccountId, mailbox_id: MailboxId) -> tuple[Mailbox, bytes]:
         """The mailbox row and all its UIDs, ascending, as native uint32 (`array("I")`), of one snapshot."""
@@ -450,6 +476,115 @@ class OutboundTls(Protocol):
         """The counts go, and the reports are queued, in one transaction; False, and nothing queued: there were no counts."""
 
 
+class DkimKeys(Protocol):
+    """Keys that sign for our domains. A domain's keys go with it (`remove_domain`)."""
+
+    async def dkim_keys(self, domain: str | None = None) -> list[DkimKey]:
+        """By domain, then oldest first."""
+
+    async def add_dkim_key(self, key: DkimKey, event: Event) -> None:
+        """ConflictError: the selector was used by the domain before, be it long ago (RFC 6376 §3.1). NotFoundError: no domain."""
+
+    async def set_dkim_key(
+        self,
+        domain: str,
+        selector: str,
+        event: Event | None,
+        *,
+        state: KeyState | None = None,
+        seen_at: int | None = None,
+        now: int,
+    ) -> DkimKey:
+        """NotFoundError. `changed_at` becomes `now` when the state changes."""
+
+    async def remove_dkim_key(self, domain: str, selector: str, event: Event) -> None:
+        """The private half is gone; the selector stays known as used. NotFoundError."""
+
+
+class Quarantine(Protocol):
+    """Mail kept from its mailbox. It counts for nobody's quota."""
+
+    async def quarantined(
+        self,
+        limit: int = 1000,
+        after: QuarantineId | None = None,
+        account_id: AccountId | None = None,
+        domain: str = "",
+    ) -> list[Quarantined]:
+        """By id, so that `after` continues a page. `domain`: of the account."""
+
+    async def quarantined_by_id(self, quarantine_id: QuarantineId) -> Quarantined: ...
+    async def release_quarantined(self, quarantine_id: QuarantineId, now: int, event: Event) -> Appended:
+        """Into the account's INBOX, in the transaction that ends its quarantine. NotFoundError, OverQuotaError."""
+
+    async def delete_quarantined(self, quarantine_id: QuarantineId, event: Event) -> None: ...
+    async def expire_quarantined(self, now: int, limit: int = 1000) -> int:
+        """Those whose time is over go; gives how many."""
+
+
+class DmarcResults(Protocol):
+    """Results of DMARC for what came in, until they are reported."""
+
+    async def count_dmarc(self, counts: Sequence[DmarcCount]) -> None:
+        """Add to the rows of these days and policies. A domain's day has a bounded number of rows; counts beyond are dropped."""
+
+    async def dmarc_to_report(self, before_day: int, limit: int = 1000) -> list[tuple[int, str]]:
+        """(day, domain of the policy) with counts, oldest first."""
+
+    async def dmarc_counts(self, day: int, domain: str) -> list[DmarcCount]: ...
+    async def dmarc_reported(
+        self, day: int, domain: str, reports: Sequence[NewQueued] = (), events: Sequence[Event] = ()
+    ) -> bool:
+        """The counts go, and the reports are queued, in one transaction; False, and nothing queued: there were no counts."""
+
+
+class Reports(Protocol):
+    """Reports of others about our domains."""
+
+    async def report_mail(self, limit: int = 100) -> list[ReportMail]:
+        """What waits to be read, oldest first."""
+
+    async def report_read(
+        self,
+        mail_id: ReportMailId | None,
+        now: int,
+        events: Sequence[Event],
+        *,
+        dmarc: DmarcReport | None = None,
+        tls: TlsReport | None = None,
+        domain: str = "",
+        proven: bool = False,
+    ) -> bool:
+        """It waits no more, and what was read of it is kept for `domain`. False: the same report was there already.
+
+        The same: reporter, report id and domain. `mail_id` None: it did not come by mail. Both None: it could not be read.
+        """
+
+    async def source_days(self, domain: str, from_day: int, to_day: int, limit: int = 50_000) -> list[SourceDay]:
+        """What reports about a domain and the domains below it said, days included; most messages first."""
+
+    async def tls_reports(self, domain: str, since: int, limit: int = 1000) -> list[TlsReport]:
+        """Newest first."""
+
+    async def reporters(self, domain: str) -> list[ReporterSeen]: ...
+    async def forget_reports(self, before_day: int) -> int:
+        """What is older goes; gives how many reports."""
+
+
+class Watched(Protocol):
+    """What was seen of DNS and of lists, kept to notice changes."""
+
+    async def dns_findings(self, domain: str) -> list[DnsFinding]: ...
+    async def set_dns_findings(self, domain: str, findings: Sequence[DnsFinding], events: Sequence[Event]) -> None:
+        """Instead of the domain's earlier ones."""
+
+    def list_seen(self, list_id: str, domain: str) -> ListSeen | None:
+        """Read at once on the calling thread."""
+
+    async def note_lists(self, seen: Sequence[ListSeen]) -> None:
+        """Add these messages to what is known. A bounded number is kept; those not seen for longest go."""
+
+
 class Events(Protocol):
     async def record(self, events: Iterable[Event]) -> None: ...
     async def events(
@@ -482,7 +617,22 @@ class Upkeep(Protocol):
     async def checkpoint(self) -> None: ...
 
 
-class Store(Directory, Mailboxes, Messages, Queue, Pauses, OutboundTls, Events, Upkeep, Protocol):
+class Store(
+    Directory,
+    Mailboxes,
+    Messages,
+    Queue,
+    Pauses,
+    OutboundTls,
+    DkimKeys,
+    Quarantine,
+    DmarcResults,
+    Reports,
+    Watched,
+    Events,
+    Upkeep,
+    Protocol,
+):
     """All of it. `listen` tells of commits in this process; other processes hear by the bus (`app`), or by `poll`."""
 
     @property

@@ -36,6 +36,8 @@ class Account:
     """Where its mail goes as well."""
     keeps: bool = True
     """False: forwarded mail is not kept here."""
+    forwarders: tuple[str, ...] = ()
+    """Domains whose servers forward mail to it: what they break does not count against a message."""
 
 
 @dataclass(frozen=True, slots=True)

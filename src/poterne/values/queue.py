@@ -62,6 +62,8 @@ class NewQueued:
     """RFC 3461 §4.3: "FULL", "HDRS" or ""."""
     envid: str = ""
     """RFC 3461 §4.4, decoded."""
+    tls_optional: bool = False
+    """Its sender would rather have it arrive than be sure of TLS (RFC 8689 §4, `TLS-Required: No`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class QueuedMessage:
     ret: str
     envid: str
     incident_id: IncidentId | None = None
+    tls_optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
