@@ -9,6 +9,7 @@ from typing import Final
 from poterne.config.dns import of_dns
 from poterne.config.doors import Danger, of_doors
 from poterne.config.outbound_tls import of_outbound_tls
+from poterne.config.reports import of_reports
 from poterne.config.routes_dangers import of_routes
 from poterne.config.settings import Listener, Settings
 
@@ -46,6 +47,7 @@ def dangers(settings: Settings) -> Iterator[Danger]:
     yield from of_routes(settings)
     yield from of_dns(settings.dns, settings.reputation)
     yield from of_outbound_tls(settings.outbound_tls)
+    yield from of_reports(settings.reports)
     for name, certificate in settings.certificate.items():
         for field in ("chain", "key"):
             if not getattr(certificate, field):

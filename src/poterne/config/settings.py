@@ -7,6 +7,7 @@ from poterne.config.fields import made, setting
 from poterne.config.limits import Limits
 from poterne.config.outbound_tls import OutboundTls
 from poterne.config.queue import Queue
+from poterne.config.reports import Reports
 from poterne.config.route import Route
 from poterne.config.sendmail import Sendmail
 
@@ -398,6 +399,7 @@ class Settings:
     sendmail: Sendmail = made(Sendmail, "Scripts of this machine.")
     queue: Queue = made(Queue, "Mail that goes out.")
     outbound_tls: OutboundTls = made(OutboundTls, "Encryption on the way to other servers.")
+    reports: Reports = made(Reports, "Reports about authentication.")
     store: Store = made(Store, "Storage.")
     log: Log = made(Log, "Logging.")
     metrics: Metrics = made(Metrics, "Metrics.")

@@ -1,0 +1,73 @@
+"""`[reports]`: reports about authentication, those that we send and those that come, and what is wrong in these settings."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from poterne.config.fields import setting
+
+_LOCAL_PART: Final = re.compile(r"[A-Za-z0-9!#$%&'*/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*/=?^_`{|}~-]+)*")
+_LOCAL_PART_MOST: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """`[reports]`: DMARC (RFC 9990) and TLS (RFC 8460) reports."""
+
+    send: bool = setting(
+        True,
+        "Once a day, tell domains that ask for it in their DMARC record what came in their name: numbers, no content and no "
+        "recipient. Reports about TLS have a setting of their own, in [outbound_tls].",
+        why="It is how they find out who forges them, and which of their own servers they forgot.",
+    )
+    format: str = setting(
+        "rfc9990",
+        'Form of the DMARC reports that we send. "rfc9990": the standard. "rfc7489": what was before it, for who is known to '
+        "read nothing else.",
+        choices=("rfc9990", "rfc7489"),
+        why="Who reads reports by the names of their elements reads both.",
+    )
+    dmarc_address: str = setting(
+        "dmarc-reports",
+        "Local part, in each of our domains, that DMARC reports are sent from and that others send theirs to. What comes there "
+        "is read by the server. Empty: nothing is read, and we send as postmaster.",
+    )
+    tls_address: str = setting(
+        "tls-reports",
+        "The same for reports about TLS that others send.",
+    )
+    organisation: str = setting(
+        "",
+        "Name of the organisation that stands in our reports. Empty: the domain that sends them.",
+    )
+    contact: str = setting(
+        "",
+        "Where whoever wonders about our reports finds help, as they show it: an address, or a web page. Empty: nothing.",
+    )
+    keep_days: int = setting(
+        400,
+        "Days that what reports of others said is kept.",
+        why="A year can be compared with the one before it.",
+        minimum=7,
+        maximum=3_650,
+    )
+
+
+def of_reports(settings: Reports) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """What is wrong in this table: (key, what, what to do)."""
+    for key, text in (("dmarc_address", settings.dmarc_address), ("tls_address", settings.tls_address)):
+        if text and (len(text) > _LOCAL_PART_MOST or _LOCAL_PART.fullmatch(text) is None):
+            yield ("reports", key), f'"{text}" is not the local part of an address', 'write for example "reports"'
+    if settings.dmarc_address and settings.dmarc_address.lower() == settings.tls_address.lower():
+        yield (
+            ("reports", "tls_address"),
+            "both kinds of reports would come to the same address",
+            'write for example "tls-reports"',
+        )
+    for key, text in (("organisation", settings.organisation), ("contact", settings.contact)):
+        if len(text) > _TEXT_MOST or not text.isprintable():
+            yield ("reports", key), f"not one line of {_TEXT_MOST} characters at most", "shorten it"
+
+
+_TEXT_MOST: Final = 200
