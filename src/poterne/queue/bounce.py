@@ -129,6 +129,7 @@ class Notices:
             eight_bit=rendered.eight_bit,
             smtputf8=rendered.smtputf8,
             requiretls=message.requiretls,  # RFC 8689 §5: guarded as the message was, header fields only
+            tls_optional=message.tls_optional,
         )
 
     def _original(self, message: QueuedMessage, reports: Sequence[RecipientReport]) -> Original:

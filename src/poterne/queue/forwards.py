@@ -181,6 +181,7 @@ class FailedForwards:
             recipients=(NewRecipient(str(to), to.domain, notify="NEVER"),),
             due_at=now,
             start=start,
+            tls_optional=message.tls_optional,
         )
 
 

@@ -189,6 +189,7 @@ class LocalDelivery:
             eight_bit=message.eight_bit,
             smtputf8=message.smtputf8,
             requiretls=message.requiretls,
+            tls_optional=message.tls_optional,
         )
 
 

@@ -379,7 +379,8 @@ class Runner:
 
     async def _send(self, job: Job) -> tuple[list[Fate], Course]:
         domain, message = job.recipients[0].domain, job.message
-        found = await self.router.ways(domain, requiretls=demands_tls(message), optional=is_report(message))
+        optional = message.tls_optional or is_report(message)
+        found = await self.router.ways(domain, requiretls=demands_tls(message), optional=optional)
         if not isinstance(found, tuple):
             return [Fate(recipient, found) for recipient in job.recipients], Course.WELL
         result: AttemptResult | None = None

@@ -161,6 +161,7 @@ def _new(
         requiretls=mail.requiretls,
         ret="" if mail.ret is None else mail.ret.value,
         envid=mail.envid or "",
+        tls_optional=envelope.tls_optional,
     )
 
 

@@ -28,6 +28,8 @@ class Envelope:
     away: dict[str, None] = field(default_factory=dict)
     """Of somebody who signed in: the addresses elsewhere that it will reach, beside those of `forwards`. Limits count them."""
     recipients: int = 0
+    tls_optional: bool = False
+    """Its header says `TLS-Required: No`, and MAIL FROM does not say REQUIRETLS (RFC 8689 §4.1)."""
 
     @property
     def reverse_path(self) -> str:

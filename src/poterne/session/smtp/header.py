@@ -101,6 +101,7 @@ async def judge(services: Services, principal: Principal | None, envelope: Envel
     named = author(header, smtputf8=smtputf8)
     if isinstance(named, Refusal):
         return Refused(named.code, _REPLIES[named])
+    envelope.tls_optional = not envelope.mail.requiretls and _tls_optional(header)
     if envelope.forwards:
         cut = forwarding.sift(services, envelope, header, hops, signed_in=principal is not None)
         if cut is not None:
@@ -123,6 +124,12 @@ async def judge(services: Services, principal: Principal | None, envelope: Envel
         says.feed(data[header.end :])
     answers = bool(header.find(b"in-reply-to") or header.find(b"references"))
     return Judged(data if clean is header.block else clean + data[header.end :], says, answers)
+
+
+def _tls_optional(header: HeaderIndex) -> bool:
+    """RFC 8689 §3. More than one such field, or another word, is no such wish: then TLS stays what the recipient demands."""
+    said = header.find(b"tls-required")
+    return len(said) == 1 and header.unfolded(said[0]).lower() == b"no"
 
 
 async def _foreign(
