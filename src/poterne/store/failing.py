@@ -111,6 +111,8 @@ class _FailingWriter:
         self._writer = writer
         self._plan = plan
         self.write = writer.write
+        self.write_head = writer.write_head
+        self.set_head = writer.set_head
         self.abort = writer.abort
 
     @property

@@ -21,17 +21,22 @@ def mail(size: int, seed: int = 0) -> bytes:
     return random.Random(f"{size} {seed}").randbytes(size)
 
 
-async def put(blobs: SegmentBlobs, data: bytes, piece: int = 7_000) -> BlobId:
+async def put(blobs: SegmentBlobs, data: bytes, piece: int = 7_000, head: int = 0) -> BlobId:
+    """`head`: so many octets are known at the end only."""
     writer = blobs.writer()
-    for at in range(0, len(data), piece):
+    if head:
+        writer.write_head(head)
+    for at in range(head, len(data), piece):
         writer.write(data[at : at + piece])
         await writer.drain()
     assert writer.size == len(data)
+    if head:
+        writer.set_head(data[:head])
     return await writer.finish()
 
 
-def put_now(blobs: SegmentBlobs, data: bytes) -> BlobId:
-    return asyncio.run(put(blobs, data, 50_000))
+def put_now(blobs: SegmentBlobs, data: bytes, head: int = 0) -> BlobId:
+    return asyncio.run(put(blobs, data, 50_000, head))
 
 
 def segment_sizes(path: Path) -> list[int]:

@@ -54,10 +54,10 @@ class Segments(RuleBasedStateMachine):
         self.processes[number] = blobs_at(self.root, self.files[number], LIMITS)
         self.finished[number] = {}
 
-    @rule(number=st.integers(0, 1), size=SIZES)
-    def finish(self, number: int, size: int) -> None:
+    @rule(number=st.integers(0, 1), size=SIZES, head=st.sampled_from([0, 0, 1, 250]))
+    def finish(self, number: int, size: int, head: int) -> None:
         self.seed += 1
-        blob = put_now(self.processes[number], mail(size, self.seed))
+        blob = put_now(self.processes[number], mail(size, self.seed), min(head, size))
         assert blob not in self.named
         self.finished[number][blob] = mail(size, self.seed)
 
@@ -178,8 +178,8 @@ def test_the_forgetful_files_forget(tmp_path: Path) -> None:
     again.close()
 
 
-@pytest.mark.parametrize("size", [9_000, 200_000])
-def test_power_fails_during_a_sync(tmp_path: Path, size: int) -> None:
+@pytest.mark.parametrize(("size", "head"), [(9_000, 0), (9_000, 300), (200_000, 0), (200_000, 9_000)])
+def test_power_fails_during_a_sync(tmp_path: Path, size: int, head: int) -> None:
     """What was being synced is whole or not there; recovery leaves nothing that looks like damage."""
     survived = 0
     for seed in range(25):
@@ -195,14 +195,16 @@ def test_power_fails_during_a_sync(tmp_path: Path, size: int) -> None:
 
         files.fdatasync = fail  # type: ignore[method-assign,assignment]
         with pytest.raises(UnavailableError):
-            _put_and_sync(blobs, mail(size, 2))
+            _put_and_sync(blobs, mail(size, 2), head)
         lose_power(root, shadow, random.Random(seed), keep=0.8)
         again = blobs_at(root, ForgetfulFiles(root, shadow), LIMITS)
         again.recover()
         assert again.read(kept) == mail(5_000, 1)
         assert damage(again) == []
         assert again.folder.unsealed() == []
-        survived += sum(found.blob.size == size for found in verify(again.folder))
+        there = [found.blob for found in verify(again.folder) if found.blob.size == size]
+        assert all(again.read(blob) == mail(size, 2) for blob in there), "never without its head"
+        survived += len(there)
         again.close()
     assert survived < 25
 
@@ -229,8 +231,8 @@ def test_power_fails_at_every_call_of_making_and_dropping(tmp_path: Path, at: in
         assert blobs_at(root).read(blob) == mail(100)
 
 
-def _put_and_sync(blobs: SegmentBlobs, data: bytes) -> None:
-    put_now(blobs, data)
+def _put_and_sync(blobs: SegmentBlobs, data: bytes, head: int) -> None:
+    put_now(blobs, data, head)
     blobs.sync()
 
 

@@ -30,6 +30,7 @@ from poterne.store.blobs.format import (
     pack_end,
     pack_entry,
     pack_record,
+    parse_entry,
     raw_stored_bytes,
 )
 from poterne.store.errors import UnavailableError
@@ -335,6 +336,18 @@ class Framer:
                 self._entries.append(pack_entry(self._frame, self._checksum))
                 self._filled = self._checksum = 0
             view = view[len(part) :]
+
+    def replace_head(self, old: bytes, new: bytes) -> None:
+        """What was fed began with `old`, and begins with `new` now: as long, and within the first frame."""
+        length, checksum = self._filled, self._checksum
+        if self._entries:
+            length, checksum = parse_entry(self._entries[0])
+        rest = bytes(length - len(old))  # of one length, CRC-32 keeps exclusive-or: the rest itself is not needed
+        checksum ^= crc32(rest, crc32(old)) ^ crc32(rest, crc32(new))
+        if self._entries:
+            self._entries[0] = pack_entry(length, checksum)
+        else:
+            self._checksum = checksum
 
     def table(self) -> bytes:
         """The table; nothing may be fed after it."""

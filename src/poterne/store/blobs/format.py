@@ -172,6 +172,11 @@ def pack_entry(stored: int, checksum: int) -> bytes:
     return _ENTRY.pack(stored, checksum)
 
 
+def parse_entry(entry: bytes) -> tuple[int, int]:
+    stored, checksum = _ENTRY.unpack(entry)
+    return stored, checksum
+
+
 def parse_table(table: bytes, record: Record) -> list[tuple[int, int]]:
     """(stored length, CRC-32) of each frame. Raises FormatError unless it fits the record."""
     if len(table) != record.frames * ENTRY_BYTES or crc32(table) != record.checksum:

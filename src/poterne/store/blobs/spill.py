@@ -5,6 +5,11 @@ segment that holds this record only, and `drain` holds the caller back while mor
 record's header is written last, before the sync in `finish`: until then the file holds no record, and a crash leaves a
 file that recovery empties. Such a blob is durable as soon as `finish` returns; the group commit is not held up by it.
 
+The head (`write_head`) is the first piece of a message that is in memory: the known octets take its place. Of a large
+message it was written as spaces, and is written again before the sync. Nothing of the first frame is kept for that: of
+messages of one length, CRC-32 keeps exclusive-or (crc(a ^ b ^ c) = crc(a) ^ crc(b) ^ crc(c)), so the frame's checksum
+follows from that of the head.
+
 `abort` after `finish` does nothing: an operation that was handed to the store may still name the blob although its
 caller was cancelled. A blob that nothing names is removed by compaction, after a day.
 """
@@ -33,6 +38,8 @@ from poterne.store.blobs.format import (
 from poterne.store.errors import UnavailableError
 from poterne.values.ids import BlobId
 
+HEAD_MOST_BYTES: Final = 16_384
+"""Of the room of `write_head`: always within the first frame of a large message."""
 _WORTH_A_WRITE_BYTES: Final = 262_144
 _DATA_AT: Final = FILE_HEADER_BYTES + RECORD_HEADER_BYTES
 _SYNC_EVERY_BYTES: Final = 8_388_608
@@ -43,7 +50,7 @@ _SYNC_EVERY_BYTES: Final = 8_388_608
 class SegmentBlobWriter:
     """One message on its way in: the `BlobWriter` of the segments. Used on the event loop only."""
 
-    __slots__ = ("_done", "_held", "_large", "_open_large", "_pieces", "_segments", "_size", "_spill_bytes")
+    __slots__ = ("_done", "_held", "_large", "_open_large", "_pieces", "_room", "_segments", "_size", "_spill_bytes")
 
     def __init__(
         self, segments: SegmentWriter, open_large: "Callable[[], LargeRecord]", spill_bytes: int, held_bytes: int
@@ -54,6 +61,7 @@ class SegmentBlobWriter:
         self._held = held_bytes
         self._pieces: list[bytes] = []
         self._size = 0
+        self._room = 0
         self._large: LargeRecord | None = None
         self._done = False
 
@@ -74,6 +82,24 @@ class SegmentBlobWriter:
             self._large = self._open_large()
             self._large.feed(self._pieces)
             self._pieces = []
+
+    def write_head(self, room: int) -> None:
+        """Begin with so many spaces, for `set_head`. Anywhere else than at the beginning is a bug."""
+        if self._size or not 0 <= room <= HEAD_MOST_BYTES:
+            raise ValueError("no place for a head")
+        self._room = room
+        if room:
+            self.write(b" " * room)
+
+    def set_head(self, head: bytes) -> None:
+        """Put it into the room: once, exactly as long, before `finish` or `abort`; else it is a bug."""
+        if self._done or not head or len(head) != self._room:
+            raise ValueError("a head that does not fit its room")
+        self._room = 0
+        if self._large is None:
+            self._pieces[0] = head
+        else:
+            self._large.set_head(head)
 
     async def drain(self) -> None:
         """Wait while more than the limit waits in memory. Never raises: `finish` tells of failure."""
@@ -128,6 +154,7 @@ class LargeRecord:
         self._waiter: tuple[int, asyncio.Future[None]] | None = None
         self._claimed: Claimed | None = None
         self._framer = Framer(1 << LARGE_FRAME_LOG2)
+        self._head = b""
         self._at = _DATA_AT
         self._synced = _DATA_AT
 
@@ -143,6 +170,10 @@ class LargeRecord:
             self._held += sum(map(len, pieces))
             if self._held >= _WORTH_A_WRITE_BYTES:
                 self._start()
+
+    def set_head(self, head: bytes) -> None:
+        """Octets that take the place of the spaces that the record begins with; before `finish`."""
+        self._head = head
 
     async def below(self, held: int) -> None:
         """Returns when at most `held` bytes wait in memory, or when writing has failed."""
@@ -253,11 +284,14 @@ class LargeRecord:
             self._tell(partial(_refuse, ending.done, reason))
 
     def _commit(self) -> BlobId:
-        """Table, end mark, and last the record's header; one sync for all."""
+        """The head, table, end mark, and last the record's header; one sync for all."""
         claimed = self._claimed
         if claimed is None:
             raise UnavailableError("large message: nothing written")
         size = self._at - _DATA_AT
+        if self._head:
+            self._framer.replace_head(b" " * len(self._head), self._head)
+            write_all(self._files, claimed.fd, [self._head], _DATA_AT)
         table = self._framer.table()
         end_at = self._at + len(table)
         header = pack_record(
