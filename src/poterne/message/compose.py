@@ -79,6 +79,30 @@ def return_path(reverse_path: str) -> bytes:
     return f"Return-Path: <{_safe_address(reverse_path)}>\r\n".encode()
 
 
+_PADDING: Final = b"X-Poterne-Padding: "
+_DOTS: Final = b"." * 57 + b"\r\n "
+PADDING_LEAST: Final = len(_PADDING) + len(b".\r\n")
+"""Octets that `padded` needs beside the fields, or none."""
+
+
+def padded(fields: bytes, size: int) -> bytes:
+    """The fields and one more, so that all are `size` octets: for room that was left before they were known.
+
+    `size` is that of the fields, or PADDING_LEAST more at least; else ValueError.
+    """
+    left = size - len(fields)
+    if not left:
+        return fields
+    if left < PADDING_LEAST:
+        raise ValueError("the room is too small for its fields")
+    count = left - len(_PADDING) - 2
+    dots = (_DOTS * (count // len(_DOTS) + 1))[:count]
+    cut = dots[-3:].find(b"\r")  # a fold must not be the end
+    if cut >= 0:
+        dots = dots[: cut - 3] + b"." * (3 - cut)
+    return fields + _PADDING + dots + b"\r\n"
+
+
 def message_id(unique: str, domain: str) -> str:
     """`<unique@domain>`, RFC 5322 §3.6.4. The caller makes `unique` so."""
     return f"<{_token(unique)}@{_token(domain)}>"

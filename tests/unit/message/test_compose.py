@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poterne.message.compose import (
+    PADDING_LEAST,
     Hop,
     Letter,
     Mailbox,
@@ -14,6 +15,7 @@ from poterne.message.compose import (
     date_field,
     message_id,
     message_id_field,
+    padded,
     received,
     return_path,
     with_protocol,
@@ -130,3 +132,20 @@ def test_field_names_are_ours_to_get_right() -> None:
     bad = Letter(Mailbox("a@b"), (Mailbox("c@d"),), "s", "t", 0, "<x@y>", extra=(("X\r\nY", "z"),))
     with pytest.raises(ValueError):
         compose(bad)
+
+
+@pytest.mark.parametrize("size", [*range(PADDING_LEAST, 300), 2_048, 4_096])
+def test_padding_fills_any_room_with_one_good_field(size: int) -> None:
+    fields = b"A: b\r\n"
+    whole = padded(fields, len(fields) + size)
+    assert len(whole) == len(fields) + size
+    lines = whole.removesuffix(b"\r\n").split(b"\r\n")
+    assert all(line.strip(b" ") and len(line) <= 78 for line in lines)
+    assert lines[0] == b"A: b"
+    assert len([line for line in lines if not line.startswith(b" ")]) == 2
+
+
+def test_padding_needs_room_or_none() -> None:
+    assert padded(b"A: b\r\n", 6) == b"A: b\r\n"
+    with pytest.raises(ValueError, match="too small"):
+        padded(b"A: b\r\n", 5 + PADDING_LEAST)
