@@ -101,7 +101,13 @@ class World:
         self.site.answer = lambda _: page("".join(f"{line}\r\n" for line in lines).encode())
 
     async def send(
-        self, port: int, *, requiretls: bool = False, reverse_path: str = "alice@example.org", **tls: object
+        self,
+        port: int,
+        *,
+        requiretls: bool = False,
+        reverse_path: str = "alice@example.org",
+        tls_optional: bool = False,
+        **tls: object,
     ) -> str:
         """ "sent", "sent verified", "deferred …" or "failed …"."""
         runner = self.post.start(self.settings(port, **tls), self.resolver)
@@ -115,6 +121,7 @@ class World:
             recipients,
             int(self.post.clock.now),
             requiretls=requiretls,
+            tls_optional=tls_optional,
         )
         before = {
             kind: len(await self.post.events(kind)) for kind in ("message.sent", "message.deferred", "message.failed")

@@ -16,6 +16,8 @@ from tests.support.policy_world import (
     GOOD,
     MX,
     NONE,
+    STRANGER,
+    WRONG,
     World,
     authority,
     context_of,
@@ -62,6 +64,38 @@ async def test_requiretls(world: World) -> None:
         assert [taken.mail.endswith(" REQUIRETLS") for taken in sink.taken] == [True, True]
 
 
+@pytest.mark.parametrize(
+    ("policy", "kind", "tls", "wanted", "reported"),
+    [
+        ("enforce", NONE, {}, "sent clear", "sts 0/1 starttls-not-supported"),
+        ("enforce", EXPIRED, {}, "sent encrypted", "sts 0/1 certificate-expired"),
+        ("enforce", WRONG, {}, "sent encrypted", "sts 0/1 certificate-host-mismatch"),
+        ("enforce", STRANGER, {}, "sent encrypted", "sts 0/1 certificate-not-trusted"),
+        ("enforce", GOOD, {}, "sent verified", "sts 1/0"),
+        ("dane", NONE, {}, "sent clear", "tlsa 0/1 starttls-not-supported"),
+        ("dane", GOOD, {}, "sent encrypted", "tlsa 0/1 validation-failure"),
+        # What our own settings demand stays.
+        ("enforce", NONE, {"cleartext": "refused"}, "deferred 4.7.4", "sts 0/1 starttls-not-supported"),
+        ("enforce", EXPIRED, {"cleartext": "refused"}, "sent encrypted", "sts 0/1 certificate-expired"),
+        ("enforce", EXPIRED, {"verified": ["d.test"]}, "deferred 4.7.5", "sts 0/1 certificate-expired"),
+    ],
+)
+async def test_a_sender_who_wants_it_to_arrive(
+    world: World, tmp_path: Path, policy: str, kind: str, tls: dict[str, Any], wanted: str, reported: str
+) -> None:
+    """RFC 8689 §4.2.2: tried as the recipient's domain demands it, sent as it goes, and reported as it was."""
+    with Sink(certificate=context_of(server_of(kind, world.authority, tmp_path))) as sink:
+        lines = ['_mta-sts 60 IN TXT "v=STSv1; id=1"']
+        if policy == "dane":
+            secure(world)
+            lines = [f"_PORT._tcp.mx 60 IN TLSA 3 1 1 {'ab' * 32}"]
+        world.zone(sink.port, *lines)
+        world.policy("enforce")
+        assert await world.send(sink.port, tls_optional=True, **tls) == wanted
+        assert await world.counted() == [reported]
+        assert len(sink.taken) == wanted.startswith("sent")
+
+
 async def test_switched_off(world: World) -> None:
     secure(world)
     with Sink() as sink:
@@ -71,15 +105,14 @@ async def test_switched_off(world: World) -> None:
         assert world.site.requests == []
 
 
-@pytest.mark.parametrize("requiretls", [False, True])
-async def test_notices_are_guarded_as_the_message_was(world: World, requiretls: bool) -> None:
-    """RFC 8689 §5: REQUIRETLS again, and no more than header fields, whatever was asked for."""
+@pytest.mark.parametrize(("requiretls", "tls_optional"), [(False, False), (True, False), (False, True)])
+async def test_notices_are_guarded_as_the_message_was(world: World, requiretls: bool, tls_optional: bool) -> None:
+    """RFC 8689 §5: REQUIRETLS again, and no more than header fields, whatever was asked for. And `TLS-Required: No` again."""
     store, now = world.post.store, int(world.post.clock.now)
     recipient = NewRecipient("b@d.test", "d.test")
     kept = await blob(store, LETTER + b"secret text\r\n")
-    new = NewQueued(
-        world.post.account(), TraceId("t"), ALICE, kept, (recipient,), now, requiretls=requiretls, ret="FULL"
-    )
+    account, terms = world.post.account(), {"requiretls": requiretls, "tls_optional": tls_optional}
+    new = NewQueued(account, TraceId("t"), ALICE, kept, (recipient,), now, ret="FULL", **terms)  # type: ignore[arg-type]
     await store.deliver([], [new], [])
     (queued,) = await store.queued()
     notices = Notices(
@@ -87,5 +120,5 @@ async def test_notices_are_guarded_as_the_message_was(world: World, requiretls: 
     )
     report = RecipientReport("b@d.test", Action.FAILED, "5.7.10", "550 5.7.10 no")
     (notice,) = await notices.about(queued.message, [report], [queued], now)
-    assert notice.requiretls is requiretls
+    assert (notice.requiretls, notice.tls_optional) == (requiretls, tls_optional)
     assert (b"secret text" in store.blobs.read(notice.blob)) is not requiretls

@@ -30,9 +30,11 @@ from poterne.store.failing import FailurePlan, failing
 from poterne.store.interface import Store
 from poterne.store.sqlite.engine import SqliteStore, open_store
 from poterne.values.address import Address
-from poterne.values.directory import Account, Posting
+from poterne.values.directory import Account, Forward, Posting
 from poterne.values.event import Event
 from poterne.values.ids import TraceId
+from poterne.values.origin import Origin, OriginKind
+from poterne.values.queue import NewRecipient
 from poterne.values.secret import Secret
 from tests.support.lines import Lines
 
@@ -150,6 +152,42 @@ async def test_a_refusal_holds_whatever_follows(world: World) -> None:
         found = await world.send(message, b"From: z@b.example\r\n\r\n" * bool(message), b"x" * 300_000)
         assert isinstance(found, Refused), message
         assert found.reply.code in {550, 552, 554}
+
+
+@pytest.mark.parametrize("requiretls", [False, True])
+@pytest.mark.parametrize("submission", [False, True])
+@pytest.mark.parametrize(
+    ("fields", "optional"),
+    [
+        (b"TLS-Required: No\r\n", True),
+        (b"tls-required:no \r\n", True),
+        (b"TLS-Required:\r\n NO\r\n", True),
+        (b"", False),
+        (b"TLS-Required: Yes\r\n", False),
+        (b"TLS-Required: No (really)\r\n", False),
+        (b"TLS-Required:\r\n", False),
+        (b"X-TLS-Required: No\r\n", False),
+        (b"TLS-Required: No\r\nTLS-Required: No\r\n", False),
+    ],
+)
+async def test_tls_may_be_given_up(
+    world: World, requiretls: bool, submission: bool, fields: bytes, optional: bool
+) -> None:
+    """RFC 8689 §3, §4.1: the field is kept, and REQUIRETLS in MAIL FROM goes before it."""
+    message = b"Date: x\r\nMessage-ID: <y@z>\r\n" + fields + b"From: ada@example.org\r\n" + BODY
+    incoming = world.incoming(submission=submission)
+    envelope = incoming.envelope
+    envelope.mail = MailFrom(envelope.mail.path, requiretls=requiretls)
+    envelope.forwards["f@b.example"] = Forward("f@b.example", f"sales@{DOMAIN}", None)
+    envelope.elsewhere[Origin(OriginKind.ACCOUNT, "x")] = [NewRecipient("e@b.example", "b.example")]
+    await incoming.feed(message)
+    found = await incoming.finish()
+    assert isinstance(found, Ingested)
+    assert await world.stored(incoming, found) == message
+    queued = {one.forward_path: one.message for one in await world.store.queued()}
+    assert set(queued) == {"e@b.example", "f@b.example"}
+    for each in queued.values():
+        assert (each.requiretls, each.tls_optional) == (requiretls, optional and not requiretls)
 
 
 async def test_loops_and_sizes(world: World) -> None:
