@@ -80,7 +80,7 @@ def return_path(reverse_path: str) -> bytes:
 
 
 _PADDING: Final = b"X-Poterne-Padding: "
-_DOTS: Final = b"." * 57 + b"\r\n "
+_DOTS: Final = b"." * 56 + b"\r\n "
 PADDING_LEAST: Final = len(_PADDING) + len(b".\r\n")
 """Octets that `padded` needs beside the fields, or none."""
 
