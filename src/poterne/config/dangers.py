@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Final
 
+from poterne.config.dkim import of_dkim
 from poterne.config.dns import of_dns
 from poterne.config.doors import Danger, of_doors
 from poterne.config.outbound_tls import of_outbound_tls
@@ -47,6 +48,7 @@ def dangers(settings: Settings) -> Iterator[Danger]:
     yield from of_routes(settings)
     yield from of_dns(settings.dns, settings.reputation)
     yield from of_outbound_tls(settings.outbound_tls)
+    yield from of_dkim(settings.dkim, settings.queue.give_up_s)
     yield from of_reports(settings.reports)
     for name, certificate in settings.certificate.items():
         for field in ("chain", "key"):

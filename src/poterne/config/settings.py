@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from poterne.config.dkim import Dkim
 from poterne.config.dns import Dns, Reputation
 from poterne.config.fields import made, setting
 from poterne.config.limits import Limits
@@ -399,6 +400,7 @@ class Settings:
     sendmail: Sendmail = made(Sendmail, "Scripts of this machine.")
     queue: Queue = made(Queue, "Mail that goes out.")
     outbound_tls: OutboundTls = made(OutboundTls, "Encryption on the way to other servers.")
+    dkim: Dkim = made(Dkim, "Signatures of mail that leaves.")
     reports: Reports = made(Reports, "Reports about authentication.")
     store: Store = made(Store, "Storage.")
     log: Log = made(Log, "Logging.")
