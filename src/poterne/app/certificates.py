@@ -24,6 +24,11 @@ def files(config: Path, data: Path, settings: Settings) -> list[CertificateFiles
     return [CertificateFiles(chain, key, _names(chain)) for chain, key in pairs]
 
 
+def public_chains(config: Path, settings: Settings) -> list[Path]:
+    """The chains of the certificates that the settings name: what others can be told of. The local CA's changes by itself."""
+    return [config.parent / one.chain for one in settings.certificate.values()]
+
+
 def _names(chain: Path) -> tuple[str, ...]:
     try:
         leaf = x509.load_pem_x509_certificate(chain.read_bytes())

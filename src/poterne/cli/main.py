@@ -15,6 +15,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "serve": ("serve", "Run the server."),
     "check": ("check", "Are the settings sound, and what would they expose?"),
     "domain": ("domain", "Domains whose mail is delivered here."),
+    "dns": ("dns", "What DNS is to say of a domain, and whether it does."),
     "account": ("account", "People and roles with a mailbox."),
     "alias": ("alias", "Addresses whose mail goes to accounts, or elsewhere."),
     "sender": ("sender", "Scripts and printers that send."),

@@ -10,6 +10,7 @@ from poterne.config.dkim import of_dkim
 from poterne.config.dns import of_dns
 from poterne.config.doors import Danger, of_doors
 from poterne.config.outbound_tls import of_outbound_tls
+from poterne.config.publish import of_publish
 from poterne.config.reports import of_reports
 from poterne.config.routes_dangers import of_routes
 from poterne.config.settings import Listener, Settings
@@ -49,6 +50,7 @@ def dangers(settings: Settings) -> Iterator[Danger]:
     yield from of_dns(settings.dns, settings.reputation)
     yield from of_outbound_tls(settings.outbound_tls)
     yield from of_dkim(settings.dkim, settings.queue.give_up_s)
+    yield from of_publish(settings.publish, settings.zone)
     yield from of_reports(settings.reports)
     for name, certificate in settings.certificate.items():
         for field in ("chain", "key"):
@@ -72,7 +74,7 @@ def _address(text: str) -> IpAddress | None:
 
 def _of_listener(key: tuple[str, ...], listener: Listener) -> Iterator[Danger]:
     if not listener.service:
-        yield (*key, "service"), "is missing", 'write service = "mx", "submission", "lmtp", "imap" or "pop3"'
+        yield (*key, "service"), "is missing", 'write service = "mx", "submission", "lmtp", "imap", "pop3" or "https"'
     if not listener.port:
         yield (*key, "port"), "is missing", "write the TCP port, for example port = 993"
     if not listener.addresses:
@@ -87,6 +89,8 @@ def _of_listener(key: tuple[str, ...], listener: Listener) -> Iterator[Danger]:
             )
         elif address.is_multicast or (isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped):
             yield (*key, "addresses"), f'nothing can listen on "{text}"', "name an address of this machine"
+    if listener.service == "https" and listener.tls != "implicit":
+        yield (*key, "tls"), "HTTPS begins with TLS", 'write tls = "implicit"'
     if listener.service == "mx" and listener.tls == "implicit":
         yield (*key, "tls"), "other servers do not speak implicit TLS to an MX", 'write tls = "starttls"'
     if listener.service not in {"", "mx"} and listener.require_tls:

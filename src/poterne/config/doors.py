@@ -24,7 +24,7 @@ def of_doors(settings: Settings) -> Iterator[Danger]:
             yield from _of_inside(key, listener)
         if listener.service == "lmtp":
             yield from _of_lmtp(key, listener)
-        if settings.server.role == "edge" and listener.service not in {"mx", "submission"}:
+        if settings.server.role == "edge" and listener.service not in {"mx", "submission", "https"}:
             yield (
                 (*key, "service"),
                 f'role is "edge", and an edge has no mailboxes to read with {listener.service}',

@@ -7,6 +7,7 @@ from poterne.config.dns import Dns, Reputation
 from poterne.config.fields import made, setting
 from poterne.config.limits import Limits
 from poterne.config.outbound_tls import OutboundTls
+from poterne.config.publish import Publish, Zone
 from poterne.config.queue import Queue
 from poterne.config.reports import Reports
 from poterne.config.route import Route
@@ -78,7 +79,7 @@ class Server:
 class Listener:
     """`[listener.NAME]`: an address, a port, a service."""
 
-    service: str = setting("", "What is spoken here.", choices=("mx", "submission", "lmtp", "imap", "pop3"))
+    service: str = setting("", "What is spoken here.", choices=("mx", "submission", "lmtp", "imap", "pop3", "https"))
     addresses: list[str] = made(
         lambda: ["127.0.0.1", "::1"],
         'IP addresses to listen on; "0.0.0.0" and "::" mean every address.',
@@ -402,6 +403,8 @@ class Settings:
     outbound_tls: OutboundTls = made(OutboundTls, "Encryption on the way to other servers.")
     dkim: Dkim = made(Dkim, "Signatures of mail that leaves.")
     reports: Reports = made(Reports, "Reports about authentication.")
+    publish: Publish = made(Publish, "What DNS is to say of us.")
+    zone: dict[str, Zone] = made(dict, "What each domain publishes, by domain.")
     store: Store = made(Store, "Storage.")
     log: Log = made(Log, "Logging.")
     metrics: Metrics = made(Metrics, "Metrics.")
