@@ -52,6 +52,34 @@ class Reports:
         minimum=7,
         maximum=3_650,
     )
+    unproven: str = setting(
+        "keep",
+        'Reports that come without a proof of who sent them (no DKIM signature that fits, no SPF). "keep": they count, and are '
+        'shown as unproven. "ignore": they are thrown away.',
+        choices=("keep", "ignore"),
+        why="Some honest reporters do not sign their own reports.",
+        risk='"keep": whoever knows the address can invent numbers; nothing is decided by them but advice to you.',
+    )
+    alarms: bool = setting(
+        True,
+        "Tell the postmaster of a domain by mail, once, when its mail comes from a new source, when less of it passes DMARC than "
+        "before, and when reports stop coming.",
+    )
+    max_report_mib: int = setting(10, "Largest report, as it comes; what is larger is not read.", minimum=1, maximum=50)
+    max_expanded_mib: int = setting(
+        32,
+        "Largest report, unpacked. What expands further, or 250 times, is not read.",
+        minimum=1,
+        maximum=256,
+        why="A mail of 1 MiB can expand to 1 GiB.",
+    )
+    max_rows: int = setting(
+        20_000,
+        "Records read of one report; the others are left out, with a warning.",
+        minimum=100,
+        maximum=50_000,
+        why="So many take a second of a processor.",
+    )
 
 
 def of_reports(settings: Reports) -> Iterator[tuple[tuple[str, ...], str, str]]:
