@@ -20,6 +20,7 @@ from poterne.proto.smtp.events import Body, Notify, Ret
 from poterne.queue.connection import Connection
 from poterne.queue.connections import Connections
 from poterne.queue.outcome import AttemptResult, Delivered, Hop, RecipientOutcome, Stage, TlsDemand, TlsOutcome
+from poterne.queue.signing import Signing
 from poterne.queue.verdicts import (
     ConversationError,
     local_permanent,
@@ -50,6 +51,7 @@ async def attempt(
     recipients: Sequence[QueuedRecipient],
     blobs: Blobs,
     connections: Connections,
+    signing: Signing | None = None,
 ) -> AttemptResult:
     """Offer the message to the server, for these recipients of it. All that can go wrong out there is in the result.
 
@@ -58,7 +60,7 @@ async def attempt(
     """
     if demands_tls(message) and hop.tls is not TlsDemand.DANE:
         hop = replace(hop, tls=TlsDemand.VERIFIED, fallback=None)
-    letter = Letter(message, blobs)
+    letter = Letter(message, blobs, signing)
     await letter.inspect()
     total_by = asyncio.get_running_loop().time() + hop.timeouts.total_s
     connection = connections.take(hop)

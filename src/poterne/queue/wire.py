@@ -6,16 +6,19 @@ attempt; large ones are read twice, in pieces.
 
 What an address of ours forwards leaves with that address in Delivered-To, so that it is known when it comes round again. The
 field is written here and not into the stored message: other recipients have the same octets, and need not know who else got it.
+The signature is made here too, of what the server will get.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Final, final
 
+from poterne.mailauth.dkim.keys import UnusableKeyError
 from poterne.message.downgrade import DowngradeError, ascii_headers, downgrade
 from poterne.message.forwarded import delivered_to
-from poterne.queue.outcome import Permanent
-from poterne.queue.verdicts import local_permanent
+from poterne.queue.outcome import Permanent, Transient
+from poterne.queue.signing import Signing
+from poterne.queue.verdicts import local_permanent, local_transient
 from poterne.store.interface import Blobs
 from poterne.values.origin import OriginKind
 from poterne.values.queue import QueuedMessage
@@ -62,13 +65,28 @@ def passed(message: QueuedMessage) -> bytes:
 class Letter:
     """One message for one attempt. `inspect` first."""
 
-    __slots__ = ("_blobs", "_first", "_message", "_whole", "eight_bit", "long_line", "size")
+    __slots__ = (
+        "_blobs",
+        "_first",
+        "_form",
+        "_message",
+        "_signature",
+        "_signing",
+        "_whole",
+        "eight_bit",
+        "long_line",
+        "size",
+    )
 
-    def __init__(self, message: QueuedMessage, blobs: Blobs) -> None:
+    def __init__(self, message: QueuedMessage, blobs: Blobs, signing: Signing | None = None) -> None:
         self._message = message
         self._blobs = blobs
+        self._signing = signing
         self._whole: bytes | None = None
         self._first = passed(message)
+        self._form = ""
+        """The conversions that it went through."""
+        self._signature = b""
         self.size = len(self._first) + message.blob.size - message.start
         self.eight_bit = False
         self.long_line = False
@@ -95,13 +113,30 @@ class Letter:
     async def content(self) -> AsyncIterator[bytes]:
         """What is to be sent, in pieces. Raises StoreError."""
         if self._whole is not None:
-            yield self._whole
+            yield self._signature + self._whole
             return
+        if self._signature:
+            yield self._signature
         async for piece in self._pieces():
             yield piece
 
-    async def fit(self, extensions: Mapping[str, tuple[str, ...]]) -> Permanent | None:
-        """Make it what a server with these extensions can take, or say why that cannot be. Raises StoreError."""
+    async def fit(self, extensions: Mapping[str, tuple[str, ...]]) -> Permanent | Transient | None:
+        """Make it what a server with these extensions can take, signed; or say why that cannot be. Raises StoreError."""
+        return await self._convert(extensions) or await self._sign()
+
+    async def _sign(self) -> Transient | None:
+        """Put the signature of its author's domain before it, if one is due."""
+        if self._signing is None:
+            return None
+        try:
+            signature = await self._signing.fields(self._message, self._form, self._whole, self._pieces)
+        except UnusableKeyError:
+            return local_transient("4.3.5", "The message can't be signed: a key of this server can't be used")
+        self.size += len(signature) - len(self._signature)
+        self._signature = signature
+        return None
+
+    async def _convert(self, extensions: Mapping[str, tuple[str, ...]]) -> Permanent | None:
         if self._message.smtputf8 and "SMTPUTF8" not in extensions:
             refused = await self._without_utf8()
             if refused is not None:
@@ -116,6 +151,8 @@ class Letter:
             self._whole = await self._downgraded(seven_bit=seven_bit)
         except DowngradeError as error:
             return _unfit(what, error.public)
+        self._form += "7" if seven_bit else "l"
+        self._signature = b""
         self.size = len(self._whole)
         self.eight_bit = not self._whole.isascii()
         self.long_line = False
