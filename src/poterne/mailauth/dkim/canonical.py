@@ -154,14 +154,17 @@ class _Form:
             self._write(_CRLF)
 
 
+BodyForm = tuple[Canonical, int | None]
+"""A form of a body, and how many octets of it at most (l=)."""
+
+
 @final
 class BodyHashes:
     """SHA-256 of a body in the forms that were asked for. `feed` it all octets behind the header, then `finish`."""
 
     __slots__ = ("_forms",)
 
-    def __init__(self, wanted: Iterable[tuple[Canonical, int | None]]) -> None:
-        """`wanted`: a form, and how many octets of it at most (l=)."""
+    def __init__(self, wanted: Iterable[BodyForm]) -> None:
         self._forms: Final[dict[Canonical, _Form]] = {}
         for canonical, limit in wanted:
             form = self._forms.get(canonical)

@@ -18,7 +18,7 @@ VALUE_BYTES_MOST: Final = 16 * 1024
 """Of a field. An honest one has 0.5 to 1 KiB; with z= some."""
 FIELDS_MOST: Final = 256
 """In h=."""
-_REQUIRED: Final = (b"v", b"a", b"b", b"bh", b"d", b"h", b"s")
+_REQUIRED: Final = (b"a", b"b", b"bh", b"d", b"h", b"s")
 _TYPES: Final = {kind.algorithm.encode(): kind for kind in KeyType}
 _FORMS: Final = {form.value.encode(): form for form in Canonical}
 _SELECTOR: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*")
@@ -94,21 +94,23 @@ def parse(value: bytes) -> Signature | Unreadable:
     found = tags.read(value.removesuffix(b"\r\n"))
     if found is None:
         return Unreadable(Reason.SYNTAX)
+    version = found.get(b"v")
+    if version is None:
+        return Unreadable(Reason.MISSING_TAG)
+    if version != b"1":
+        return Unreadable(Reason.VERSION if version.isdigit() else Reason.SYNTAX)
+    return from_tags(found)
+
+
+def from_tags(found: dict[bytes, bytes]) -> Signature | Unreadable:
+    """The signature that the tags say, whatever they say of the version (RFC 8617 has signatures without). Never raises."""
     domain = selector = ""
     try:
-        _check_version(found.get(b"v"))
         domain = _domain(found.get(b"d"))
         selector = _selector(found.get(b"s"), domain)
         return _signature(found, domain, selector)
     except _ReadError as error:
         return Unreadable(error.reason, domain, selector)
-
-
-def _check_version(value: bytes | None) -> None:
-    if value is None:
-        raise _ReadError(Reason.MISSING_TAG)
-    if value != b"1":
-        raise _ReadError(Reason.VERSION if value.isdigit() else Reason.SYNTAX)
 
 
 def _signature(found: dict[bytes, bytes], domain: str, selector: str) -> Signature:

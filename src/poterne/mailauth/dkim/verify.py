@@ -7,7 +7,7 @@ SIGNATURES_MOST signatures and RECORDS_MOST records for each are looked at, so t
 of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Final, final
 
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from poterne.mailauth.dkim import record
-from poterne.mailauth.dkim.canonical import BodyHashes, Canonical, field, relaxed_value
+from poterne.mailauth.dkim.canonical import BodyForm, BodyHashes, Canonical, field, relaxed_value
 from poterne.mailauth.dkim.outcome import Outcome, Reason
 from poterne.mailauth.dkim.parse import Signature, parse, unsigned
 from poterne.message.header import Field, HeaderIndex
@@ -42,10 +42,10 @@ _SHA256: Final = SHA256()
 class Verifier:
     """Verifies one message. `feed` it the body, then `finish` with what DNS answered for `names`."""
 
-    __slots__ = ("_body", "_canonical", "_header", "_outcomes", "_waiting", "ignored", "names")
+    __slots__ = ("_canonical", "_header", "_outcomes", "_waiting", "body", "ignored", "names")
 
-    def __init__(self, header: HeaderIndex, now_s: int) -> None:
-        """`header`: as it was received, nothing added or removed."""
+    def __init__(self, header: HeaderIndex, now_s: int, also: Iterable[BodyForm] = ()) -> None:
+        """`header`: as it was received, nothing added or removed. `also`: what `body` is to be hashed for beside this."""
         self._header: Final = header
         self._canonical: Final[dict[tuple[int, Canonical], bytes]] = {}
         own = header.find(NAME)
@@ -59,7 +59,8 @@ class Verifier:
         waiting = [signature for signature, _ in self._waiting]
         self.names: Final = tuple(dict.fromkeys(signature.key_name for signature in waiting))
         """TXT records that `finish` needs; each name once."""
-        self._body: Final = BodyHashes((signature.body_form, signature.length) for signature in waiting)
+        self.body: Final = BodyHashes((*((one.body_form, one.length) for one in waiting), *also))
+        """Complete after `finish`."""
 
     def _read(self, found: Field, now_s: int) -> Outcome | None:
         """The outcome when it is known without a key."""
@@ -75,14 +76,14 @@ class Verifier:
 
     def feed(self, chunk: bytes) -> None:
         """The next octets of the body, as received; any division will do. Costs nothing when nothing needs it."""
-        self._body.feed(chunk)
+        self.body.feed(chunk)
 
     def finish(self, answers: Mapping[str, Answer[bytes]]) -> tuple[Outcome, ...]:
         """One outcome per signature, in the order of the header; none: the message is not signed. Once only, never raises.
 
         A name without an answer is KEY_UNAVAILABLE.
         """
-        self._body.finish()
+        self.body.finish()
         waiting = iter(self._waiting)
         return tuple(self._judge(*next(waiting), answers) if known is None else known for known in self._outcomes)
 
@@ -108,12 +109,12 @@ class Verifier:
             return _outcome(signature, Reason.KEY_TYPE, key)
         if key.strict and signature.identity_domain != signature.domain:
             return _outcome(signature, Reason.IDENTITY_DOMAIN, key)
-        length = self._body.length(signature.body_form)
+        length = self.body.length(signature.body_form)
         if signature.length is not None and signature.length > length:
             return _outcome(signature, Reason.BODY_SHORT, key)
-        if self._body.digest(signature.body_form, signature.length) != signature.body_hash:
+        if self.body.digest(signature.body_form, signature.length) != signature.body_hash:
             return _outcome(signature, Reason.BODY_HASH, key)
-        if not _matches(key, signature.signature, self._signed(signature, found)):
+        if not matches(key, signature.signature, signed_octets(self._header, signature, found, self._canonical)):
             return _outcome(signature, Reason.SIGNATURE, key)
         return self._correct(signature, key, length)
 
@@ -136,34 +137,42 @@ class Verifier:
             reason = Reason.VERIFIED
         return _outcome(signature, reason, key, beyond, tuple(lacking), tuple(extendable))
 
-    def _signed(self, signature: Signature, own: Field) -> bytes:
-        """What the signature is of: the fields of h=, each name from the bottom up (RFC 6376 §5.4.2), and its own."""
-        form = signature.header_form
-        parts: list[bytes] = []
-        left: dict[bytes, list[Field]] = {}
-        for name in signature.fields:
-            instances = left.get(name)
-            if instances is None:
-                instances = left[name] = [found for found in self._header.find(name) if found is not own]
-            if instances:
-                parts.append(self._field(instances.pop(), form))
-        block = self._header.block
-        value = unsigned(block[own.value_start : own.end].removesuffix(b"\r\n"))
-        if form is Canonical.RELAXED:
-            parts.append(own.name + b":" + relaxed_value(value))
-        else:
-            parts.append(block[own.name_start : own.value_start] + value)
-        return b"".join(parts)
 
-    def _field(self, found: Field, form: Canonical) -> bytes:
-        place = found.name_start, form
-        known = self._canonical.get(place)
-        if known is None:
-            known = self._canonical[place] = field(self._header, found, form)
-        return known
+def signed_octets(
+    header: HeaderIndex, signature: Signature, own: Field, known: dict[tuple[int, Canonical], bytes]
+) -> bytes:
+    """What the signature is of: the fields of h=, each name from the bottom up (RFC 6376 §5.4.2), and its own field.
+
+    `known`: canonical fields of this header, by their place; what is new is added.
+    """
+    form = signature.header_form
+    parts: list[bytes] = []
+    left: dict[bytes, list[Field]] = {}
+    for name in signature.fields:
+        instances = left.get(name)
+        if instances is None:
+            instances = left[name] = [found for found in header.find(name) if found is not own]
+        if instances:
+            found = instances.pop()
+            text = known.get((found.name_start, form))
+            if text is None:
+                text = known[found.name_start, form] = field(header, found, form)
+            parts.append(text)
+    parts.append(own_octets(header, own, form))
+    return b"".join(parts)
 
 
-def _matches(key: record.Key, signature: bytes, signed: bytes) -> bool:
+def own_octets(header: HeaderIndex, own: Field, form: Canonical) -> bytes:
+    """The field of a signature as it is signed by itself: without b=, and without the CRLF at its end."""
+    block = header.block
+    value = unsigned(block[own.value_start : own.end].removesuffix(b"\r\n"))
+    if form is Canonical.RELAXED:
+        return own.name + b":" + relaxed_value(value)
+    return block[own.name_start : own.value_start] + value
+
+
+def matches(key: record.Key, signature: bytes, signed: bytes) -> bool:
+    """Did this key sign these octets?"""
     public = key.public
     try:
         if isinstance(public, Ed25519PublicKey):
