@@ -57,8 +57,6 @@ class Reason(Enum):
     """Nothing aligned is proved, but SPF of a domain that may be aligned is a temperror."""
     DKIM_DNS = "dkim-dns"
     """The same with a signature whose key could not be had."""
-    IDENTITIES = "identities"
-    """Nothing aligned is proved among as many domains as we look at; there are more."""
 
     @property
     def result(self) -> Result:
@@ -77,7 +75,6 @@ _RESULTS: Final = {
     Reason.EXISTENCE: Result.TEMPERROR,
     Reason.SPF_DNS: Result.TEMPERROR,
     Reason.DKIM_DNS: Result.TEMPERROR,
-    Reason.IDENTITIES: Result.PERMERROR,
 }
 
 
