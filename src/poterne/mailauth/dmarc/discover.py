@@ -1,8 +1,7 @@
 """Which record applies to an author's domain (RFC 9989 §4.10.1): its own, else its Organizational Domain's, else its suffix's."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
 
 from poterne.mailauth.dmarc import walk
 from poterne.mailauth.dmarc.outcome import Policy, Reason
@@ -10,8 +9,6 @@ from poterne.mailauth.dmarc.record import Record
 from poterne.mailauth.dmarc.walk import Entry, Missing, Tree
 from poterne.mailauth.spf.check import Question, Steps
 from poterne.values.dns import TXT, Answer, NxDomain, TempFail
-
-_NOTHING: Final[Tree] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +30,7 @@ class Discovery:
     """What the record asks for this author's mail, by that tag; before t=y."""
     existence_unknown: bool = False
     """It may be that np counts, and says something else."""
-    tree: Tree = _NOTHING
+    tree: Tree = field(default_factory=dict)
 
     @property
     def requested(self) -> Policy:
