@@ -15,9 +15,6 @@ from poterne.mailauth.dkim import verify as dkim
 from poterne.message.header import index
 from poterne.values.dns import Answer, Failure, NoData, NxDomain, TempFail
 from tests.unit.mailauth.arc.sealed import (
-    BODY,
-    FIELDS,
-    NOW,
     Changed,
     answers,
     chain,
