@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from poterne.config.dkim import Dkim
 from poterne.config.dns import Dns, Reputation
 from poterne.config.fields import made, setting
+from poterne.config.inbound import Inbound
 from poterne.config.limits import Limits
 from poterne.config.outbound_tls import OutboundTls
 from poterne.config.publish import Publish, Zone
@@ -393,6 +394,7 @@ class Settings:
     tls: Tls = made(Tls, "TLS.")
     smtp: Smtp = made(Smtp, "SMTP.")
     dns: Dns = made(Dns, "Name lookups.")
+    inbound: Inbound = made(Inbound, "Mail from strangers.")
     reputation: Reputation = made(Reputation, "What DNS tells about connecting servers.")
     imap: Imap = made(Imap, "IMAP.")
     pop3: Pop3 = made(Pop3, "POP3.")

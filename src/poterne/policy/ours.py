@@ -1,0 +1,83 @@
+"""What of a message bears a name of ours: its author's domain, a look-alike of one, or the name that is shown for its author.
+
+Made once for the served domains and the settings, and again when either changes.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Final
+
+from poterne.policy.confusables import shape
+from poterne.policy.domains import covering
+from poterne.policy.evidence import Rules
+from poterne.policy.lookalike import Lookalike, Lookalikes
+from poterne.values.address import AddressError, domain_name
+
+_NAME_MOST: Final = 1000
+"""Characters of a name that are looked at; the From field is refused long before that."""
+_ADDRESSES_MOST: Final = 10
+_ADDRESS: Final = re.compile(r"[^\s<>()\[\],;:\"'«»“”\u2018\u2019]{1,64}@([^\s<>()\[\],;:\"'«»“”\u2018\u2019@]{3,255})")
+_WORD: Final = re.compile(r"[^\W\d_]+")
+_MORE_WORDS_MOST: Final = 2
+"""That may stand beside a protected name: a title, a department."""
+
+
+class Ours:
+    """Answers for one set of served domains. Each answer takes microseconds."""
+
+    def __init__(self, served: Iterable[str], rules: Rules) -> None:
+        """`served`: lower-case A-labels."""
+        self._served = frozenset(served)
+        self._neighbours = rules.neighbours
+        self._lookalikes = Lookalikes(self._served)
+        self._people = tuple(
+            (frozenset(_words(name)), name) for name in rules.settings.protected_names if len(_words(name)) > 1
+        )
+
+    def own(self, domain: str) -> str:
+        """The served domain that this one is, or is below; "" for strangers, and for neighbours that the settings name."""
+        own = covering(domain, self._served)
+        if not own or own == domain:
+            return own
+        neighbour = covering(domain, self._neighbours)
+        return "" if len(neighbour) > len(own) else own
+
+    def lookalike(self, domain: str) -> Lookalike | None:
+        """What of ours a stranger's domain looks like; None for our own and for neighbours that the settings name."""
+        if covering(domain, self._served) or covering(domain, self._neighbours):
+            return None
+        return self._lookalikes.find(domain)
+
+    def impersonated(self, name: str) -> str:
+        """What of ours a stranger's decoded name shows: an address, or a protected name; "" nothing. In linear time."""
+        name = name[:_NAME_MOST]
+        if not (self._people or "@" in name or not name.isascii()):
+            return ""
+        shown = _visible(name)
+        for count, found in enumerate(_ADDRESS.finditer(shown)):
+            if count == _ADDRESSES_MOST:
+                break
+            if self._serves(found[1]):
+                return found[0][:250]
+        words = frozenset(_words(shown)) if self._people else frozenset()
+        for person, protected in self._people:
+            if person <= words and len(words) <= len(person) + _MORE_WORDS_MOST:
+                return protected
+        return ""
+
+    def _serves(self, text: str) -> bool:
+        try:
+            return bool(self.own(domain_name(text.strip(".-").lower())))
+        except AddressError:
+            return False
+
+
+def _visible(name: str) -> str:
+    """As a reader sees it: without what can't be seen, wide letters and signs as narrow ones."""
+    return "".join(char for char in unicodedata.normalize("NFKC", name) if unicodedata.category(char) != "Cf")
+
+
+def _words(name: str) -> list[str]:
+    """By their shape, so that accents and other alphabets' letters are no way around."""
+    return [shape(word) for word in _WORD.findall(_visible(name).casefold())]
