@@ -49,7 +49,7 @@ class Blocker:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`record`: what to publish at `_dmarc.DOMAIN` once nothing blocks; "" at the end of the ladder. `proof`: what speaks for it."""
+    """`record`: what to publish at `_dmarc.DOMAIN` once nothing blocks; "" at the end of the ladder. `proof`: facts."""
 
     now: Stage
     next: Stage | None

@@ -1,8 +1,8 @@
 """A process that reads reports of strangers, and can do nothing else. Started by `queue.report_process`.
 
 Before it reads an octet it gives up what it does not need: memory, processor time, files, processes, and privileges that a
-program could bring. No file can be opened then, nor a socket. What it was given comes in on standard input, what it read goes out on
-standard output, each behind its length; a program that took it over could lie about that one report, or fail.
+program could bring. No file can be opened then, nor a socket. What it is given comes in on standard input, what it read goes out
+on standard output, each behind its length; a program that took it over could lie about that one report, or fail.
 """
 
 import codecs
