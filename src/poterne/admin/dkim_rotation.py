@@ -84,7 +84,7 @@ class DkimRotation:
             for key, answer in zip(some, await self._ask(some), strict=True):
                 await self._of_retired(key, answer, now)
         if self._settings.rotate_days:
-            await self._renew(keys, now)
+            await self._renew(await self._store.dkim_keys(), now)  # as they are after all that
 
     async def _ask(self, keys: Sequence[DkimKey]) -> list[Answer[bytes]]:
         return await asyncio.gather(*(self._resolver.txt(_name(key)) for key in keys))

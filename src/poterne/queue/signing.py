@@ -16,7 +16,8 @@ makes mail wait.
 import asyncio
 import re
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, NamedTuple, final
 
@@ -100,7 +101,7 @@ class Signing:
         message: QueuedMessage,
         form: str,
         whole: bytes | None,
-        pieces: Callable[[], AsyncIterator[bytes]],
+        pieces: Callable[[], AsyncGenerator[bytes, None]],
     ) -> bytes:
         """The DKIM-Signature fields to put before the message as it is sent; b"": none is due.
 
@@ -112,12 +113,12 @@ class Signing:
         place = _Place(message.id, message.blob, message.start, form)
         if whole is not None:
             known = await self._known(place)
-            return known if known is not None else await self._made(message, place, _only(whole))
+            return known if known is not None else await self._made(message, place, lambda: _only(whole))
         lock = self._busy.setdefault(place, asyncio.Lock())
         try:
             async with lock:  # a large one for many destinations is read once
                 known = await self._known(place)
-                return known if known is not None else await self._made(message, place, pieces())
+                return known if known is not None else await self._made(message, place, pieces)
         finally:
             if not lock.locked():
                 self._busy.pop(place, None)
@@ -129,7 +130,13 @@ class Signing:
             return None
         return known.fields
 
-    async def _made(self, message: QueuedMessage, place: _Place, pieces: AsyncIterator[bytes]) -> bytes:
+    async def _made(
+        self, message: QueuedMessage, place: _Place, pieces: Callable[[], AsyncGenerator[bytes, None]]
+    ) -> bytes:
+        async with aclosing(pieces()) as read:
+            return await self._read(message, place, read)
+
+    async def _read(self, message: QueuedMessage, place: _Place, pieces: AsyncGenerator[bytes, None]) -> bytes:
         head = await _head(pieces)
         if head is None:
             self._log.error("dkim.unsigned", trace=message.trace_id, why="the header is too large to be signed")
@@ -235,11 +242,11 @@ def _may_be_ours(message: QueuedMessage) -> bool:
     return origin.kind is not OriginKind.ROUTE
 
 
-async def _only(whole: bytes) -> AsyncIterator[bytes]:
+async def _only(whole: bytes) -> AsyncGenerator[bytes, None]:
     yield whole
 
 
-async def _head(pieces: AsyncIterator[bytes]) -> bytes | None:
+async def _head(pieces: AsyncGenerator[bytes, None]) -> bytes | None:
     """The first pieces, joined, up to one in which the header ends; None: it does not end within bounds."""
     head = b""
     async for piece in pieces:

@@ -10,7 +10,7 @@ The signature is made here too, of what the server will get.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Final, final
 
 from poterne.mailauth.dkim.keys import UnusableKeyError
@@ -104,7 +104,7 @@ class Letter:
                 meter.feed(piece)
         self.long_line = meter.too_long
 
-    async def _pieces(self) -> AsyncIterator[bytes]:
+    async def _pieces(self) -> AsyncGenerator[bytes, None]:
         if self._first:
             yield self._first
         async for piece in self._blobs.stream(self._message.blob, self._message.start):
