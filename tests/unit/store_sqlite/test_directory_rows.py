@@ -90,7 +90,7 @@ async def test_removed_account_leaves_no_rows(world: World) -> None:
 
 async def test_no_table_of_accounts_is_forgotten(world: World) -> None:
     """A table with an account in it that is not named above is either purged later, or missing in `remove_account`."""
-    later = {"expunged", "flag_change", "message", "removed_account", "thread_reference"}
+    later = {"expunged", "flag_change", "message", "quarantine", "removed_account", "thread_reference"}
     of_nobody_else = {"event", "incident", "queue_message"}  # what happened, and what waits, is not undone
     found = column(
         world,

@@ -5,8 +5,18 @@ from typing import Final
 
 import msgspec
 
-from poterne.store.errors import ConflictError, NotFoundError
-from poterne.store.sqlite import addresses, aliases, events, mailbox_rows, mailboxes, senders
+from poterne.store.errors import ConflictError, LimitError, NotFoundError
+from poterne.store.sqlite import (
+    addresses,
+    aliases,
+    dkim_keys,
+    events,
+    mailbox_rows,
+    mailboxes,
+    reports_forgotten,
+    senders,
+    watched,
+)
 from poterne.store.sqlite.connection import Row, Rows
 from poterne.store.sqlite.routing import routes_changed
 from poterne.store.sqlite.transaction import Tx
@@ -18,12 +28,15 @@ from poterne.values.origin import Origin, OriginKind
 from poterne.values.secret import Secret
 from poterne.values.sending import SendingLimits
 
+FORWARDERS_MOST: Final = 100
+"""Of one account."""
 _LARGEST_UID_VALIDITY: Final = 2**32 - 1
 _ACCOUNT: Final = (
     "SELECT a.account_id, a.local_part || '@' || a.domain, a.name, a.language, a.disabled, c.quota_bytes, c.used_bytes,"
     " a.created_at, a.limits, a.keeps, (SELECT json_group_array(address) FROM account_forward f"
-    " WHERE f.account_id = a.account_id) FROM account a JOIN account_counter c USING (account_id)"
+    " WHERE f.account_id = a.account_id), a.forwarders FROM account a JOIN account_counter c USING (account_id)"
 )
+_CREDENTIAL: Final = "SELECT account_id, verifier, limits FROM account"
 
 _OF_ACCOUNT: Final = (
     "account",
@@ -63,6 +76,9 @@ def remove_domain(tx: Tx, name: str, event: Event) -> None:
             raise ConflictError(f"the domain has {what}")
     if not tx.count("DELETE FROM domain WHERE name = ?", (name,)):
         raise NotFoundError("no such domain")
+    dkim_keys.forget_domain(tx, name)
+    watched.forget_domain(tx, name)
+    reports_forgotten.forget_domain(tx, name)
     routes_changed(tx)
     events.record(tx, (event,))
 
@@ -176,6 +192,15 @@ def set_limits(tx: Tx, account_id: AccountId, limits: SendingLimits | None, even
     events.record(tx, (event,))
 
 
+def set_forwarders(tx: Tx, account_id: AccountId, names: Sequence[str], event: Event) -> None:
+    wanted = tuple(dict.fromkeys(name.lower() for name in names))
+    if len(wanted) > FORWARDERS_MOST:
+        raise LimitError(f"more than {FORWARDERS_MOST} forwarders")
+    if not tx.count("UPDATE account SET forwarders = ? WHERE account_id = ?", (addresses.packed(wanted), account_id)):
+        raise NotFoundError("no such account")
+    events.record(tx, (event,))
+
+
 def set_forwards(tx: Tx, account_id: AccountId, forwards: Sequence[str], keeps: bool, event: Event) -> None:
     wanted = addresses.checked(forwards)
     kept = int(keeps or not wanted)
@@ -190,12 +215,21 @@ def set_forwards(tx: Tx, account_id: AccountId, forwards: Sequence[str], keeps: 
 def credential(rows: Rows, address: str) -> Credential:
     local_part, domain = addresses.parts(address)
     row = rows.one(
-        "SELECT account_id, verifier FROM account WHERE domain = ? AND local_part = ? AND NOT disabled",
+        f"{_CREDENTIAL} WHERE domain = ? AND local_part = ? AND NOT disabled",
         (domain, local_part),
     )
+    return _credential(row)
+
+
+def credential_of(rows: Rows, account_id: AccountId) -> Credential:
+    return _credential(rows.one(f"{_CREDENTIAL} WHERE account_id = ? AND NOT disabled", (account_id,)))
+
+
+def _credential(row: Row | None) -> Credential:
     if row is None:
         raise NotFoundError("no account that may sign in")
-    return Credential(AccountId(row[0]), Secret(row[1]))
+    account_id, verifier, limits = row
+    return Credential(AccountId(account_id), Secret(verifier), None if limits is None else _limits(limits))
 
 
 def _with_keywords(rows: Rows, row: Row | None) -> Account:
@@ -211,7 +245,8 @@ def keywords(rows: Rows, account_id: AccountId) -> tuple[str, ...]:
 
 
 def _account(row: Row, names: tuple[str, ...]) -> Account:
-    account_id, address, name, language, disabled, quota_bytes, used_bytes, created_at, limits, keeps, forwards = row
+    account_id, address, name, language, disabled, quota_bytes, used_bytes, created_at, *rest = row
+    limits, keeps, forwards, forwarders = rest
     return Account(
         AccountId(account_id),
         address,
@@ -225,4 +260,5 @@ def _account(row: Row, names: tuple[str, ...]) -> Account:
         None if limits is None else _limits(limits),
         addresses.unpacked(forwards),
         bool(keeps),
+        addresses.unpacked(forwarders),
     )

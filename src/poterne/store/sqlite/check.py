@@ -11,7 +11,7 @@ from poterne.store.blobs.folder import SegmentFolder
 from poterne.store.blobs.verify import verify
 from poterne.store.interface import Finding
 from poterne.store.sqlite.connection import PlainRows
-from poterne.store.sqlite.purge import live_blobs
+from poterne.store.sqlite.purge import NAMING, live_blobs
 from poterne.values.ids import BlobId
 
 _RESTORE: Final = "restore a backup; what came since is in the mail clients' copies"
@@ -89,10 +89,18 @@ _QUERIES: Final = (
             " LEFT JOIN account a USING (account_id) WHERE a.account_id IS NULL"
         ),
     ),
+    (
+        False,
+        (
+            "SELECT q.account_id, 'message ' || q.quarantine_id || ' in quarantine is of an account that does not exist'"
+            " FROM quarantine q LEFT JOIN account a USING (account_id)"
+            " WHERE a.account_id IS NULL AND q.account_id NOT IN (SELECT account_id FROM removed_account)"
+        ),
+    ),
 )
 
-# What is wrong with the queue: whether mail is lost by it, and what it is.
-_QUEUE_QUERIES: Final = (
+# What is wrong with the queue and with reports: whether mail is lost by it, and what it is.
+_OTHER_QUERIES: Final = (
     (
         True,
         (
@@ -138,6 +146,32 @@ _QUEUE_QUERIES: Final = (
             " HAVING i.messages != count(m.message_id) OR i.recipients != coalesce(sum(m.recipients), 0)"
         ),
     ),
+    (
+        False,
+        (
+            "SELECT 'reports about domain ' || d.domain_id || ' are counted otherwise' FROM report_domain d"
+            " LEFT JOIN (SELECT domain_id, count(*) AS found FROM report GROUP BY domain_id) r USING (domain_id)"
+            " LEFT JOIN (SELECT domain_id, count(*) AS found FROM report_source GROUP BY domain_id) s USING (domain_id)"
+            " WHERE d.reports != coalesce(r.found, 0) OR d.rows != coalesce(s.found, 0)"
+        ),
+    ),
+    (
+        False,
+        (
+            "SELECT 'reports of reporter ' || reporter_id || ' are counted otherwise' FROM reporter LEFT JOIN"
+            " (SELECT reporter_id, count(*) AS found FROM report GROUP BY reporter_id) r USING (reporter_id)"
+            " WHERE reports != coalesce(r.found, 0)"
+        ),
+    ),
+    (
+        False,
+        (
+            "SELECT 'DMARC results of day ' || d.day || ' are counted otherwise' FROM dmarc_day d LEFT JOIN"
+            " (SELECT day, domain, count(*) AS found FROM dmarc_result GROUP BY day, domain"
+            " UNION ALL SELECT day, '', count(*) FROM dmarc_result GROUP BY day) r USING (day, domain)"
+            " WHERE d.rows != coalesce(r.found, 0)"
+        ),
+    ),
 )
 
 
@@ -159,7 +193,7 @@ def check(
             findings += [
                 Finding(fatal, f"account {account}: {what}", _RESTORE if fatal else _REPORT) for account, what in found
             ]
-        for fatal, sql in _QUEUE_QUERIES:
+        for fatal, sql in _OTHER_QUERIES:
             found = rows.all(f"{sql} LIMIT ?", (_MOST_FINDINGS,))
             findings += [Finding(fatal, what, _RESTORE if fatal else _REPORT) for (what,) in found]
         findings += _blobs(rows, folder, progress)
@@ -182,7 +216,7 @@ def snapshot(connection: apsw.Connection) -> Iterator[PlainRows]:
 def _blobs(rows: PlainRows, folder: SegmentFolder, progress: Callable[[int, int], None] | None) -> list[Finding]:
     """What rows name must be there and sound; damage to what nobody names is told, but is not fatal."""
     findings: list[Finding] = []
-    named = rows.all("SELECT segment FROM content UNION SELECT segment FROM queue_message")
+    named = rows.all(" UNION ".join(f"SELECT segment FROM {table}" for table in NAMING))  # noqa: S608  # words of ours
     missing = {int(segment) for (segment,) in named}
     current, wanted = -1, dict[int, int]()
     for checked in verify(folder, progress):

@@ -38,7 +38,7 @@ def deliver(
     """Everything or nothing: an error in one is an error of all."""
     for blob in {delivery.content.blob for delivery in deliveries} | {message.blob for message in queued}:
         tx.require(blob)
-    appended = [_deliver(tx, delivery) for delivery in deliveries]
+    appended = [deliver_one(tx, delivery) for delivery in deliveries]
     if queued:
         queue.enqueue(tx, queued)
     if happened:
@@ -46,7 +46,8 @@ def deliver(
     return appended
 
 
-def _deliver(tx: Tx, delivery: Delivery) -> Appended:
+def deliver_one(tx: Tx, delivery: Delivery) -> Appended:
+    """Into one mailbox. The blob is known to be durable."""
     account_id = delivery.account_id
     mailbox_id = INBOX_ID if delivery.mailbox is None else delivery.mailbox
     counters = tx.one(_COUNTERS, (account_id,))  # two statements: SQLite needs four times as long for the join
@@ -103,11 +104,16 @@ def _deliver(tx: Tx, delivery: Delivery) -> Appended:
     return Appended(account_id, MailboxId(mailbox_id), UidValidity(uid_validity), Uid(uid), ModSeq(modseq))
 
 
+def kept_references(references: Sequence[int]) -> tuple[int, ...]:
+    """Those that count: its own (the first), and the newest."""
+    return (*references[:1], *references[1:][1 - MAX_REFERENCES :])
+
+
 def _thread(tx: Tx, account_id: AccountId, new: int, references: Sequence[int]) -> int:
     """The thread of any reference that is known, else a new one; from now on all references lead to it."""
     if not references:
         return new
-    hashes = [_signed(hash_) for hash_ in (*references[:1], *references[1:][1 - MAX_REFERENCES :])]
+    hashes = [_signed(hash_) for hash_ in kept_references(references)]
     thread_id = new
     for hash_ in hashes:
         if rows := tx.all(_THREAD, (account_id, hash_)):

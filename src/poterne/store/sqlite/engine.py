@@ -14,18 +14,23 @@ from poterne.store.blobs.segments import BlobLimits, SegmentBlobs
 from poterne.store.errors import UnavailableError
 from poterne.store.sqlite.boot import boot_number, note
 from poterne.store.sqlite.connection import BUSY_MS, DATABASE_NAME, connect, require_sound_sqlite, unavailable
+from poterne.store.sqlite.dkim_keys import DkimPart
+from poterne.store.sqlite.dmarc_results import DmarcPart
 from poterne.store.sqlite.layout import BLOB_FOLDER, INSTANCE_LOCK, WRITERS_LOCK
 from poterne.store.sqlite.lock import FileLock
 from poterne.store.sqlite.migrate import migrate
 from poterne.store.sqlite.parts import DirectoryPart, EventsPart, MailboxesPart, MessagesPart
 from poterne.store.sqlite.pauses import PausesPart
+from poterne.store.sqlite.quarantine import QuarantinePart
 from poterne.store.sqlite.queue_part import QueuePart
 from poterne.store.sqlite.reader import Reader
+from poterne.store.sqlite.reports_part import ReportsPart
 from poterne.store.sqlite.routing import Routes
 from poterne.store.sqlite.tls_part import TlsPart
 from poterne.store.sqlite.transaction import Limits, SqliteTransactions
 from poterne.store.sqlite.uid_cache import UidCache
 from poterne.store.sqlite.upkeep import UpkeepPart
+from poterne.store.sqlite.watched import WatchedPart
 from poterne.store.writer import GroupWriter
 
 _DAY_S: Final = 86_400
@@ -33,7 +38,21 @@ _READER_CACHE_KIB: Final = 2_048
 """Small on purpose: each commit empties it, which costs time for every page in it, and the system has the pages anyway."""
 
 
-class SqliteStore(DirectoryPart, MailboxesPart, MessagesPart, QueuePart, PausesPart, TlsPart, EventsPart, UpkeepPart):
+class SqliteStore(
+    DirectoryPart,
+    MailboxesPart,
+    MessagesPart,
+    QueuePart,
+    PausesPart,
+    TlsPart,
+    DkimPart,
+    QuarantinePart,
+    DmarcPart,
+    ReportsPart,
+    WatchedPart,
+    EventsPart,
+    UpkeepPart,
+):
     """`interface.Store` on one folder. Several processes may have it open; one event loop at a time uses an object."""
 
     def __init__(

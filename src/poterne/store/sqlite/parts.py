@@ -12,6 +12,7 @@ from poterne.store.sqlite import (
     events,
     expunging,
     flags,
+    incoming,
     mailbox_rows,
     mailboxes,
     messages,
@@ -38,7 +39,9 @@ from poterne.values.mailbox import (
     MessageRow,
     SpecialUse,
 )
+from poterne.values.quarantine import NewQuarantined
 from poterne.values.queue import NewQueued
+from poterne.values.reports import NewReportMail
 from poterne.values.secret import Secret
 from poterne.values.sender import Sender, SenderCredential, SenderScope, SenderState
 from poterne.values.sending import SendingLimits
@@ -113,11 +116,17 @@ class DirectoryPart:
     async def credential(self, address: str) -> Credential:
         return accounts.credential(self._reader, address)
 
+    async def credential_of(self, account_id: AccountId) -> Credential:
+        return accounts.credential_of(self._reader, account_id)
+
     async def set_limits(self, account_id: AccountId, limits: SendingLimits | None, event: Event) -> None:
         await self._writer.submit(accounts.set_limits, account_id, limits, event)
 
     async def set_forwards(self, account_id: AccountId, forwards: Sequence[str], keeps: bool, event: Event) -> None:
         await self._writer.submit(accounts.set_forwards, account_id, forwards, keeps, event)
+
+    async def set_forwarders(self, account_id: AccountId, names: Sequence[str], event: Event) -> None:
+        await self._writer.submit(accounts.set_forwarders, account_id, names, event)
 
     async def aliases(self, domain: str | None = None) -> list[Alias]:
         return aliases.aliases(self._reader, domain)
@@ -221,8 +230,16 @@ class MessagesPart:
     _uids: UidCache
 
     async def deliver(
-        self, deliveries: Sequence[Delivery], queue: Sequence[NewQueued], events: Sequence[Event]
+        self,
+        deliveries: Sequence[Delivery],
+        queue: Sequence[NewQueued],
+        events: Sequence[Event],
+        *,
+        quarantined: Sequence[NewQuarantined] = (),
+        reports: Sequence[NewReportMail] = (),
     ) -> list[Appended]:
+        if quarantined or reports:
+            return await self._writer.submit(incoming.deliver, deliveries, queue, events, quarantined, reports)
         return await self._writer.submit(delivery.deliver, deliveries, queue, events)
 
     async def uids(self, account_id: AccountId, mailbox_id: MailboxId) -> tuple[Mailbox, bytes]:

@@ -14,6 +14,13 @@ STEP_ROWS: Final = 500
 KEPT_FLAG_CHANGES: Final = 1_000
 """Per mailbox. A client that was away for longer makes the server read the mailbox's narrow rows once."""
 
+NAMING: Final = ("content", "queue_message", "quarantine", "report_mail")
+"""Tables whose rows name blobs."""
+_LIVE: Final = " UNION ALL ".join(
+    f"SELECT blob_offset, blob_size FROM {table} WHERE segment = ?1"  # noqa: S608  # words of ours
+    for table in NAMING
+)
+
 
 def freed_contents(tx: Tx, before: int) -> set[AccountId] | None:
     """Delete up to STEP_ROWS contents freed before this time; gives their accounts, None if there are no more."""
@@ -51,6 +58,10 @@ def removed_account(tx: Tx) -> bool:
         (
             "DELETE FROM correspondent WHERE (account_id, hash) IN"
             " (SELECT account_id, hash FROM correspondent WHERE account_id = ?1 LIMIT ?2)"
+        ),
+        (
+            "DELETE FROM quarantine WHERE quarantine_id IN"
+            " (SELECT quarantine_id FROM quarantine WHERE account_id = ?1 LIMIT ?2)"
         ),
         (
             "DELETE FROM expunged WHERE (account_id, mailbox_id, modseq, first_uid) IN"
@@ -111,17 +122,13 @@ def thread_references(tx: Tx, account_id: AccountId, threads: list[int]) -> None
 
 def live_blobs(rows: Rows, segment: int) -> dict[int, int]:
     """Offset → size of each blob in this segment that a row names."""
-    found = rows.all(
-        "SELECT blob_offset, blob_size FROM content WHERE segment = ?1"
-        " UNION ALL SELECT blob_offset, blob_size FROM queue_message WHERE segment = ?1",
-        (segment,),
-    )
+    found = rows.all(_LIVE, (segment,))
     return {int(offset): int(size) for offset, size in found}
 
 
 def relink(tx: Tx, pairs: list[tuple[BlobId, BlobId]]) -> None:
     """These blobs are elsewhere now. Rows that are gone meanwhile are passed over."""
-    for table in ("content", "queue_message"):
+    for table in NAMING:
         tx.run_many(
             f"UPDATE {table} SET segment = ?, blob_offset = ? WHERE segment = ? AND blob_offset = ?",  # noqa: S608
             [(new.segment, new.offset, old.segment, old.offset) for old, new in pairs],

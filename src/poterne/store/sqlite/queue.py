@@ -22,8 +22,8 @@ HELD: Final = QueueState.HELD.value
 
 _MESSAGE: Final = (
     "INSERT INTO queue_message (origin_kind, origin_name, account_id, trace_id, reverse_path, segment, blob_offset, blob_size,"
-    " start, queued_at, eight_bit, smtputf8, requiretls, ret, envid, incident_id, recipients)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " start, queued_at, eight_bit, smtputf8, requiretls, ret, envid, tls_optional, incident_id, recipients)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _RECIPIENT: Final = (
     "INSERT INTO queue_recipient (message_id, origin, domain, forward_path, notify, orcpt, state, due_at)"
@@ -32,7 +32,8 @@ _RECIPIENT: Final = (
 _COLUMNS: Final = (
     "SELECT r.queue_id, r.forward_path, r.domain, r.notify, r.orcpt, r.state, r.attempts, r.due_at, r.last_reply, r.delay_told,"
     " m.message_id, m.origin_kind, m.origin_name, m.account_id, m.trace_id, m.reverse_path, m.segment, m.blob_offset,"
-    " m.blob_size, m.start, m.queued_at, m.eight_bit, m.smtputf8, m.requiretls, m.ret, m.envid, m.incident_id"
+    " m.blob_size, m.start, m.queued_at, m.eight_bit, m.smtputf8, m.requiretls, m.ret, m.envid, m.incident_id,"
+    " m.tls_optional"
 )
 _JOINED: Final = f"{_COLUMNS} FROM queue_recipient r CROSS JOIN queue_message m ON m.message_id = r.message_id"
 _BY_ID: Final = f"{_JOINED} WHERE r.queue_id IN carray(?) ORDER BY r.queue_id"
@@ -83,6 +84,7 @@ def enqueue(tx: Tx, messages: Sequence[NewQueued], incident: IncidentId | None =
                 int(new.requiretls),
                 new.ret,
                 new.envid,
+                int(new.tls_optional),
                 incident,
                 len(recipients),
             ),
@@ -178,7 +180,7 @@ def _recipients(found: list[Row]) -> list[QueuedRecipient]:
 
 def _message(row: Sequence[Any]) -> QueuedMessage:
     message_id, kind, name, account_id, trace_id, reverse_path, segment, offset, size, start, queued_at, *rest = row
-    eight_bit, smtputf8, requiretls, ret, envid, incident_id = rest
+    eight_bit, smtputf8, requiretls, ret, envid, incident_id, tls_optional = rest
     return QueuedMessage(
         id=QueueMessageId(message_id),
         origin=Origin(OriginKind(kind), name, None if account_id is None else AccountId(account_id)),
@@ -193,4 +195,5 @@ def _message(row: Sequence[Any]) -> QueuedMessage:
         ret=ret,
         envid=envid,
         incident_id=None if incident_id is None else IncidentId(incident_id),
+        tls_optional=bool(tls_optional),
     )

@@ -13,7 +13,7 @@ from poterne.store.blobs.compact import CompactionLimits, compact
 from poterne.store.blobs.segments import SegmentBlobs
 from poterne.store.errors import StoreError, UnavailableError
 from poterne.store.interface import Finding
-from poterne.store.sqlite import incidents, purge, usage
+from poterne.store.sqlite import incidents, purge, reports_forgotten, usage
 from poterne.store.sqlite.backup import backup
 from poterne.store.sqlite.check import check
 from poterne.store.sqlite.connection import PlainRows, unavailable
@@ -70,6 +70,8 @@ class UpkeepPart:
         until = time.monotonic() + _PURGE_S
         touched: set[AccountId] = set()
         while time.monotonic() < until and await self._writer.submit(purge.removed_account):
+            pass
+        while time.monotonic() < until and await self._writer.submit(reports_forgotten.removed):
             pass
         while time.monotonic() < until:
             accounts = await self._writer.submit(purge.freed_contents, now - self._compaction.grace_s)
