@@ -24,7 +24,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, TypeVar, final
+from typing import Final, Generic, TypeVar, final
 
 from poterne.admin import passwords
 from poterne.config.settings import SignIn
@@ -60,6 +60,14 @@ class Why(Enum):
 @dataclass(frozen=True, slots=True)
 class Denied:
     why: Why
+
+
+@dataclass(frozen=True, slots=True)
+class Proven(Generic[T]):
+    """Who it is, and the verifier that the password matched."""
+
+    subject: T
+    verifier: Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +165,20 @@ class Authenticator:
 
         Takes as long as `Slowing` says. Never raises on hostile input.
         """
+        found = await self.prove(username, password, peer)
+        return found if isinstance(found, Denied) else found.subject
+
+    async def prove(self, username: str, password: Secret, peer: str) -> Proven[Account] | Denied:
+        """As `check`, for whoever asks later whether it is the same password still."""
         name = username.strip().lower()[: MAX_ADDRESS_CHARS + 1]
         return await self._check(name, password, peer, self._account_of)
 
-    async def check_sender(self, username: str, password: Secret, peer: str) -> Sender | Denied:
+    async def prove_sender(self, username: str, password: Secret, peer: str) -> Proven[Sender] | Denied:
         """The script's credential of this name and password, in whatever state it is but revoked; else as `check`."""
         name = username.strip().lower()[: MAX_ADDRESS_CHARS + 1]
         return await self._check(name, password, peer, self._sender_of)
 
-    async def _check(self, name: str, password: Secret, peer: str, find: "_Find[T]") -> T | Denied:
+    async def _check(self, name: str, password: Secret, peer: str, find: "_Find[T]") -> Proven[T] | Denied:
         origin = origin_of(peer)
         wait = self._slowing.reserve(origin, name, self._clock())
         if wait == float("inf"):
@@ -186,7 +199,7 @@ class Authenticator:
         if subject is None:
             return INVALID
         self._slowing.succeeded(origin, name, self._clock())
-        return subject
+        return Proven(subject, verifier)
 
     async def _known(self, name: str, find: "_Find[T]") -> "tuple[_Subject[T] | None, Secret]":
         """Who it is, if anybody, and the verifier to compare with: for nobody the dummy."""

@@ -197,6 +197,9 @@ class Directory(Protocol):
     async def credential(self, address: str) -> Credential:
         """Of an account that may sign in. Raises NotFoundError for unknown and disabled ones alike."""
 
+    async def credential_of(self, account_id: AccountId) -> Credential:
+        """The same, for who has signed in already: what has to be known before each message, in one read."""
+
     async def set_limits(self, account_id: AccountId, limits: SendingLimits | None, event: Event) -> None:
         """Its own sending limits; None: those of the settings again."""
 

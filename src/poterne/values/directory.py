@@ -46,6 +46,8 @@ class Credential:
 
     account_id: AccountId
     verifier: Secret
+    limits: SendingLimits | None = None
+    """As the account's."""
 
 
 class Posting(Enum):

@@ -1,8 +1,10 @@
 """A session may last for hours: who signed in is looked at anew for each message, so that what was taken away is gone at once."""
 
+from dataclasses import replace
 from typing import Final
 
 from poterne.proto.smtp.replies import Reply
+from poterne.session.authenticate import Proven
 from poterne.session.smtp import scripts
 from poterne.session.smtp.principal import Person, Principal, Script
 from poterne.session.smtp.refused import Refused
@@ -19,11 +21,11 @@ _PASSWORD: Final = Refused(
 )
 
 
-async def signed_in(services: Services, proven: Account | Sender) -> Principal:
-    """Whoever has just proven a password. Raises StoreError."""
-    if isinstance(proven, Sender):
-        return Script(proven)
-    return Person(proven, (await services.store.credential(proven.address)).verifier)
+def signed_in(proven: Proven[Account] | Proven[Sender]) -> Principal:
+    """Whoever has just proven a password."""
+    if isinstance(proven.subject, Sender):
+        return Script(proven.subject)
+    return Person(proven.subject, proven.verifier)
 
 
 async def renewed(services: Services, principal: Principal | None) -> Principal | Refused | None:
@@ -33,8 +35,12 @@ async def renewed(services: Services, principal: Principal | None) -> Principal 
     if isinstance(principal, Script):
         return await scripts.renewed(services, principal)
     try:
-        account = await services.store.account_by_id(principal.id)
-        credential = await services.store.credential(account.address)
+        credential = await services.store.credential_of(principal.id)
     except NotFoundError:  # gone, or disabled
         return _GONE
-    return Person(account, principal.verifier) if credential.verifier == principal.verifier else _PASSWORD
+    if credential.verifier != principal.verifier:
+        return _PASSWORD
+    account = principal.account
+    if credential.limits == account.limits:
+        return principal
+    return Person(replace(account, limits=credential.limits), principal.verifier)

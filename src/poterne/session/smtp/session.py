@@ -189,20 +189,15 @@ class SmtpSession:
 
     async def _sign_in(self, claim: Credentials) -> None:
         services = self._services
-        check = services.authenticator.check if "@" in claim.authcid else services.authenticator.check_sender
-        outcome = await check(claim.authcid, claim.password, self._link.peer)
+        prove = services.authenticator.prove if "@" in claim.authcid else services.authenticator.prove_sender
+        outcome = await prove(claim.authcid, claim.password, self._link.peer)
         if isinstance(outcome, Denied):
             reply = re.AUTH_FAILED if outcome.why is Why.INVALID else re.AUTH_UNAVAILABLE
             services.log.warning("auth.failed", trace=self._link.trace, peer=self._link.peer, why=outcome.why.value)
             self._refused("auth", outcome.why.name.lower())
             self._core.send(self._patience.failed(reply))
             return
-        try:
-            self._principal = principal = await signed_in(services, outcome)
-        except StoreError as error:
-            services.log.error("auth.unavailable", trace=self._link.trace, error=str(error))
-            self._core.send(re.AUTH_UNAVAILABLE)
-            return
+        self._principal = principal = signed_in(outcome)
         services.log.info("auth.ok", trace=self._link.trace, peer=self._link.peer, account=principal.name)
         self._core.send(re.AUTHENTICATED)
 

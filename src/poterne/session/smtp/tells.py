@@ -62,7 +62,7 @@ class Teller:
         """One mail to whoever sent it, or answers for the script; one to the administrator. Raises StoreError."""
         store, now = self._store, int(self._clock())
         incident = await store.incident(incident_id)
-        account = principal.account if isinstance(principal, Person) else await store.account_by_id(principal.id)
+        account = await store.account_by_id(principal.id)
         domain = account.address.rpartition("@")[2]
         postmaster = Mailbox(f"postmaster@{domain}")
         mine = HeldNotice(
