@@ -41,6 +41,25 @@ class Tlsa:
 
 
 @dataclass(frozen=True, slots=True)
+class Srv:
+    """RFC 2782. `target` empty: the service is not offered."""
+
+    priority: int
+    weight: int
+    port: int
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caa:
+    """RFC 8659 §4.1. `tag` in lower case."""
+
+    flags: int
+    tag: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Kind(Generic[R_co]):
     """A record type; its type parameter is what its records are."""
 
@@ -56,6 +75,8 @@ MX: Final[Kind[Mx]] = Kind(15, "MX")
 TXT: Final[Kind[bytes]] = Kind(16, "TXT")
 """A record is the octets of its strings, joined (RFC 7208 §3.3, RFC 6376 §3.6.2.2)."""
 TLSA: Final[Kind[Tlsa]] = Kind(52, "TLSA")
+SRV: Final[Kind[Srv]] = Kind(33, "SRV")
+CAA: Final[Kind[Caa]] = Kind(257, "CAA")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from socket import AF_INET6, inet_ntop
 from typing import Final, Generic, TypeVar, cast
 
-from poterne.values.dns import AAAA, CNAME, MX, PTR, TLSA, TXT, A, Kind, Mx, Tlsa
+from poterne.values.dns import AAAA, CAA, CNAME, MX, PTR, SRV, TLSA, TXT, A, Caa, Kind, Mx, Srv, Tlsa
 
 R = TypeVar("R")
 
@@ -35,6 +35,7 @@ _HEADER: Final = struct.Struct("!HHHHHH")
 _RECORD: Final = struct.Struct("!HHIH")
 _TYPE_AND_CLASS: Final = struct.Struct("!HH")
 _PREFERENCE: Final = struct.Struct("!H")
+_SRV_NUMBERS: Final = struct.Struct("!HHH")
 _NAME: Final = re.compile(r"[!-\[\]-~]{1,253}")
 _PLAIN_LABEL: Final = re.compile(rb"[A-Za-z0-9_-]+")
 _LETTER: Final = re.compile(rb"[A-Za-z]")
@@ -319,6 +320,18 @@ def _read_tlsa(data: bytes, start: int, end: int) -> Tlsa:
     return Tlsa(data[start], data[start + 1], data[start + 2], data[start + 3 : end])
 
 
+def _read_srv(data: bytes, start: int, end: int) -> Srv:
+    priority, weight, port = _SRV_NUMBERS.unpack_from(data, start)
+    return Srv(priority, weight, port, _read_name(data, start + _SRV_NUMBERS.size, end))
+
+
+def _read_caa(data: bytes, start: int, end: int) -> Caa:
+    if end - start < 2 or not 0 < data[start + 1] <= end - start - 2:
+        raise MalformedError("a CAA record is too short")
+    value = start + 2 + data[start + 1]
+    return Caa(data[start], data[start + 2 : value].decode("latin-1").lower(), data[value:end])
+
+
 _DATA: Final[dict[int, Callable[[bytes, int, int], object]]] = {
     A.code: _read_a,
     AAAA.code: _read_aaaa,
@@ -327,4 +340,6 @@ _DATA: Final[dict[int, Callable[[bytes, int, int], object]]] = {
     MX.code: _read_mx,
     TXT.code: _read_txt,
     TLSA.code: _read_tlsa,
+    SRV.code: _read_srv,
+    CAA.code: _read_caa,
 }
