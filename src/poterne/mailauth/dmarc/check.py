@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from poterne.mailauth.dkim import outcome as dkim_outcome
-from poterne.mailauth.dmarc import record, walk
+from poterne.mailauth.dmarc import walk
 from poterne.mailauth.dmarc.discover import Discovery, add, discover
 from poterne.mailauth.dmarc.outcome import Outcome, Policy, Reason
 from poterne.mailauth.spf import outcome as spf_outcome
@@ -136,7 +136,7 @@ def evaluate(
         found.tag,
         tuple(aligned_dkim),
         aligned_spf,
-        tuple(uri for uri in policy.rua if record.mailbox(uri) is not None),
+        policy.rua_mailto,
         policy.text,
     )
 

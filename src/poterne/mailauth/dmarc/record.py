@@ -109,6 +109,8 @@ class Record:
     """Empty without ruf= (RFC 9989 §4.7)."""
     rua: tuple[str, ...] = ()
     """Valid URIs of any scheme, without obsolete sizes."""
+    rua_mailto: tuple[str, ...] = ()
+    """Those of them that are mailboxes."""
     ruf: tuple[str, ...] = ()
     pct: str = ""
     """For reports in the old format. It has no effect."""
@@ -226,6 +228,7 @@ def _read(text: bytes) -> Record:
         words["aspf"],
         fo if ruf else "",
         rua,
+        tuple(uri for uri in rua if mailbox(uri) is not None),
         ruf,
         pct,
         tuple(problem for problem in Problem if problem in problems),

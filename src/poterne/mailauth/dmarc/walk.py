@@ -93,11 +93,11 @@ def organisational(domain: str, tree: Tree) -> str | None:
 
 
 def public_suffix(domain: str, tree: Tree) -> str:
-    """The name above a domain where its walk ends for a record with psd=y; empty: there is none."""
+    """Where the walk of a domain without record of its own ends, for a record with psd=y; empty: nowhere."""
     for name in names(domain):
         found = tree[name]
         if isinstance(found, Record) and found.psd is not Psd.UNKNOWN:
-            return name if found.psd is Psd.YES and name != domain else ""
+            return name if found.psd is Psd.YES else ""
     return ""
 
 

@@ -141,6 +141,7 @@ def test_each_mechanism_has_its_own_mode() -> None:
 def test_a_name_that_ends_alike_is_not_within() -> None:
     for domain in ("badexample.com", "example.com.evil.net", "com", "xample.com"):
         assert EXAMPLE.judge("example.com", signed(domain)).result is Result.FAIL
+        assert len(EXAMPLE.asked) == 2
 
 
 def test_signatures_of_a_domain_are_listed_once() -> None:
