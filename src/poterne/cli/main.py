@@ -17,6 +17,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "domain": ("domain", "Domains whose mail is delivered here."),
     "dns": ("dns", "What DNS is to say of a domain, and whether it does."),
     "dkim": ("dkim", "Keys that sign the mail of your domains."),
+    "report": ("report", "What others report of mail in your name, and the next safe step."),
     "account": ("account", "People and roles with a mailbox."),
     "alias": ("alias", "Addresses whose mail goes to accounts, or elsewhere."),
     "sender": ("sender", "Scripts and printers that send."),

@@ -74,9 +74,8 @@ class _Report(xml.Listener):
             self._record.setdefault(name, text)
         elif around == "auth_results":
             self._authenticated(name)
-        elif name == "reason" and len(self._overrides) < OVERRIDES_MOST and self._part:
-            part = self._part
-            self._overrides.append(Override(mend.word(part.get("type", "")), mend.text(part.get("comment", ""))))
+        elif name == "reason":
+            self._overridden()
         elif name == "record":
             self._row()
         elif (around, name) in _HEAD:
@@ -102,6 +101,11 @@ class _Report(xml.Listener):
                     mend.result(get("result", "")),
                 )
             )
+
+    def _overridden(self) -> None:
+        one = Override(mend.word(self._part.get("type", "")), mend.text(self._part.get("comment", "")))
+        if (one.type or one.comment) and len(self._overrides) < OVERRIDES_MOST:
+            self._overrides.append(one)
 
     def _row(self) -> None:
         get = self._record.get

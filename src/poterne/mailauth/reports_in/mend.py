@@ -78,8 +78,8 @@ def span(begin: int | None, end: int | None, now: int, warnings: list[str]) -> t
 
 @lru_cache(maxsize=1024)
 def ip(value: str) -> str:
-    """An address as `ipaddress` writes it, IPv4-mapped ones as IPv4."""
-    value = value.strip().strip("[]").removeprefix("IPv6:").partition("%")[0]
+    """An address as `ipaddress` writes it, IPv4-mapped ones as IPv4; what stands behind it is passed over."""
+    value = value.strip().partition(" ")[0].strip("[]").removeprefix("IPv6:").partition("%")[0]
     try:
         found = ipaddress.ip_address(value)
     except ValueError:
