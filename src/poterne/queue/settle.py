@@ -126,8 +126,10 @@ class Settler:
         self, batch: _Batch, message: QueuedMessage, fate: Fate, outcome: Permanent | Transient, now: int, *, told: bool
     ) -> None:
         recipient = fate.recipient
-        # What we wrote ourselves asks for no notices (RFC 3461 §6.1); that it failed is for our postmaster.
-        told = told and (message.origin.kind is OriginKind.SYSTEM or wants(recipient, "FAILURE"))
+        # What we wrote ourselves asks for no notices (RFC 3461 §6.1); that it failed is for our postmaster. Reports, which have
+        # a name, go where strangers' records say: a wrong one of these is nobody's mail here.
+        notice = message.origin.kind is OriginKind.SYSTEM and not message.origin.name
+        told = told and (notice or wants(recipient, "FAILURE"))
         batch.settled.append(Settled(recipient.id, done=True, reply=outcome.reply))
         batch.events.append(_event("message.failed", message, fate, outcome.enhanced, outcome.reply, now, told=told))
         batch.counted.append("failed" if told else "failed-untold")
