@@ -174,8 +174,8 @@ async def _add(
 
 
 async def for_new_domain(store: DkimKeys, domain: str, acting: Acting, settings: Dkim) -> list[DkimKey]:
-    """The first keys of a domain that has none; they sign once their records are seen in DNS."""
-    if await store.dkim_keys(domain):
+    """The first keys of a domain that has none; they sign once their records are seen in DNS. None: nothing is signed here."""
+    if not settings.sign or await store.dkim_keys(domain):
         return []
     return await create(store, domain, acting, kinds(settings))
 

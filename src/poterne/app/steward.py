@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from poterne.admin.dkim_rotation import DkimRotation
 from poterne.app import certificates, metrics, outbound
 from poterne.app.bus import CertificatesChanged, MailQueued, Message, Missed
 from poterne.app.context import Child
@@ -67,6 +68,7 @@ class _Steward:
             self._metrics,
             time.time,
         )
+        self._rotation = DkimRotation(self._store, self._resolver, child.settings.dkim, clock=time.time, log=self._log)
         self._sole = FileLock(child.data / QUEUE_LOCK)
         self._page_served = False
         self._page_refused = ""
@@ -105,14 +107,15 @@ class _Steward:
             self._log.info("queue.waits", why="another process of this instance is still sending")
             if not await self._lifetime.sleep(SOLE_S):
                 return
-        upkeep = self._runner.tls_upkeep
-        beside = None if upkeep is None else asyncio.create_task(upkeep.run())
+        beside = [asyncio.create_task(self._rotation.run())]
+        if self._runner.tls_upkeep is not None:
+            beside.append(asyncio.create_task(self._runner.tls_upkeep.run()))
         try:
             await self._runner.run()
         finally:
-            if beside is not None:
-                beside.cancel()
-                await asyncio.wait([beside])
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
 
     def _hear(self, message: Message) -> None:
         if isinstance(message, MailQueued | Missed):

@@ -4,8 +4,9 @@ import datetime as dt
 
 import click
 
-from poterne.admin import people
-from poterne.cli.common import acting, json_option, show, with_store
+from poterne.admin import dkim, people
+from poterne.cli.common import acting, json_option, settings, show, with_store
+from poterne.store.interface import Store
 
 
 @click.group("domain")
@@ -17,9 +18,18 @@ def command() -> None:
 @click.argument("name")
 @click.pass_context
 def add(ctx: click.Context, name: str) -> None:
-    """Serve the domain NAME."""
-    domain = with_store(ctx, lambda store: people.add_domain(store, name, acting()))
+    """Serve the domain NAME, and make the keys that sign its mail."""
+    _, values = settings(ctx)
+    by = acting()
+
+    async def work(store: Store) -> tuple[str, bool]:
+        domain = await people.add_domain(store, name, by)
+        return domain, bool(await dkim.for_new_domain(store, domain, by, values.dkim))
+
+    domain, keys = with_store(ctx, work)
     click.echo(f"{domain} is served now. Next: poterne account add you@{domain}")
+    if keys:
+        click.echo(f"Its mail is signed once DNS has its keys: poterne dns {domain} says what to publish.")
 
 
 @command.command("list")

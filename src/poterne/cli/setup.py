@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from poterne.admin import people
+from poterne.admin import dkim, people
 from poterne.admin.instance import InstanceError, Plan, certificate_names, give_to, make, standard_listeners
 from poterne.app.privileges import Identity, PrivilegeError, identity
 from poterne.cli.common import acting, data_folder, fail, run_with_store
@@ -43,6 +43,7 @@ def command(
 
     async def begin(store: Store) -> people.Made:
         await people.add_domain(store, name, acting())
+        await dkim.for_new_domain(store, name, acting(), values.dkim)
         return await people.add_account(store, f"{local_part}@{name}", acting(), password=None, language=language)
 
     made = run_with_store(data_folder(path, values), values, begin)

@@ -4,12 +4,13 @@ import asyncio
 import datetime as dt
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from poterne.admin import people
+from poterne.admin import dkim, people
+from poterne.admin.dkim import DkimRecord
 from poterne.admin.instance import DATA, SETTINGS, TLS, Plan, make, standard_listeners
 from poterne.app.stores import open_instance_store
 from poterne.config.load import load
@@ -18,6 +19,7 @@ from poterne.config.settings import Listener
 from poterne.lab import internet
 from poterne.lab.credentials import CA_FILE
 from poterne.store.interface import Store
+from poterne.values.dkim import DkimKey, KeyState
 from poterne.values.ids import TraceId
 from poterne.values.secret import Secret
 
@@ -70,8 +72,9 @@ def organisations(folder: Path, offset: int) -> tuple[Organisation, Organisation
     return ours, Organisation("voisin.test", ("carol",), folder / "neighbour", theirs, 1, NEIGHBOUR)
 
 
-def zone(org: Organisation) -> str:
-    """What the organisation publishes."""
+def zone(org: Organisation, keys: Iterable[DkimRecord] = ()) -> str:
+    """What the organisation publishes. `keys`: of its signatures."""
+    texts = ((one.name, " ".join(f'"{text}"' for text in one.strings)) for one in keys if one.value)
     return (
         f"$TTL 300\n"
         f"@ SOA ns.{org.domain}. postmaster.{org.domain}. 1 3600 900 604800 300\n"
@@ -84,11 +87,14 @@ def zone(org: Organisation) -> str:
         f"_submissions._tcp SRV 0 1 {org.port('submissions')} {org.hostname}.\n"
         f"_imaps._tcp SRV 0 1 {org.port('imaps')} {org.hostname}.\n"
         f"_pop3s._tcp SRV 0 1 {org.port('pop3s')} {org.hostname}.\n"
-    )
+    ) + "".join(f"{name}. TXT {text}\n" for name, text in texts)
 
 
-def prepare(org: Organisation, dns_port: int, policy_port: int) -> None:
-    """Make the instance unless it is there from another time. Raises InstanceError, AdminError, ConfigError, StoreError."""
+def prepare(org: Organisation, dns_port: int, policy_port: int) -> list[DkimRecord]:
+    """Make the instance unless it is there from another time; gives what its keys publish.
+
+    Raises InstanceError, AdminError, ConfigError, StoreError.
+    """
     if org.settings.exists():
         _follow(org, dns_port, policy_port)
     else:
@@ -100,9 +106,9 @@ def prepare(org: Organisation, dns_port: int, policy_port: int) -> None:
         }
         make(Plan(org.folder, org.hostname, org.listeners, chosen), dt.datetime.now(dt.UTC))
     populated = org.folder / "populated"
-    if not populated.exists():  # also after a first run that was interrupted
-        asyncio.run(_populate(org))
-        populated.touch()
+    keys = asyncio.run(_opened(org, populate=not populated.exists()))  # also after a first run that was interrupted
+    populated.touch()
+    return dkim.records(keys)
 
 
 def _follow(org: Organisation, dns_port: int, policy_port: int) -> None:
@@ -139,18 +145,29 @@ def _put(text: str, table: str, key: str, value: Value) -> str:
     return text[:start] + (section if count else f"{line}\n{section}") + text[end:]
 
 
-async def _populate(org: Organisation) -> None:
-    store: Store = open_instance_store(org.folder / DATA, load(org.settings))
+async def _opened(org: Organisation, *, populate: bool) -> list[DkimKey]:
+    """The keys of an instance that is ready. They sign at once, since the lab's name server begins with their records."""
+    values = load(org.settings)
+    store: Store = open_instance_store(org.folder / DATA, values)
     try:
         acting = people.Acting("lab", int(time.time()), TraceId("lab"))
-        if org.domain not in {domain.name for domain in await people.domains(store)}:
-            await people.add_domain(store, org.domain, acting)
-        there = {account.address for account in await people.accounts(store)}
-        for account in org.accounts:
-            if account not in there:
-                name = account.split("@")[0].title()
-                await people.add_account(store, account, acting, password=Secret(PASSWORD), name=name)
-        if not await people.aliases(store):
-            await people.add_alias(store, f"info@{org.domain}", [org.accounts[0]], acting)
+        if populate:
+            await _populate(org, store, acting)
+        served = {domain.name for domain in await people.domains(store)}
+        if org.domain in served and not await dkim.keys_of(store, org.domain):
+            await dkim.create(store, org.domain, acting, dkim.kinds(values.dkim), state=KeyState.ACTIVE)
+        return await dkim.keys_of(store, org.domain)
     finally:
         await store.close()
+
+
+async def _populate(org: Organisation, store: Store, acting: people.Acting) -> None:
+    if org.domain not in {domain.name for domain in await people.domains(store)}:
+        await people.add_domain(store, org.domain, acting)
+    there = {account.address for account in await people.accounts(store)}
+    for account in org.accounts:
+        if account not in there:
+            name = account.split("@")[0].title()
+            await people.add_account(store, account, acting, password=Secret(PASSWORD), name=name)
+    if not await people.aliases(store):
+        await people.add_alias(store, f"info@{org.domain}", [org.accounts[0]], acting)

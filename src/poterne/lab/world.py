@@ -23,6 +23,7 @@ from typing import Final, final
 import dns.asyncresolver
 import dns.exception
 
+from poterne.admin.dkim import DkimRecord
 from poterne.lab.dns import NameServer, Zones
 from poterne.lab.instances import ADDRESS, Organisation, organisations, prepare, zone
 from poterne.lab.internet import Internet
@@ -146,6 +147,8 @@ class World:
         self.policy_port: Final = 443 + offset
         self.internet: Final = Internet(folder, ADDRESS, self.ours.port("mx"), self.policy_port)
         self._say: Final = say
+        self._keys: Final[dict[str, list[DkimRecord]]] = {}
+        """What each of ours publishes of its keys."""
 
     def prepare(self) -> None:
         """Make what is not there yet. Raises LabError, InstanceError, AdminError, ConfigError, StoreError."""
@@ -156,11 +159,11 @@ class World:
                 f"{self.internet.folder} can't be written ({error.strerror}): choose another --folder"
             ) from None
         for org in (self.ours, self.neighbour):
-            prepare(org, self.dns_port, self.policy_port)
+            self._keys[org.domain] = prepare(org, self.dns_port, self.policy_port)
 
     async def run(self, ready: Callable[[], None], stopped: asyncio.Event) -> None:
         """Start all, deliver the samples the first time, call `ready`, wait, stop all. Raises LabError."""
-        zones = Zones({o.domain: zone(o) for o in (self.ours, self.neighbour)})
+        zones = Zones({o.domain: zone(o, self._keys.get(o.domain, ())) for o in (self.ours, self.neighbour)})
         names = NameServer(zones, ADDRESS, self.dns_port)
         servers: list[Server] = []
         try:

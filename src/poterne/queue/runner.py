@@ -34,6 +34,7 @@ from poterne.queue.route import Ourselves, Router
 from poterne.queue.routes import LOCAL, Routes
 from poterne.queue.security import Security, is_report
 from poterne.queue.settle import Counters, Settler
+from poterne.queue.signing import Signing
 from poterne.queue.tls_upkeep import of_queue
 from poterne.store.errors import StoreError
 from poterne.store.interface import Settled, Store
@@ -142,6 +143,7 @@ class Runner:
         forwards = FailedForwards(store, hostname, language, self._domains, clock, log)
         self._settler: Final = Settler(store, notices, forwards, self._times, clock, chance.number, log, counters)
         self._local: Final = LocalDelivery(store, self._settler, rewrite, clock, self._domains)
+        self._signing: Final = Signing(store, self._domains, settings, clock=clock, log=log)
         self._connections: Final = Connections(connection_limits(settings))
         self._pauses: Final = Pauses(store, log)
         self._try: Final[Try] = attempts if attempts is not None else self._attempt
@@ -375,7 +377,7 @@ class Runner:
     async def _attempt(
         self, hop: Hop, message: QueuedMessage, recipients: Sequence[QueuedRecipient], /
     ) -> AttemptResult:
-        return await attempt(hop, message, recipients, self._store.blobs, self._connections)
+        return await attempt(hop, message, recipients, self._store.blobs, self._connections, self._signing)
 
     async def _send(self, job: Job) -> tuple[list[Fate], Course]:
         domain, message = job.recipients[0].domain, job.message
