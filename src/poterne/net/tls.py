@@ -33,6 +33,9 @@ SERVICE_ALPN: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Names registered at IANA; SMTP has none."""
 
+TICKETS: Final[Mapping[str, int]] = {"submission": 0}
+"""Of TLS 1.3. Scripts and phones that submit a message don't come back with it: making one is a sixth of the handshake."""
+
 FOREIGN_ALPN: Final = (
     *("h2", "http/1.1", "http/1.0", "http/0.9", "h3", "spdy/3.1", "spdy/3", "spdy/2", "spdy/1", "acme-tls/1", "webrtc"),
     *(
@@ -121,7 +124,7 @@ def _service_context(service: str, groups: Mapping[frozenset[str], list[Certific
     by_name: dict[str, ssl.SSLContext] = {}
     default: ssl.SSLContext | None = None
     for names, pairs in groups.items():
-        context = server_context(pairs, alpn=SERVICE_ALPN.get(service, ()))
+        context = server_context(pairs, alpn=SERVICE_ALPN.get(service, ()), tickets=TICKETS.get(service, 1))
         by_name.update(dict.fromkeys(names, context))
         default = default or context
     if default is None:  # `_build` refuses an empty list
@@ -143,14 +146,19 @@ def _service_context(service: str, groups: Mapping[frozenset[str], list[Certific
     return default
 
 
-def server_context(pairs: Iterable[CertificateFiles], *, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
-    """A server context with our policy: TLS 1.2 and 1.3, ECDHE and AEAD, no compression, no renegotiation."""
+def server_context(
+    pairs: Iterable[CertificateFiles], *, alpn: tuple[str, ...] = (), tickets: int = 1
+) -> ssl.SSLContext:
+    """A server context with our policy: TLS 1.2 and 1.3, ECDHE and AEAD, no compression, no renegotiation.
+
+    `tickets`: how many a client of TLS 1.3 gets to resume with.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _harden(context)
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_SINGLE_ECDH_USE | ssl.OP_NO_RENEGOTIATION
     context.sslobject_class = ServerSslObject
     # One ticket is enough to resume; each costs the handshake time and memory. Keys are the context's own.
-    context.num_tickets = 1
+    context.num_tickets = tickets
     context.set_alpn_protocols([*alpn, *(name for name in FOREIGN_ALPN if name not in alpn)])
     for pair in pairs:
         _load(context, pair)

@@ -347,6 +347,26 @@ def test_services_do_not_share_tickets(certificates: Certificates) -> None:
     assert not resumed("imap", "smtp")
 
 
+@pytest.mark.parametrize(("service", "tickets"), [("imap", True), ("mx", True), ("submission", False)])
+def test_who_gets_tickets(certificate_files: CertificateFiles, service: str, tickets: bool) -> None:
+    context = client_context(verify=False)
+    ends = [ssl.MemoryBIO() for _ in range(4)]
+    client = context.wrap_bio(ends[0], ends[1])
+    made = Certificates([certificate_files], [service])
+    server = made.context(service).wrap_bio(ends[2], ends[3], server_side=True)
+    for _ in range(4):
+        for tls, outgoing, incoming in ((client, ends[1], ends[2]), (server, ends[3], ends[0])):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                tls.do_handshake()
+            incoming.write(outgoing.read())
+    server.write(b"x")
+    ends[0].write(ends[3].read())
+    assert client.read() == b"x"
+    assert client.version() == "TLSv1.3"
+    assert client.session is not None
+    assert client.session.has_ticket is tickets
+
+
 def packets(sock: socket.socket) -> int:
     """How many with data have come: tcpi_data_segs_in of Linux' struct tcp_info (include/uapi/linux/tcp.h)."""
     return int.from_bytes(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160)[152:156], sys.byteorder)
