@@ -1,5 +1,7 @@
 """Domains, accounts, aliases, credentials, routes."""
 
+from dataclasses import replace
+
 import pytest
 
 from poterne.store.errors import ConflictError, NotFoundError
@@ -7,6 +9,7 @@ from poterne.values.directory import Domain, RouteKind
 from poterne.values.ids import AccountId
 from poterne.values.mailbox import SpecialUse
 from poterne.values.secret import Secret
+from poterne.values.sending import SendingLimits
 from tests.support.stores import AT, World, event
 
 
@@ -92,12 +95,21 @@ async def test_set_account_and_password(world: World) -> None:
     assert (changed.disabled, changed.quota_bytes, changed.name, changed.language) == (True, 7, "A", "fr")
     with pytest.raises(NotFoundError):
         await world.store.credential("alice@example.org")
+    with pytest.raises(NotFoundError):
+        await world.store.credential_of(world.alice)
     again = await world.store.set_account(world.alice, event(), disabled=False)
     assert (again.disabled, again.quota_bytes, again.name) == (False, 7, "A")
     await world.store.set_password(world.alice, Secret("new"), event())
     credential = await world.store.credential("ALICE@example.org")
     assert credential.account_id == world.alice
     assert credential.verifier.reveal() == b"new"
+    assert credential.limits is None
+    limits = SendingLimits(1, 2, 3, 4)
+    await world.store.set_limits(world.alice, limits, event())
+    assert await world.store.credential_of(world.alice) == replace(credential, limits=limits)
+    assert await world.store.credential("alice@example.org") == replace(credential, limits=limits)
+    with pytest.raises(NotFoundError):
+        await world.store.credential_of(AccountId(999))
     for wrong in ("nobody@example.org", "alice", ""):
         with pytest.raises(NotFoundError):
             await world.store.credential(wrong)
