@@ -353,7 +353,7 @@ def proves(one: spf.Outcome | dkim.Outcome) -> bool:
     return one.authenticates and (isinstance(one, dkim.Outcome) or one.identity is spf.Identity.MAIL_FROM)
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(ZONES, NAMES, PROOFS)
 def test_a_pass_has_an_aligned_proof(zone: Zone, author: str, proofs: list[spf.Outcome | dkim.Outcome]) -> None:
     outcome = zone.judge(author, *proofs)
@@ -373,7 +373,7 @@ def test_a_pass_has_an_aligned_proof(zone: Zone, author: str, proofs: list[spf.O
             assert domain == author or organisation(domain, psd) == home
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(ZONES, NAMES, PROOFS, st.integers(0, 5))
 def test_less_proof_never_makes_a_pass(
     zone: Zone, author: str, proofs: list[spf.Outcome | dkim.Outcome], place: int
@@ -388,7 +388,7 @@ def test_less_proof_never_makes_a_pass(
         assert rest.requested is whole.requested
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(ZONES, NAMES, PROOFS, NAMES)
 def test_a_failure_of_dns_never_makes_another_decision(
     zone: Zone, author: str, proofs: list[spf.Outcome | dkim.Outcome], down: str
