@@ -51,6 +51,7 @@ class Node(Instance):
             "server": {"workers": 1, "drain_s": 1},
             "metrics": {"port": self.metrics_port},
             "dns": {"servers": ["127.0.0.1:1"]},
+            "inbound": {"verify": False},
             "queue": {"first_retry_s": 60},
             "log": {"level": "debug", "format": "json"},
         }

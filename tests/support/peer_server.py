@@ -234,6 +234,7 @@ def serve(folder: Path, chosen: Mapping[str, Mapping[str, Any]] | None = None, m
     }
     settings: dict[str, Mapping[str, Any]] = {
         "dns": {"servers": NO_DNS},
+        "inbound": {"verify": False},
         "server": {"workers": 2, "drain_s": 2},
         "smtp": {"max_message_bytes": MAX_MESSAGE_BYTES},
         **(chosen or {}),

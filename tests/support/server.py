@@ -103,6 +103,7 @@ class Instance:
             "server": {"workers": 2, "drain_s": 3},
             "metrics": {"port": self.metrics_port},
             "dns": {"servers": ["127.0.0.1:1"]},  # no query of a test leaves this machine
+            "inbound": {"verify": False},
             "log": {"level": "debug", "format": "json"},
         }
         for table, values in (chosen or {}).items():

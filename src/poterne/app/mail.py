@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine
 from typing import Final
 
 from poterne.app.parts import MECHANISMS, Parts
+from poterne.config.reports import Reports
 from poterne.config.settings import Listener
 from poterne.net.drive import drive
 from poterne.net.limits import is_loopback
@@ -18,6 +19,7 @@ from poterne.session.smtp.harvest import Harvest
 from poterne.session.smtp.services import Service, Services
 from poterne.session.smtp.session import SmtpSession
 from poterne.values.networks import NetworkSet
+from poterne.values.reports import ReportKind
 
 _LAST_WORDS: Final = b"421 4.3.0 Something failed here, try again later\r\n"
 
@@ -86,6 +88,14 @@ def _services(listener: Listener, parts: Parts, service: Service) -> Services:
         relays=parts.relays if mx else None,
         # Behind an edge only listed servers come: what DNS tells of them says nothing of whose mail they bring.
         reputation=parts.reputation if mx and settings.server.role != "mailbox" else None,
+        verifying=parts.verifying if mx else None,
+        reports=_reports(settings.reports) if mx else {},
         greeting=Greeting(smtp_settings.greeting_delay_s, smtp_settings.greeting_memory_s, known) if mx else None,
         harvest=Harvest(smtp_settings.unknown_per_hour, smtp_settings.harvest_block_s, known) if mx else None,
     )
+
+
+def _reports(settings: Reports) -> dict[str, ReportKind]:
+    """Local parts that reports come to."""
+    of = ((settings.dmarc_address, ReportKind.DMARC), (settings.tls_address, ReportKind.TLS))
+    return {address.lower(): kind for address, kind in of if address}

@@ -16,6 +16,7 @@ from poterne.session.pending import Snapshots
 from poterne.session.smtp.internal import Internal
 from poterne.session.smtp.relay import Relays
 from poterne.session.smtp.services import Tells
+from poterne.session.smtp.verifying import Verifying
 from poterne.store.interface import Store
 from poterne.values.ids import TraceId
 
@@ -44,3 +45,4 @@ class Parts:
     hidden: Callable[[str], bool]
     queued: Callable[[], None]
     reputation: Reputation
+    verifying: Verifying | None

@@ -29,6 +29,7 @@ from poterne.app.metrics import Metrics
 from poterne.app.parts import Parts
 from poterne.app.protocols import serving
 from poterne.app.stores import open_instance_store
+from poterne.app.verifying import ended, verification
 from poterne.config.settings import Listener as ListenerSettings
 from poterne.net.admission import Admission
 from poterne.net.budget import Budget
@@ -120,6 +121,8 @@ class _Worker:
         self._changes_out = ChangesOut(self._child.bus, loop)
         self._store.listen(self._committed)
         await self._authenticator.start()
+        relays = Relays(self._relay_rules(), self._origins, time.time, self._log)
+        verified = verification(self._settings, self._store, self._resolver, relays, self._log, time.time)
         parts = Parts(
             settings=self._settings,
             store=self._store,
@@ -132,7 +135,8 @@ class _Worker:
             new_trace=self._new_trace,
             clock=time.time,
             draining=lambda: self._lifetime.ending,
-            relays=Relays(self._relay_rules(), self._origins, time.time, self._log),
+            relays=relays,
+            verifying=None if verified is None else verified.verifying,
             srs=outbound.srs(self._child.data),
             tells=Teller(self._store, self._settings, time.time, self._log),
             internal=self._internal,
@@ -148,11 +152,14 @@ class _Worker:
             listener.start()
         self._lifetime.ready()
         poll = asyncio.create_task(self._poll(listeners))
+        counting = None if verified is None else asyncio.create_task(verified.run())
         await self._lifetime.end()
         self._child.bus.stop(loop)  # who replaces us reads from the same inbox, and has clients that wait
         poll.cancel()
         cut = sum(await asyncio.gather(*(listener.drain(self._settings.server.drain_s) for listener in listeners)))
         self._log.info("worker.drained", cut=cut)
+        if counting is not None:
+            await ended(counting)
         if self._internal is not None:
             await self._internal.close()
         self._authenticator.close()

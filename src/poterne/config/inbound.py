@@ -19,6 +19,12 @@ _MEANING: Final = (
 class Inbound:
     """`[inbound]`: mail on service mx from anybody but your own servers."""
 
+    verify: bool = setting(
+        True,
+        "Find out who mail is from (SPF, DKIM, ARC, DMARC), and act on it as below. Role \"mailbox\": the server in front does it.",
+        why="Whoever writes a sender's name into a message need not be that sender.",
+        risk="false: anybody can write to your people in anybody's name, yours included.",
+    )
     reject: str = setting(
         "refuse",
         "Mail whose author is not proven, of a domain that asks for such mail to be rejected (DMARC p=reject), with no sign of a "

@@ -78,3 +78,22 @@ async def test_abort_is_safe_at_any_time(blobs: SegmentBlobs) -> None:
     large = await taken(blobs, b"x" * 3_000_000, 100_000)
     large.abort()
     large.abort()
+
+
+@pytest.mark.parametrize("size", [10, SMALL_BYTES - 60, SMALL_BYTES, 200_000, 3_000_000])
+async def test_a_head_that_is_known_at_the_end_comes_first(blobs: SegmentBlobs, size: int) -> None:
+    head = b"Return-Path: <a@b>\r\nAuthentication-Results: x; spf=pass\r\n"
+    data = b"Received: from y\r\nSubject: hello\r\n\r\n" + b"body\r\n" * (size // 6)
+    ingest = Ingest(blobs, room=400, wanted=frozenset({b"received", b"return-path"}))
+    for at in range(0, len(data), 10_007):
+        ingest.feed(data[at : at + 10_007])
+        if ingest.must_drain:
+            await ingest.drain()
+    done = await ingest.finish(head)
+    stored = blobs.read(done.content.blob)
+    assert stored.startswith(head)
+    assert stored.endswith(data)
+    assert len(stored) == done.content.blob.size == done.scanned.size
+    assert blobs.read(done.content.blob, done.content.header_size).startswith(b"body")
+    rest = stored[len(head) : -len(data)]
+    assert not rest or (rest.startswith(b"X-Poterne-Padding: ") and len(head) + len(rest) == 400)

@@ -21,7 +21,7 @@ from poterne.session.smtp import header
 from poterne.session.smtp.accept import accept
 from poterne.session.smtp.envelope import Envelope
 from poterne.session.smtp.header import Held
-from poterne.session.smtp.incoming import Incoming, begin
+from poterne.session.smtp.incoming import Incoming
 from poterne.session.smtp.principal import Person
 from poterne.session.smtp.refused import Refused
 from poterne.session.smtp.services import Service, Services
@@ -81,7 +81,7 @@ class World:
         envelope.accounts[self.ada.id] = self.ada.address
         hop = Hop("peer", "192.0.2.1", "mx.example.org", "ESMTP", "trace7", 0)
         services = self.services(store, submission=submission, settings=settings)
-        return begin(services, envelope, Person(self.ada, Secret(b"v")) if submission else None, hop)
+        return Incoming(services, envelope, Person(self.ada, Secret(b"v")) if submission else None, hop, None)
 
     async def send(self, *pieces: bytes, submission: bool = False, utf8: bool = False) -> bytes | Refused:
         """What is stored, without our trace fields; or the refusal."""

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from poterne.message.compose import return_path
+from poterne.policy.verdict import Accept
 from poterne.session.ingest import Ingested
 from poterne.session.smtp.envelope import Envelope
 from poterne.session.smtp.incoming import Incoming
+from poterne.session.smtp.placing import placed, reported
 from poterne.session.smtp.principal import Principal, Script
 from poterne.session.smtp.services import Services
 from poterne.store.errors import OverQuotaError
@@ -18,6 +20,7 @@ from poterne.values.address import Address
 from poterne.values.event import Event
 from poterne.values.ids import AccountId
 from poterne.values.origin import Origin, OriginKind
+from poterne.values.quarantine import NewQuarantined
 from poterne.values.queue import NewQueued, NewRecipient
 from poterne.values.sending import Charge, Submitted
 
@@ -82,11 +85,19 @@ async def _take(
     mailboxes: Sequence[AccountId],
     queue: Sequence[NewQueued],
 ) -> Submitted:
-    envelope = incoming.envelope
-    deliveries = [Delivery(account, None, ingested.content, 0, now, 0) for account in mailboxes]
-    event = _event(services, envelope, ingested, None if principal is None else principal.id, peer, now)
+    envelope, each = incoming.envelope, incoming.concluded.each
+    kept: list[NewQuarantined] = []
+    if each and not all(isinstance(verdict, Accept) for verdict in each.values()):
+        deliveries, kept = await placed(services, incoming, ingested, mailboxes, peer, now)
+    else:
+        deliveries = [Delivery(account, None, ingested.content, 0, now, 0) for account in mailboxes]
+    event = _event(services, incoming, ingested, None if principal is None else principal.id, peer, now)
     if principal is None:
-        await services.store.deliver(deliveries, queue, [event])
+        if kept or envelope.reports:
+            reports = reported(incoming, ingested, now)
+            await services.store.deliver(deliveries, queue, [event], quarantined=kept, reports=reports)
+        else:
+            await services.store.deliver(deliveries, queue, [event])
         if queue:
             services.queued()
         return _WENT
@@ -166,8 +177,9 @@ def _new(
 
 
 def _event(
-    services: Services, envelope: Envelope, ingested: Ingested, account: AccountId | None, peer: str, now: int
+    services: Services, incoming: Incoming, ingested: Ingested, account: AccountId | None, peer: str, now: int
 ) -> Event:
+    envelope = incoming.envelope
     return Event(
         now,
         "message.accepted",
@@ -181,5 +193,6 @@ def _event(
             "queued": len(envelope.forwards) + sum(map(len, envelope.elsewhere.values())),
             "size": ingested.scanned.size,
             "message_id": (ingested.scanned.envelope.message_id or b"").decode("utf-8", "replace")[:250],
+            **incoming.concluded.detail,
         },
     )

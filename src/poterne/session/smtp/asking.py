@@ -59,8 +59,8 @@ class Asking(Generic[T]):
 
     @property
     def done(self) -> bool:
-        """`result` waits for nothing."""
-        return self._task is None or self._task.done()
+        """`result` waits for nothing; never so of one that was dropped, or whose wait was cancelled."""
+        return self._task is None or (self._task.done() and not self._task.cancelled())
 
     async def result(self) -> T:
         """What it comes to. Cancelling who waits cancels it."""

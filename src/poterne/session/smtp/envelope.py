@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 
 from poterne.proto.smtp.events import MailFrom
-from poterne.values.directory import Forward
+from poterne.values.directory import Forward, Posting
 from poterne.values.ids import AccountId, TraceId
 from poterne.values.origin import Origin
 from poterne.values.queue import NewRecipient
+from poterne.values.reports import ReportKind
 
 
 @dataclass(slots=True)
@@ -27,6 +28,10 @@ class Envelope:
     """What leaves, by whose right it does."""
     away: dict[str, None] = field(default_factory=dict)
     """Of somebody who signed in: the addresses elsewhere that it will reach, beside those of `forwards`. Limits count them."""
+    reports: dict[tuple[ReportKind, str], None] = field(default_factory=dict)
+    """Addresses for reports of others, by kind and domain of ours."""
+    unproven: dict[str, tuple[Posting, tuple[str, ...]]] = field(default_factory=dict)
+    """An address that only some may write to, and who: whether the author is one of them is known at the end of the message."""
     recipients: int = 0
     tls_optional: bool = False
     """Its header says `TLS-Required: No`, and MAIL FROM does not say REQUIRETLS (RFC 8689 §4.1)."""

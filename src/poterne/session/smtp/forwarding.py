@@ -15,13 +15,15 @@ from poterne.session.smtp.services import Services
 from poterne.values.directory import Forward
 
 
-def sift(services: Services, envelope: Envelope, header: HeaderIndex, hops: int, *, signed_in: bool) -> Refused | None:
+def sift(
+    services: Services, envelope: Envelope, header: HeaderIndex, authentication: Authentication, *, signed_in: bool
+) -> Refused | None:
     """Take the forwards that must not be out of the envelope; into the mailbox of whose address it is, when there is one.
 
     Refused when nothing would be left to do: else what is cut is known only here, for whoever else gets the message has it.
     What may be forwarded later is refused for now whatever is left, so that it comes again.
     """
-    authentication = Authentication.PASS if signed_in else Authentication.NONE
+    hops = len(header.find(b"received"))
     copies = Counter(forward.via for forward in envelope.forwards.values())
     verdicts: dict[str, ForwardVerdict] = {}
     refused: ForwardRefused | None = None

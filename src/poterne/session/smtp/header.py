@@ -12,7 +12,6 @@ from poterne.message.autosubmitted import forced
 from poterne.message.fingerprint import Fingerprint
 from poterne.message.header import HeaderIndex, index
 from poterne.proto.smtp.replies import Reply
-from poterne.session.smtp import forwarding
 from poterne.session.smtp.envelope import Envelope
 from poterne.session.smtp.principal import Principal, Script
 from poterne.session.smtp.refused import Refused
@@ -28,6 +27,9 @@ class Judged(NamedTuple):
     """Of a script's message: what it says. To be fed with the rest of the body."""
     answers: bool = False
     """It answers another message (In-Reply-To, References)."""
+    header: HeaderIndex | None = None
+    """As it came, from a stranger."""
+    author: Author | None = None
 
 
 UNJUDGED: Final = Judged(b"")
@@ -102,13 +104,10 @@ async def judge(services: Services, principal: Principal | None, envelope: Envel
     if isinstance(named, Refusal):
         return Refused(named.code, _REPLIES[named])
     envelope.tls_optional = not envelope.mail.requiretls and _tls_optional(header)
-    if envelope.forwards:
-        cut = forwarding.sift(services, envelope, header, hops, signed_in=principal is not None)
-        if cut is not None:
-            return cut
     if principal is None:
         clean = hygiene.cleaned_received(header, services.authserv_id)
-        return Judged(data if clean is header.block else clean + data[header.end :])
+        octets = data if clean is header.block else clean + data[header.end :]
+        return Judged(octets, header=header, author=named)
     refused = await _foreign(services, principal, header, named, smtputf8=smtputf8)
     if refused is not None:
         return refused
@@ -123,7 +122,8 @@ async def judge(services: Services, principal: Principal | None, envelope: Envel
         says = Fingerprint(header)
         says.feed(data[header.end :])
     answers = bool(header.find(b"in-reply-to") or header.find(b"references"))
-    return Judged(data if clean is header.block else clean + data[header.end :], says, answers)
+    octets = data if clean is header.block else clean + data[header.end :]
+    return Judged(octets, says, answers, header, named)
 
 
 def _tls_optional(header: HeaderIndex) -> bool:

@@ -25,9 +25,18 @@ from poterne.values.address import Address
 from poterne.values.directory import Posting, Route, RouteKind
 from poterne.values.origin import Origin, OriginKind
 from poterne.values.queue import NewRecipient
+from poterne.values.reports import ReportKind
 
 UNKNOWN_RECIPIENT: Final = Refused(
     "unknown-recipient", Reply(550, "5.1.1", "No such recipient here: check the address")
+)
+ALONE: Final = Refused(
+    "posting-alone",
+    Reply(
+        452,
+        "4.5.3",
+        "One of these recipients is a list that not everybody may write to: send to it in a transaction of its own",
+    ),
 )
 _LATER: Final = Refused(
     "recipient-unverified",
@@ -53,12 +62,18 @@ async def place(
         notify_text(event),
         orcpt_text(event),
     )
+    if envelope.unproven:
+        return ALONE
     refused = UNKNOWN_RECIPIENT
+    if principal is None and (report := _report(services, address, route)) is not None:
+        envelope.reports[report, address.domain] = None
+        envelope.given.setdefault(address.key, recipient)
+        return None
     if principal is None and (route.kind is RouteKind.UNKNOWN_USER or not route.personal):
         # Before a catch-all takes it: it would keep the notices that come back to a forward.
         refused = await _returning(services, envelope, address, recipient, event)
     if refused is UNKNOWN_RECIPIENT and route.kind is RouteKind.ACCOUNTS:
-        refused = _local(envelope, route, recipient, principal, event)
+        refused = _local(envelope, route, recipient, principal, event, provable=services.verifying is not None)
     elif route.kind is RouteKind.NOT_LOCAL and principal is not None:
         envelope.elsewhere.setdefault(principal.origin, []).append(recipient)
         envelope.away[address.key] = None
@@ -68,6 +83,13 @@ async def place(
     if refused is None:
         envelope.given.setdefault(address.key, recipient)
     return refused
+
+
+def _report(services: Services, address: Address, route: Route) -> ReportKind | None:
+    """Which reports come to this address, when it is nobody's own: a catch-all does not have it."""
+    if not services.reports or route.kind is RouteKind.NOT_LOCAL or (route.accounts and route.personal):
+        return None
+    return services.reports.get(address.local_part.lower())
 
 
 def _postmaster(services: Services) -> Address:
@@ -82,8 +104,16 @@ def _local(
     recipient: NewRecipient,
     principal: Principal | None,
     event: RcptTo,
+    *,
+    provable: bool = False,
 ) -> Refused | None:
-    if route.posting is not Posting.ANYONE:
+    """`provable`: the message may show who its author is."""
+    if route.posting is not Posting.ANYONE and provable and principal is None and route.posting is not Posting.LOCAL:
+        # Alone in its transaction, for what is found out at the end is the answer to all recipients.
+        if envelope.given:
+            return ALONE
+        envelope.unproven[event.path.raw] = route.posting, route.posters
+    elif route.posting is not Posting.ANYONE:
         sender = envelope.mail.path.address
         verdict = posting.decide(
             PostingEvidence(

@@ -10,6 +10,7 @@ from poterne.proto.smtp.replies import Reply
 from poterne.session.smtp.refused import Refused
 from poterne.values.address import Address
 from poterne.values.ids import TraceId
+from poterne.values.networks import NetworkSet
 from poterne.values.relay import RelayRule
 
 HOUR_S: Final = 3600
@@ -38,6 +39,7 @@ class Relays:
 
     def __init__(self, rules: Sequence[RelayRule], origins: Origins, clock: Callable[[], float], log: Log) -> None:
         self._policy: Final = RelayPolicy(rules)
+        self._hosts: Final = NetworkSet(host for rule in rules for host in rule.hosts)
         self._origins: Final = origins
         self._clock: Final = clock
         self._log: Final = log
@@ -47,6 +49,10 @@ class Relays:
     def hidden(self, peer: str) -> bool:
         """Do strangers arrive under this address?"""
         return self._origins.hidden(peer)
+
+    def listed(self, peer: str) -> bool:
+        """Is it a server of ours that a rule names?"""
+        return peer in self._hosts and not self._origins.hidden(peer)
 
     def greeted(self, peer: str, name: str, trace: TraceId) -> None:
         """A stranger called itself `name`; what that says of addresses is told loudly, once per period."""

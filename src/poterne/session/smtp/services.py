@@ -1,6 +1,6 @@
 """What an SMTP session needs of the rest of the house, and the counters it keeps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -19,8 +19,10 @@ from poterne.session.smtp.often import Often
 from poterne.session.smtp.principal import Principal
 from poterne.session.smtp.relay import Relays
 from poterne.session.smtp.returned import Returned
+from poterne.session.smtp.verifying import Verifying
 from poterne.store.interface import Store
 from poterne.values.ids import TraceId
+from poterne.values.reports import ReportKind
 from poterne.values.sending import Submitted
 
 
@@ -83,6 +85,10 @@ class Services:
     """Service mx: who waits for the greeting. None: nobody."""
     harvest: Harvest | None = None
     """Service mx: who tries out names. None: nobody is watched."""
+    verifying: Verifying | None = None
+    """Service mx: how it is found out who strangers' mail is from. None: it is not."""
+    reports: Mapping[str, ReportKind] = field(default_factory=dict)
+    """Service mx: local parts, in lower case, that reports of others come to."""
     returned: Returned = field(default_factory=Returned)
     """How many notices went back to senders that we rewrote."""
     often: Often = field(default_factory=Often)

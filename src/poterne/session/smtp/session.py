@@ -29,6 +29,7 @@ from poterne.session.smtp.renewal import renewed, signed_in
 from poterne.session.smtp.scripts import by_uid, may_be_so_big, may_begin
 from poterne.session.smtp.services import Service, Services
 from poterne.session.smtp.standing import Standing
+from poterne.session.smtp.verifying import Speaker
 from poterne.store.errors import LimitError, OverQuotaError, StoreError
 
 _EARLY = Reply(554, "5.5.1", "You spoke before the greeting: wait for it, then try again")
@@ -51,7 +52,7 @@ class SmtpSession:
 
     __slots__ = (
         "_core", "_envelope", "_exchange", "_hello", "_incoming", "_link", "_messages", "_patience", "_principal", "_services",
-        "_shares", "_standing",
+        "_shares", "_speaker", "_standing",
     )  # fmt: skip
 
     def __init__(self, core: Server, link: Link, services: Services) -> None:
@@ -66,6 +67,7 @@ class SmtpSession:
         self._shares: lmtp.Shares | None = None
         self._messages = 0
         self._standing: Final = Standing(services.reputation, link, services.log)
+        self._speaker: Final = Speaker(services.verifying, link)
         self._patience: Final = Patience(services.settings, link, services.draining)
 
     # -- what `net.drive` calls ----------------------------------------------------------------------------------------
@@ -116,6 +118,7 @@ class SmtpSession:
 
     async def closed(self) -> None:
         self._abandon()
+        self._speaker.drop()
 
     # -- greeting, commands without meaning ----------------------------------------------------------------------------
 
@@ -294,7 +297,10 @@ class SmtpSession:
             # RFC 2920 §3.1: DATA is the last of a group. Whoever sends on does not speak to us but to somebody behind us.
             self._core.send(self._refuse("data", "unauthorised-pipelining", _TOO_EARLY))
             return
-        self._incoming = tx.begin(self._services, envelope, self._principal, self._hop(envelope))
+        checks = None
+        if self._principal is None and self._shares is None:
+            checks = self._speaker.checks(envelope.mail, "" if self._hello is None else self._hello.name)
+        self._incoming = tx.Incoming(self._services, envelope, self._principal, self._hop(envelope), checks)
         self._link.set_patience(self._services.settings.data_timeout_s, "data-timeout")
         self._link.begin_bulk(self._services.settings.min_data_rate, self._services.settings.rate_grace_s)
         self._core.send(re.START_DATA)

@@ -1,0 +1,107 @@
+"""What all sessions of a process share to find out who strangers' mail is from."""
+
+from collections.abc import Callable
+from typing import Final, Protocol, final
+
+from poterne.net.link import Link
+from poterne.policy.evidence import Rules
+from poterne.policy.ours import Ours
+from poterne.proto.smtp.events import MailFrom
+from poterne.queue.domains import LocalDomains
+from poterne.session.smtp.asking import Names
+from poterne.session.smtp.checks import Checks, Spoken
+from poterne.store.interface import Store
+from poterne.values.dmarc import DmarcRow, PublishedPolicy
+
+
+class Tally(Protocol):
+    """Counts what DMARC said, for the reports to the authors' domains."""
+
+    def count(self, day: int, policy: PublishedPolicy, row: DmarcRow) -> None: ...
+
+
+class ListTally(Protocol):
+    """Counts mailing lists that a domain answered for."""
+
+    def saw(self, list_id: str, domain: str, at: int) -> None: ...
+
+
+@final
+class Verifying:
+    """`trusted`: servers whose mail is not checked, by address."""
+
+    __slots__ = (
+        "_clock", "_domains", "_hostname", "_names", "_ours", "_served", "language", "lists", "rules", "tally", "trusted",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        names: Names,
+        rules: Rules,
+        store: Store,
+        hostname: str,
+        language: str,
+        *,
+        tally: Tally,
+        lists: ListTally,
+        trusted: Callable[[str], bool],
+        clock: Callable[[], float],
+    ) -> None:
+        self.rules: Final = rules
+        self.language: Final = language
+        self.tally: Final = tally
+        self.lists: Final = lists
+        self.trusted: Final = trusted
+        self._names: Final = names
+        self._hostname: Final = hostname
+        self._clock: Final = clock
+        self._domains: Final = LocalDomains(store, clock)
+        self._served: frozenset[str] | None = None
+        self._ours = Ours((), rules)
+
+    async def ours(self) -> Ours:
+        """For the domains that are served now. Raises StoreError."""
+        served = await self._domains.names()
+        if served != self._served:
+            self._ours = Ours(served, self.rules)
+            self._served = served
+        return self._ours
+
+    def spoken(self, peer: str, name: str) -> Spoken:
+        """For a connection whose client called itself so."""
+        return Spoken(peer, name, self._hostname, self._names, int(self._clock()))
+
+    def checks(self, spoken: Spoken, mail: MailFrom) -> Checks:
+        """For one message."""
+        dns_s = float(self.rules.settings.max_dns_s)
+        return Checks(self._names, spoken, mail.path.address, self._hostname, dns_s, int(self._clock()))
+
+
+@final
+class Speaker:
+    """Of one connection: what its client called itself, asked about once it sends a message."""
+
+    __slots__ = ("_link", "_name", "_spoken", "_verifying")
+
+    def __init__(self, verifying: Verifying | None, link: Link) -> None:
+        self._verifying: Final = verifying
+        self._link: Final = link
+        self._name = ""
+        self._spoken: Spoken | None = None
+
+    def checks(self, mail: MailFrom, name: str) -> Checks | None:
+        """For a message; None: nothing is checked here."""
+        verifying = self._verifying
+        if verifying is None or verifying.trusted(self._link.peer):
+            return None
+        if self._spoken is None or name != self._name:
+            self.drop()
+            self._name = name
+            self._spoken = verifying.spoken(self._link.peer, name)
+        return verifying.checks(self._spoken, mail)
+
+    def drop(self) -> None:
+        """The connection has ended, or another name is said."""
+        if self._spoken is not None:
+            self._spoken.asking.drop()
+            self._spoken = None
