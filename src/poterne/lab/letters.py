@@ -11,10 +11,12 @@ from email.utils import format_datetime, make_msgid
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """Where an organisation's server takes mail of others."""
+    """Where an organisation's server takes mail of others, and from which address it is brought."""
 
     host: str
     port: int
+    source: str = ""
+    """Empty: the system chooses."""
 
 
 def samples(sender: str, receiver: str, now: dt.datetime) -> Iterator[EmailMessage]:
@@ -75,7 +77,8 @@ def send(post: Post, ca_file: str, helo: str, sender: str, receiver: str, messag
     """Deliver over STARTTLS, verified by the lab's CA; gives how many. Raises OSError or smtplib.SMTPException. Blocks."""
     context = ssl.create_default_context(cafile=ca_file)
     count = 0
-    with smtplib.SMTP(post.host, post.port, local_hostname=helo, timeout=20) as client:
+    source = (post.source, 0) if post.source else None
+    with smtplib.SMTP(post.host, post.port, local_hostname=helo, timeout=20, source_address=source) as client:
         client.starttls(context=context)
         client.ehlo()
         for message in messages:

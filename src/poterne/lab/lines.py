@@ -31,14 +31,16 @@ def lines(world: World, mbsyncrc: Path) -> Iterator[tuple[str, str]]:
     ours, neighbour = world.ours, world.neighbour
     alice, bob, carol = ours.accounts[0], ours.accounts[1], neighbour.accounts[0]
     ca = shlex.quote(str(ours.ca))
+    mx = f"{ADDRESS}:{ours.port('mx')}"
+    stranger = f"swaks --server {mx} --local-interface {neighbour.address} -tls --helo {neighbour.hostname}"
     as_alice = f"swaks --server {ADDRESS}:{ours.port('submission')} -tls -au {alice} -ap {PASSWORD} --from {alice}"
     yield (
         "a stranger's server brings mail (MX, STARTTLS)",
-        f"swaks --server {ADDRESS}:{ours.port('mx')} -tls --helo {neighbour.hostname} --from {carol} --to {alice}",
+        f"{stranger} --from {carol} --to {alice}",
     )
     yield (
         "… and is refused as a relay",
-        f"swaks --server {ADDRESS}:{ours.port('mx')} -tls --helo {neighbour.hostname} --from {carol} --to someone@elsewhere.test",
+        f"{stranger} --from {carol} --to someone@elsewhere.test",
     )
     yield (
         "a user submits (587, STARTTLS; 465 is --tlsc -p " + str(ours.port("submissions")) + ")",

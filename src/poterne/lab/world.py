@@ -130,7 +130,7 @@ async def deliver_samples(ours: Organisation, neighbour: Organisation, dns_port:
         raise LabError(f"the lab's zone names {host}")
     carol, alice = neighbour.accounts[0], ours.accounts[0]
     letters = samples(carol, alice, dt.datetime.now(dt.UTC))
-    post = Post(host, ours.port("mx"))
+    post = Post(host, ours.port("mx"), neighbour.address)  # which its SPF record names
     try:
         return await asyncio.to_thread(send, post, str(ours.ca), neighbour.hostname, carol, alice, letters)
     except (OSError, smtplib.SMTPException) as error:

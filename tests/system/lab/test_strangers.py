@@ -24,9 +24,13 @@ from poterne.app.stores import open_instance_store
 from poterne.config.load import load
 from poterne.lab.instances import PASSWORD
 from poterne.lab.remotes import REMOTES
+from poterne.mailauth.dkim.outcome import Result
+from poterne.mailauth.dkim.verify import Verifier
+from poterne.message.header import index
 from poterne.store.interface import Store
 from poterne.values.event import Event
 from tests.support.lab import Lab, offset
+from tests.support.name_server import stub
 from tests.support.server import ADDRESS, wait_for
 
 ALICE = "alice@poterne.test"
@@ -214,6 +218,20 @@ def test_delivered(outcome: Outcome, domain: str) -> None:
     assert ("not encrypted" in received) == (how == "clear")
     encoding = "quoted-printable" if domain == "seven-bit.test" else "8bit"
     assert taken["Content-Transfer-Encoding"] == encoding
+
+
+async def test_what_arrives_is_signed_and_its_keys_are_in_the_labs_dns(outcome: Outcome) -> None:
+    lab = outcome.lab
+    names = stub(53 + lab.offset)
+    for domain in SENT:
+        (path,) = (lab.folder / "taken" / domain).glob("*.eml")
+        octets = path.read_bytes()
+        header = index(octets)
+        verifier = Verifier(header, int(time.time()))
+        verifier.feed(octets[header.end :])
+        found = verifier.finish({name: await names.txt(name) for name in verifier.names})
+        assert [(one.result, one.domain) for one in found] == [(Result.PASS, "poterne.test")] * 2
+    names.close()
 
 
 @pytest.mark.parametrize("domain", WAITS)

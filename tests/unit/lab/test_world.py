@@ -93,7 +93,7 @@ def test_the_lines_name_the_worlds_ports_and_nothing_outside(tmp_path: Path) -> 
     ports = {int(number) for number in re.findall(r"\b2\d{4}\b", text)}
     ours = {listener.port for listener in world.ours.listeners.values()}
     assert ours <= ports <= ours | {world.dns_port}
-    assert set(re.findall(r"\d+\.\d+\.\d+\.\d+", text)) == {"127.0.0.1"}
+    assert set(re.findall(r"\d+\.\d+\.\d+\.\d+", text)) == {"127.0.0.1", "127.0.0.2"}
     assert (tmp_path / "mbsyncrc").stat().st_mode & 0o077 == 0
 
 
