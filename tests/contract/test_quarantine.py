@@ -213,6 +213,47 @@ async def test_reading_that_fails(world: World, number: int) -> None:
     await look(failing(world.store, FailurePlan(4)))
 
 
+async def flow(world: World) -> None:
+    """Receives with a head that comes last, keeps, looks, releases."""
+    writer = world.store.blobs.writer()
+    writer.write_head(9)
+    writer.write(BODY)
+    writer.set_head(b"X: pass\r\n")
+    new = await suspicious(world.store, world.alice)
+    new = replace(new, content=replace(new.content, blob=await writer.finish()))
+    await world.store.deliver([], [], [event("message.quarantined")], quarantined=[new])
+    (kept,) = await world.store.quarantined()
+    assert world.store.blobs.read(kept.content.blob) == b"X: pass\r\n" + BODY
+    await world.store.release_quarantined(kept.id, AT, event("message.released"))
+
+
+@pytest.mark.parametrize("fails", Fails)
+async def test_every_call_in_turn(world: World, fails: Fails) -> None:
+    """What was answered with success is in quarantine or in the mailbox; each event is there with what it tells."""
+    sound = world.store
+    counting = FailurePlan()
+    world.store = failing(sound, counting)
+    await flow(world)
+    assert {"writer.finish", "deliver", "quarantined", "blobs.read", "release_quarantined"} <= set(counting.log)
+    expected = 1
+    for number in range(1, counting.calls + 1):
+        plan = FailurePlan(number, fails)
+        world.store = failing(sound, plan)
+        with pytest.raises(UnavailableError, match="made to fail"):
+            await flow(world)
+        world.store = sound
+        expected += plan.log.count("deliver") - (plan.log[-1] == "deliver" and fails is Fails.BEFORE)
+        taken = len(await sound.events(kind="message.quarantined"))
+        assert taken == expected
+        released = len(await sound.events(kind="message.released"))
+        waiting = await sound.quarantined()
+        assert len(waiting) == taken - released
+        assert len(await world.uids()) == released
+        for kept in waiting:
+            await sound.release_quarantined(kept.id, AT, event("message.released"))
+        await world.consistent()
+
+
 async def test_an_account_takes_its_quarantine_along(world: World) -> None:
     bob = await world.account("bob@example.org")
     mine, his = await keep(world), await keep(world, b"1", b"2", to=bob)
