@@ -17,11 +17,13 @@ from typing import Final
 from poterne.mailauth.dmarc.outcome import Policy
 from poterne.mailauth.dmarc.outcome import Reason as DmarcReason
 from poterne.mailauth.spf.outcome import Result as SpfResult
+from poterne.policy import listed
 from poterne.policy.evidence import Evidence
-from poterne.policy.reasons import Found, Reason, Sign
+from poterne.policy.reasons import Found, Reason, Sign, Told
 from poterne.policy.signs import View, sign, view
 from poterne.policy.told import told
 from poterne.policy.verdict import Accept, Defer, Junk, Quarantine, Refuse, Verdict
+from poterne.values.history import ListSeen
 
 _GRAVITY: Final[dict[type, int]] = {Accept: 0, Junk: 1, Quarantine: 2, Refuse: 3}
 _Kind = type[Accept] | type[Junk] | type[Quarantine] | type[Refuse]
@@ -85,7 +87,9 @@ def combine(verdicts: Sequence[Verdict]) -> Combined:
 
 def _judge(seen: View) -> Verdict:
     evidence = seen.evidence
-    found = None if seen.author_proven and not evidence.own_domain and not evidence.own_reverse_path else sign(seen)
+    proven = seen.author_proven
+    matters = not proven or evidence.own_domain or evidence.own_reverse_path or evidence.displayed
+    found = sign(seen) if matters else None
     gravest: Verdict | None = None
     for rule in _RULES:
         finding = rule(seen, found)
@@ -93,7 +97,18 @@ def _judge(seen: View) -> Verdict:
             gravest = finding
     if gravest is not None:
         return gravest
-    return Accept(Reason.PROVEN if seen.author_proven else Reason.NO_POLICY, told=told(evidence))
+    about = Told(author=evidence.author_domain)
+    return Accept(Reason.PROVEN, told=about) if proven else Accept(Reason.NO_POLICY, found, about)
+
+
+def learned(evidence: Evidence, verdict: Verdict) -> tuple[ListSeen, ...]:
+    """What to add to the history of lists (`store.note_lists`): the list, by each domain that answers for an accepted message."""
+    if not evidence.list_id or not isinstance(verdict, Accept) or evidence.peer_trusted:
+        return ()
+    seen = view(evidence, hopeful=False)
+    at = evidence.received_at
+    domains = listed.answering(evidence.list_id, (*seen.dkim, seen.spf))
+    return tuple(ListSeen(evidence.list_id, domain, at, at, 1) for domain in domains)
 
 
 def _of_author_domain(seen: View, _found: Found | None) -> Verdict | None:

@@ -8,7 +8,8 @@ Strong kinds, on which something may be done:
 - SHAPE: other characters of the same shape (`0` for `o`, `rn` for `m`, other alphabets), or accents that one of the two has not;
 - HYPHEN: the same but for hyphens;
 - TYPO: one letter more, less, other, or two changed about. Only names of five letters or more, under the same suffix, or of eight
-  under any: shorter ones are neighbours by chance. Another digit, or a number at the end, makes it weak: `lycee1`, `lycee2`;
+  under any: shorter ones are neighbours by chance, and their first letter is not misread. Another
+  digit, or a number at the end, makes it weak: `lycee1`, `lycee2`;
 - EMBEDDED: our whole domain before somebody else's (`ours.fr.evil.com`, `ours-fr.com`, `oursfr.com`).
 
 Weak kinds, which are noted only: OTHER_SUFFIX (`ours.com`), PART (`ours-support.fr`), SIBLING (the numbers).
@@ -38,6 +39,17 @@ _SECOND_LEVEL: Final = frozenset(
     {"ac", "asso", "co", "com", "ed", "edu", "gob", "gouv", "gov", "go", "gv", "ltd", "me", "mil", "ne", "net", "nhs", "nom",
      "or", "org", "plc", "prd", "presse", "sch", "tm", "web"}
 )  # fmt: skip
+
+
+_PROVIDERS: Final = frozenset(
+    {"aliceadsl.fr", "aol.com", "bbox.fr", "bluewin.ch", "btinternet.com", "club-internet.fr", "comcast.net", "fastmail.com",
+     "free.fr", "gmail.com", "gmx.ch", "gmx.com", "gmx.de", "gmx.fr", "googlemail.com", "hotmail.com", "hotmail.fr", "icloud.com",
+     "laposte.net", "live.com", "live.fr", "mac.com", "mail.com", "mail.ru", "mailo.com", "me.com", "msn.com", "neuf.fr",
+     "numericable.fr", "orange.fr", "outlook.com", "outlook.fr", "posteo.de", "posteo.net", "proton.me", "protonmail.com",
+     "sfr.fr", "skynet.be", "t-online.de", "telenet.be", "tutanota.com", "videotron.ca", "wanadoo.fr", "web.de", "yahoo.co.uk",
+     "yahoo.com", "yahoo.fr", "yandex.com", "yandex.ru", "ymail.com", "zoho.com"}
+)  # fmt: skip
+"""Where people have their private mailboxes: whoever is called almost like one of these still gets mail from there."""
 
 
 class Kind(Enum):
@@ -119,19 +131,17 @@ class Lookalikes:
     def find(self, domain: str) -> Lookalike | None:
         """The strongest likeness, or None. `domain`: A-labels in lower case. Always returns; bounded by a domain's 255 octets."""
         other = _taken_apart(domain)
-        if not other.suffix or other.registered in self._registered:
+        if not other.suffix or other.registered in self._registered or other.registered in _PROVIDERS:
             return None
         return self._embedded(other) or self._same(other) or self._typo(other) or self._part(other)
 
     def _embedded(self, other: _Name) -> Lookalike | None:
-        if other.name.isascii() and len(other.before) == 1 and "-" not in other.name:
-            ours = self._joined.get(shape(other.name))
-            return None if ours is None else Lookalike(ours, Kind.EMBEDDED)
-        for words in (other.before, tuple(other.name.split("-"))):
-            ours = self._run(words)
-            if ours is not None:
-                return Lookalike(ours, Kind.EMBEDDED)
-        return None
+        ours = self._joined.get(shape(other.name))
+        if ours is None and len(other.before) > 1:
+            ours = self._run(other.before)
+        if ours is None and "-" in other.name:
+            ours = self._run(tuple(other.name.split("-")))
+        return None if ours is None else Lookalike(ours, Kind.EMBEDDED)
 
     def _run(self, words: tuple[str, ...]) -> str | None:
         """The domain of ours that stands in these words as it is, one word for each label."""
@@ -165,8 +175,7 @@ class Lookalikes:
             return None
         for step in _steps(other.name):
             for one in self._steps.get(step, ()):
-                near = one.suffix == other.suffix or len(one.name) >= _TYPO_LEAST_ANYWHERE
-                if near and _one_step(one.name, other.name):
+                if _mistaken(one, other):
                     return Lookalike(one.domain, Kind.TYPO)
         return None
 
@@ -217,6 +226,14 @@ def _steps(name: str) -> Iterator[str]:
     yield name
     for at in range(len(name)):
         yield name[:at] + name[at + 1 :]
+
+
+def _mistaken(one: _Name, other: _Name) -> bool:
+    if len(one.name) < _TYPO_LEAST_ANYWHERE:
+        first = len(one.name) == len(other.name) and one.name[0] != other.name[0] and one.name[1:] == other.name[1:]
+        if first or one.suffix != other.suffix:
+            return False
+    return _one_step(one.name, other.name)
 
 
 def _one_step(one: str, other: str) -> bool:

@@ -36,6 +36,23 @@ def told(evidence: Evidence) -> Told:
     )
 
 
+def notes(evidence: Evidence) -> tuple[str, ...]:
+    """What decided nothing and is worth knowing all the same, as stable words for the event: `np`, `lookalike-part`…"""
+    found = []
+    outcome = evidence.dmarc
+    if outcome.result is dmarc_outcome.Result.FAIL and outcome.applied_tag == "np":
+        found.append("np")  # the author's domain does not exist
+    if outcome.policy is not None and outcome.policy.testing:
+        found.append("dmarc-testing")
+    if evidence.lookalike is not None:
+        found.append(f"lookalike-{evidence.lookalike.kind.value}")
+    if evidence.mail_from.result is spf_outcome.Result.FAIL:
+        found.append("spf-fail")
+    if any(one.result is dkim_outcome.Result.PASS and one.testing for one in evidence.dkim):
+        found.append("dkim-testing")
+    return tuple(found)
+
+
 def _spf(evidence: Evidence) -> str:
     outcome = evidence.mail_from
     domain = outcome.domain or "the reverse path"
