@@ -1,4 +1,4 @@
-"""Runs the processes of one server as one tree, and ends all of it: `python -m bench.reaper LOG JSON-LIST-OF-COMMANDS`.
+"""Runs the processes of one server as one tree, and ends all of it: `bench.reaper LOG PARENT GRACE JSON-LIST-OF-COMMANDS`.
 
 It is the subreaper of everything below it (prctl(2)), so that a daemon which detaches keeps its place in the tree, and it
 gets SIGTERM when its own parent dies, so that a killed benchmark leaves nothing behind. It ends when a command ends.
@@ -18,7 +18,6 @@ from bench.accounting import descendants
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_GRACE_S = 3.0
 
 
 def _become_subreaper(parent: int) -> None:
@@ -51,12 +50,12 @@ def _gone_within(limit_s: float) -> bool:
     return False
 
 
-def _end(commands: list[int]) -> None:
+def _end(commands: list[int], grace_s: float) -> None:
     """Ask the commands to stop, then each process that is left, then kill."""
     _signal_all(signal.SIGTERM, commands)
-    if not _gone_within(_GRACE_S):
+    if not _gone_within(grace_s):
         _signal_all(signal.SIGTERM, [stat.pid for stat in descendants(os.getpid())])
-        _gone_within(_GRACE_S)
+        _gone_within(grace_s)
     while left := [stat.pid for stat in descendants(os.getpid())]:
         _signal_all(signal.SIGKILL, left)
         time.sleep(0.02)
@@ -72,7 +71,7 @@ def _stop(_number: int, _frame: object) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    log_name, parent, encoded = arguments
+    log_name, parent, grace, encoded = arguments
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; only the benchmark answers it
     signal.signal(signal.SIGTERM, _stop)
     started: list[int] = []
@@ -93,7 +92,7 @@ def main(arguments: list[str]) -> int:
         pass
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        _end(started)
+        _end(started, float(grace))
     return status
 
 

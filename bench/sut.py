@@ -80,10 +80,16 @@ class Tree:
 
     __slots__ = ("_log", "_process")
 
-    def __init__(self, commands: Sequence[Sequence[str]], folder: Path) -> None:
+    def __init__(self, commands: Sequence[Sequence[str]], folder: Path, *, grace_s: float = 3.0) -> None:
+        """`grace_s`: how long they have to end when they are asked, and once more when each of them is asked."""
         self._log = folder / "console.log"
         environment = dict(os.environ, PYTHONPATH=str(Path(__file__).resolve().parent.parent))
-        arguments = [str(self._log), str(os.getpid()), json.dumps([list(command) for command in commands])]
+        arguments = [
+            str(self._log),
+            str(os.getpid()),
+            str(grace_s),
+            json.dumps([list(command) for command in commands]),
+        ]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.reaper", *arguments], stdin=subprocess.DEVNULL, cwd=folder, env=environment
         )

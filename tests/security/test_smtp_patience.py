@@ -71,10 +71,16 @@ def come(server: Instance, address: str, first: bytes = b"") -> Wire:
 
 
 def greeted(server: Instance, address: str) -> Wire:
-    wire = come(server, address)
-    assert wire.line().startswith(b"220 ")
-    assert wire.say(b"EHLO stranger.example").startswith(b"250")
-    return wire
+    return all_greeted(server, [address])[0]
+
+
+def all_greeted(server: Instance, addresses: list[str]) -> list[Wire]:
+    """They wait for their greetings side by side."""
+    wires = [come(server, address) for address in addresses]
+    for wire in wires:
+        assert wire.line().startswith(b"220 ")
+        assert wire.say(b"EHLO stranger.example").startswith(b"250")
+    return wires
 
 
 def took(wire: Wire, command: bytes, reply: bytes) -> float:
@@ -181,7 +187,7 @@ def test_waits_grow_with_faults_until_the_connection_ends(server: Instance) -> N
 
 def test_a_wait_is_nobody_elses(server: Instance) -> None:
     """Ten peers that wait, and one that does as it should."""
-    wires = [greeted(server, stranger()) for _ in range(10)]
+    wires = all_greeted(server, [stranger() for _ in range(10)])
     for wire in wires:
         wire.send(b"XYZZY\r\n" * 6)
     before = time.monotonic()
@@ -211,8 +217,7 @@ def test_who_made_no_mistake_never_waits(server: Instance) -> None:
 # -- names -------------------------------------------------------------------------------------------------------------
 
 
-def ask_for(server: Instance, address: str, names: int) -> list[bytes]:
-    wire = greeted(server, address)
+def ask_for(wire: Wire, names: int) -> list[bytes]:
     assert wire.say(b"MAIL FROM:<a@b.example>").startswith(b"250")
     said = [wire.say(b"RCPT TO:<name%d@%b>" % (number, DOMAIN.encode()))[:3] for number in range(names)]
     wire.close()
@@ -222,8 +227,8 @@ def ask_for(server: Instance, address: str, names: int) -> list[bytes]:
 def test_trying_out_names_over_many_connections(server: Instance) -> None:
     """Three names a connection cost no wait; the twelfth is the last one that teaches anything."""
     guesser = stranger()
-    for _ in range(4):
-        assert ask_for(server, guesser, 3) == [b"550"] * 3
+    for wire in all_greeted(server, [guesser] * 4):
+        assert ask_for(wire, 3) == [b"550"] * 3
     (told,) = [line for line in server.events("security.harvest") if line["peer"] == guesser]
     assert told["unknown"] == 12
     wire = greeted(server, guesser)

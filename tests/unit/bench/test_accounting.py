@@ -70,7 +70,7 @@ def test_a_detached_daemon_stays_in_the_tree_and_ends_with_it(tmp_path: Path) ->
         "    os._exit(0)\n"
         "time.sleep(60)\n"
     )
-    tree = Tree([[sys.executable, "-c", daemon]], tmp_path)
+    tree = Tree([[sys.executable, "-c", daemon]], tmp_path, grace_s=0.3)
     root = tree.root
     wait_until((tmp_path / "pid").exists)
     pid = int((tmp_path / "pid").read_text())
