@@ -39,7 +39,7 @@ def decide(evidence: Evidence) -> Verdict:
         return worst
     best = _judge(view(evidence, hopeful=True))
     if type(best) is type(worst):
-        return best
+        return worst if isinstance(worst, Accept) else best  # words that claim no more than is known
     return Defer(Reason.DNS, told=told(evidence))
 
 
