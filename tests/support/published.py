@@ -3,7 +3,7 @@
 import contextlib
 import datetime as dt
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -70,7 +70,7 @@ class World:
     facts: Facts
     chain: Path
     lines: tuple[str, ...]
-    file: PolicyFile = PolicyFile(rendered(POLICY))
+    file: PolicyFile = field(default_factory=lambda: PolicyFile(rendered(POLICY)))
     secure: bool = True
     troubles: tuple[tuple[str, Trouble, str | None], ...] = ()
     relatives: tuple[str, ...] = ()

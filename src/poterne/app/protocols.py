@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Coroutine
 
+from poterne.admin.zone import sts_policy
 from poterne.app.mail import serve_mail
 from poterne.app.parts import MECHANISMS, Parts
 from poterne.config.settings import Listener
+from poterne.mailauth.mtasts.text import rendered
 from poterne.net.drive import drive
 from poterne.net.link import Link
 from poterne.proto.core import Core
+from poterne.proto.http import messages as http
+from poterne.proto.http.server import Server as HttpServer
 from poterne.proto.imap import commands as imap
 from poterne.proto.imap.limits import Limits as ImapLimits
 from poterne.proto.imap.responses import Reply as ImapReply
@@ -16,8 +20,12 @@ from poterne.proto.pop3 import commands as pop3
 from poterne.proto.pop3.replies import Sent as Pop3Sent
 from poterne.proto.pop3.server import Server as Pop3Server
 from poterne.proto.pop3.settings import Offer as Pop3Offer
+from poterne.queue.domains import LocalDomains
 from poterne.session.imap.client import Service as ImapService
 from poterne.session.imap.session import LAST_WORDS, ImapSession
+from poterne.session.policies import LAST_WORDS as HTTP_LAST_WORDS
+from poterne.session.policies import PolicySession
+from poterne.session.policies import Services as PolicyServices
 from poterne.session.pop3.session import Pop3Session
 from poterne.session.pop3.session import Services as Pop3Services
 
@@ -33,8 +41,28 @@ def serving(listener: Listener, parts: Parts) -> Serve:
             return _imap(listener, parts)
         case "pop3":
             return _pop3(listener, parts)
+        case "https":
+            return _https(parts)
         case _:
             raise ValueError(f"no such service: {listener.service}")  # the settings were checked
+
+
+def _https(parts: Parts) -> Serve:
+    domains = LocalDomains(parts.store, parts.clock)
+
+    async def policy(domain: str) -> bytes | None:
+        found = sts_policy(parts.settings, domain) if domain in await domains.names() else None
+        return None if found is None else rendered(found)
+
+    services = PolicyServices(policy, parts.log, parts.clock)
+
+    def serve(link: Link) -> Coroutine[object, object, None]:
+        server = HttpServer()
+        core: Core[http.Event, http.Response] = server
+        session = PolicySession(server, link, services)
+        return drive(core, session, link, last_words=HTTP_LAST_WORDS, observe=parts.observe)
+
+    return serve
 
 
 def _imap(listener: Listener, parts: Parts) -> Serve:

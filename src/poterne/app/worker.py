@@ -63,6 +63,7 @@ _REFUSALS: Final = {
     "lmtp": b"421 4.7.0 Too many connections, try again later\r\n",
     "imap": b"* BYE Too many connections, try again later\r\n",
     "pop3": b"-ERR [SYS/TEMP] Too many connections, try again later\r\n",
+    "https": b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
 }
 _DENIALS: Final = {
     "mx": b"554 5.7.1 This server takes mail from listed servers only, and your address is not one of them\r\n",
@@ -70,6 +71,7 @@ _DENIALS: Final = {
     "lmtp": b"554 5.7.1 Only listed servers deliver here: ask the administrator\r\n",
     "imap": b"* BYE Your address may not sign in here: ask the administrator\r\n",
     "pop3": b"-ERR [SYS/PERM] Your address may not sign in here: ask the administrator\r\n",
+    "https": b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
 }
 
 

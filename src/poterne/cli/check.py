@@ -86,6 +86,8 @@ def _exposure(name: str, listener: Listener) -> Line:
         )
     elif listener.service == "lmtp":
         who = f"{', '.join(listener.allow)} may deliver to mailboxes here, without further checks"
+    elif listener.service == "https":
+        who = "anybody may read the MTA-STS policies of the domains served here, and nothing else"
     else:
         who = f"{listener.service} for those who sign in, inside TLS" + (
             ", from listed networks" if listener.allow else ""
@@ -134,7 +136,8 @@ def _validity(pair: CertificateFiles, hostname: str, *, local: bool) -> Line:
     if leaf.not_valid_before_utc > now:
         return "fail", f"{text}: it is not valid yet, check the clock and the file"
     wildcard = "*." + hostname.partition(".")[2]
-    if hostname not in names and wildcard not in names:
+    of_policies = bool(names) and all(name.startswith("mta-sts.") for name in names)  # RFC 8461 §3.3: chosen by SNI
+    if hostname not in names and wildcard not in names and not of_policies:
         return "fail", f"{text}: it is not for {hostname}; clients will refuse it"
     if local:
         return "warn", f"{text}, from the instance's own CA: only those who trust data/tls/ca.pem will accept it"

@@ -30,6 +30,7 @@ SERVICE_ALPN: Final[Mapping[str, tuple[str, ...]]] = {
     "imap": ("imap",),
     "pop3": ("pop3",),
     "managesieve": ("managesieve",),
+    "https": ("http/1.1",),
 }
 """Names registered at IANA; SMTP has none."""
 
