@@ -103,6 +103,8 @@ class Ledger:
         self.history: dict[tuple[str, str, int, int], str] = {}
         """(account, name, UIDVALIDITY, UID) → ident, forever: what a client may have in its cache."""
         self.next_uids: dict[tuple[str, str, int], int] = {}
+        self.kept: dict[str, bool | None] = {}
+        """Idents of letters that came into quarantine: whether they are there; None when nobody answered."""
         self.acknowledged = 0
         self.refusals: list[str] = []
         self.unanswered = 0

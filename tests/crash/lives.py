@@ -12,7 +12,7 @@ import signal
 import time
 import traceback
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from poterne.store.blobs.segments import BlobLimits, SegmentBlobs
@@ -20,19 +20,23 @@ from poterne.store.errors import StoreError
 from poterne.store.interface import Delivery
 from poterne.store.sqlite import migrate
 from poterne.store.sqlite.engine import SqliteStore, open_store
+from poterne.values.mailbox import NewContent
 from poterne.values.queue import NewQueued
 from poterne.values.secret import Secret
 from tests.crash.bare_store import KEYWORDS, StoreMail, bits_of, look
-from tests.crash.ledger import NONE, Ledger
+from tests.crash.ledger import NONE, Ledger, Seen
 from tests.crash.people import LostError, Person
 from tests.crash.power import PoweredFiles, PoweredVFS
 from tests.support.queueing import message
 from tests.support.stores import AT, content, event
+from tests.support.verifying import suspicious
 
 LIMITS = BlobLimits(segment_bytes=40_000, spill_bytes=20_000, held_bytes=16_384, open_segments=3, retry_s=0)
 SIZES = (200, 900, 3_000, 4_100, 9_000, 30_000)
 ACCOUNTS = ("ada", "ben")
 LIFE_LIMIT_S = 60
+_NOBODY = 100
+"""Owner of letters that no person handles."""
 _MIGRATION = """
 CREATE TABLE test_{0} (account_id INTEGER NOT NULL, content_id INTEGER NOT NULL) STRICT;
 INSERT INTO test_{0} SELECT account_id, content_id FROM message;
@@ -176,7 +180,24 @@ class _Life:
         )
         if queued != expected:
             wrong.append(f"queue: {set(queued) ^ set(expected)}")
+        wrong += await self._judge_quarantine(store, seen)
         self.outcome.judged = True
+
+    async def _judge_quarantine(self, store: SqliteStore, seen: Seen) -> list[str]:
+        """What was kept is there whole, or in the mailbox: never in both, or nowhere."""
+        delivered = {ident for box in seen.values() for ident, _ in box.messages.values()}
+        wrong, there = [], set()
+        for row in await store.quarantined(10_000):
+            there.add(row.header_from)
+            if not self.ledger.letters[row.header_from].is_intact(store.blobs.read(row.content.blob)):
+                wrong.append(f"quarantine: {row.header_from} has other octets")
+        for ident, kept in self.ledger.kept.items():
+            if kept is not None and kept != (ident in there):
+                wrong.append(f"quarantine: {ident} is {'not ' * kept}there")
+            if ident in there & delivered:
+                wrong.append(f"quarantine: {ident} was delivered too")
+            self.ledger.kept[ident] = ident in there
+        return wrong
 
     async def _work(self) -> None:
         quiet = self.plan.compact  # a real compaction leaves what is new alone; here a day passes in no time
@@ -192,6 +213,9 @@ class _Life:
             busy.append(self._repeat(25, lambda p=person, m=mail: p.step(m, quiet=quiet)))  # type: ignore[misc]
         if not quiet and not self.plan.alone:
             busy += [self._repeat(15, lambda s=store: self._deliver(s)) for store in self.stores]  # type: ignore[misc]
+            busy += [self._repeat(5, lambda s=store: self._keep(s)) for store in self.stores]  # type: ignore[misc]
+        if not self.plan.alone:
+            busy.append(self._repeat(6, lambda: self._release(self.stores[1])))
         busy.append(self._repeat(3, self.stores[0].checkpoint))
         if self.plan.compact:
             busy += [self._repeat(2, self._compact), self._repeat(1, self._compact)]
@@ -221,13 +245,50 @@ class _Life:
         letter, octets = self.ledger.write_letter(to[0], -1 if elsewhere else owner, self._size())
         after = {letter: {(self.ledger.box(name, "INBOX"), 0): NONE for name in to}}
         operation = self.ledger.begin(f"deliver {letter.ident} to {to}", after)
-        new = await content(store, octets)
+        new = await self._content(store, octets)
         queue: list[NewQueued] = []
         if elsewhere:
             queue = [message(new.blob, f"{letter.ident}@example.net")]
         deliveries = [Delivery(self.accounts[name], None, new, 0, AT, 0) for name in to]
         await store.deliver(deliveries, queue, [event("message.accepted")])
         self.ledger.done(operation)
+
+    async def _keep(self, store: SqliteStore) -> None:
+        """One in quarantine."""
+        name = self.chance.choice(ACCOUNTS)
+        letter, octets = self.ledger.write_letter(name, _NOBODY, self._size())
+        new = await suspicious(store, self.accounts[name])
+        new = replace(new, content=await self._content(store, octets), header_from=letter.ident)
+        self.ledger.kept[letter.ident] = None
+        await store.deliver([], [], [event("message.quarantined")], quarantined=[new])
+        self.ledger.kept[letter.ident] = True
+
+    async def _release(self, store: SqliteStore) -> None:
+        waiting = [row for row in await store.quarantined() if self.ledger.kept[row.header_from]]
+        if not waiting:
+            return
+        row = self.chance.choice(waiting)
+        letter = self.ledger.letters[row.header_from]
+        operation = self.ledger.begin(
+            f"release {letter.ident}", {letter: {(self.ledger.box(letter.account, "INBOX"), 0): NONE}}
+        )
+        self.ledger.kept[letter.ident] = None
+        await store.release_quarantined(row.id, AT, event("message.released"))
+        self.ledger.kept[letter.ident] = False
+        self.ledger.done(operation)
+
+    async def _content(self, store: SqliteStore, octets: bytes) -> NewContent:
+        """Some with a head that is known only at the end."""
+        head = self.chance.choice((0, 0, 100))
+        writer = store.blobs.writer()
+        if head:
+            writer.write_head(head)
+        for at in range(head, len(octets), 8_192):
+            writer.write(octets[at : min(at + 8_192, len(octets))])
+            await writer.drain()
+        if head:
+            writer.set_head(octets[:head])
+        return replace(await content(store), blob=await writer.finish())
 
     async def _compact(self) -> None:
         self.outcome.freed_bytes += await self.stores[self.chance.randrange(2)].compact()

@@ -29,7 +29,17 @@ def test_power_is_lost_at_any_moment(tmp_path: Path, tell: Callable[[str], None]
     chance = random.Random(seed)
     done = worlds = 0
     totals = dict.fromkeys(
-        ("judged", "acknowledged", "unanswered", "cut while opening", "backups restored", "octets freed"), 0
+        (
+            "judged",
+            "acknowledged",
+            "unanswered",
+            "quarantined",
+            "released",
+            "cut while opening",
+            "backups restored",
+            "octets freed",
+        ),
+        0,
     )
     while done < ROUNDS:
         worlds += 1
@@ -64,11 +74,14 @@ def test_power_is_lost_at_any_moment(tmp_path: Path, tell: Callable[[str], None]
         totals["judged"] += last.judged
         totals["acknowledged"] += last.ledger.acknowledged
         totals["unanswered"] += last.ledger.unanswered
+        totals["quarantined"] += len(last.ledger.kept)
+        totals["released"] += sum(last.ledger.letters[ident].arrived for ident in last.ledger.kept)
         assert last.ledger.refusals == []
         shutil.rmtree(home)
     tell(f"{done} rounds in {worlds} worlds: {totals}")
     assert totals["acknowledged"] > 3 * done
     assert totals["unanswered"] > done
+    assert totals["released"] > 0 or done < 100
     assert totals["octets freed"] > 0 or done < 100
 
 
