@@ -8,10 +8,8 @@ on standard output, each behind its length; a program that took it over could li
 import codecs
 import ctypes
 import encodings.idna
-import os
 import resource
 import struct
-import sys
 import time
 from collections.abc import Callable
 from typing import BinaryIO, Final
@@ -61,13 +59,18 @@ def _more_time(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + seconds + 1, hard))
 
 
-def serve(source: BinaryIO, sink: BinaryIO, confined: Callable[[Order], None] = confine) -> None:
+def serve(
+    source: BinaryIO,
+    sink: BinaryIO,
+    confined: Callable[[Order], None] = confine,
+    more_time: Callable[[int], None] = _more_time,
+) -> None:
     """Until the end of the input."""
     order = msgspec.msgpack.decode(_frame(source), type=Order)
     confined(order)
     function = read.mail if order.whole_mail else read.file
     while octets := _frame(source):
-        _more_time(order.cpu_s)
+        more_time(order.cpu_s)
         try:
             answer = msgspec.msgpack.encode(function(octets, order.limits, order.now))
         except (MemoryError, RecursionError):
@@ -80,8 +83,3 @@ def _frame(source: BinaryIO) -> bytes:
     """Nothing at the end of the input."""
     head = source.read(FRAME.size)
     return source.read(FRAME.unpack(head)[0]) if len(head) == FRAME.size else b""
-
-
-if __name__ == "__main__":
-    os.chdir("/")
-    serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -22,13 +22,22 @@ WALL_S: Final = 30.0
 """On a busy machine."""
 ANSWER_MOST: Final = 64 * 1024 * 1024
 PATH_VARIABLE: Final = "POTERNE_PATH"
-_START: Final = (
+START: Final = (
     "import sys,os;sys.path[:0]=os.environ.pop('POTERNE_PATH').split(os.pathsep);"
     "from poterne.queue import report_child as c;os.chdir('/');c.serve(sys.stdin.buffer,sys.stdout.buffer)"
 )
 """`-c` with the path that this process has: it is the same installation, whatever variables say."""
 
 RESOURCES: Final = Reading(faults=(Fault.RESOURCES,))
+
+
+def command(code: str) -> list[str]:
+    return [sys.executable, "-I", "-S", "-c", code]
+
+
+def environment() -> dict[str, str]:
+    """Nothing of ours but where to import from."""
+    return {PATH_VARIABLE: os.pathsep.join(path for path in sys.path if path), "LC_ALL": "C.UTF-8"}
 
 
 @final
@@ -79,10 +88,9 @@ class ReportProcess:
         await process.wait()
 
     async def _started(self) -> Process:
-        environment = {PATH_VARIABLE: os.pathsep.join(path for path in sys.path if path), "LC_ALL": "C.UTF-8"}
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", "-c", _START, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment, close_fds=True
-        )  # fmt: skip
+            *command(START), stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment()
+        )
         self._process = process
         self._write(process, msgspec.msgpack.encode(self._order))
         return process

@@ -164,10 +164,10 @@ def _size(row: DmarcRow) -> int:
 def read(document: Callable[[], Iterator[bytes]], limits: Limits, now: int) -> DmarcReport:
     """The report; rows about other domains than that of its policy are left out. Raises ReportError."""
     warnings: list[str] = []
-    heard, _ = xml.read(document, lambda: _Report(limits, warnings), limits.rows * ELEMENTS_A_ROW, warnings)
+    heard, whole = xml.read(document, lambda: _Report(limits, warnings), limits.rows * ELEMENTS_A_ROW, warnings)
     if not isinstance(heard, _Report):
         raise TypeError
-    if not heard.head and not heard.policy and not heard.rows:
+    if not heard.rows and (not whole or not heard.head):
         raise ReportError(Fault.SYNTAX)
     about = mend.domain(heard.policy.get("domain", ""))
     if not about and len(froms := {row.header_from for row in heard.rows}) == 1:

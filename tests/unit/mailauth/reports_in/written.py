@@ -3,6 +3,7 @@
 import gzip
 import io
 import zipfile
+import zlib
 
 from poterne.mailauth.reports_in import read
 from poterne.mailauth.reports_in.outcome import Limits, Reading
@@ -56,6 +57,14 @@ def zipped(*members: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> b
 
 def gz(octets: bytes) -> bytes:
     return gzip.compress(octets, 6, mtime=0)
+
+
+def blown(first: bytes, filler: bytes, times: int) -> bytes:
+    """Gzip of `first` and `filler` so many times, made at once: blocks of deflate may be repeated after a full flush."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    start = packer.compress(first) + packer.flush(zlib.Z_FULL_FLUSH)
+    block = packer.compress(filler) + packer.flush(zlib.Z_FULL_FLUSH)
+    return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + start + block * times + packer.flush()
 
 
 def of(octets: bytes, limits: Limits | None = None) -> Reading:
