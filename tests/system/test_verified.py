@@ -1,17 +1,17 @@
 """Who mail is from, from the socket to the mailbox: the answer, the folder, the field on top, the event, the count for the report."""
 
+import json
 from collections.abc import Iterator
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import default
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from poterne.values.event import Event
-from tests.support.checked import DOMAIN, FORGER, HONEST, arrive, checking, letter, signed
-from tests.support.server import Instance
+from tests.support.checked import FORGER, HONEST, LIST, arrive, checking, letter, signed
+from tests.support.server import DOMAIN, Instance
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def events(server: Instance, kind: str, reason: str) -> list[Event]:
 
 
 def results(message: EmailMessage) -> str:
-    (field,) = message.get_all("Authentication-Results")
+    (field,) = message.get_all("Authentication-Results", [])
     return " ".join(str(field).split())
 
 
@@ -125,3 +125,73 @@ def test_reports_are_kept_for_their_reader(server: Instance) -> None:
     assert kinds.keys() == {"dmarc", "tls"}
     assert kinds["dmarc"].proven
     assert kinds["dmarc"].domain == DOMAIN
+
+
+# -- signs of an honest forwarder, lists, quarantine -------------------------------------------------------------------
+
+
+def test_what_a_known_forwarder_broke_is_kept_in_quarantine_until_somebody_decides(server: Instance) -> None:
+    """bob named the forwarder; for alice the same message is forged."""
+    letters = [letter("ann@strict.test", f"forwarded-{number}") for number in range(3)]
+    for one in letters:
+        assert arrive(server, one, "x@lists.test", peer=LIST, to=[f"bob@{DOMAIN}"]).startswith("550 5.7.")
+    server.poterne("account", "forwarded-by", f"bob@{DOMAIN}", "--from", "lists.test")
+    for one in letters:
+        assert arrive(server, one, "x@lists.test", peer=LIST, to=[f"bob@{DOMAIN}"]).startswith("250")
+    assert arrive(server, letters[0], "x@lists.test", peer=LIST).startswith("550 5.7.")
+    assert arrive(server, letters[0], "x@evil.test", peer=FORGER, to=[f"bob@{DOMAIN}"]).startswith("550 5.7.")
+
+    listed = json.loads(server.poterne("quarantine", "list", f"bob@{DOMAIN}", "--json").stdout)
+    assert [one["subject"] for one in listed] == [f"forwarded-{number}" for number in range(3)]
+    assert {one["reason"] for one in listed} == {"dmarc-reject+forwarder"}
+    assert json.loads(server.poterne("quarantine", "list", f"alice@{DOMAIN}", "--json").stdout) == []
+    first, second, third = (str(one["id"]) for one in listed)
+    assert "From: ann@strict.test" in server.poterne("quarantine", "show", first).stdout
+    assert "is delivered to" in server.poterne("quarantine", "release", first).stdout
+    server.poterne("quarantine", "delete", "--yes", second)
+    assert "quarantine list" in server.poterne("quarantine", "release", first, status=1).stderr
+    with server.imap("bob") as client:
+        client.select("INBOX")
+        assert client.search(None, "SUBJECT", "forwarded-0")[1] != [b""]
+        assert client.search(None, "SUBJECT", "forwarded-1")[1] == [b""]
+    left = json.loads(server.poterne("quarantine", "list", DOMAIN, "--json").stdout)
+    assert [str(one["id"]) for one in left] == [third]
+
+
+def test_one_recipient_with_a_forwarder_does_not_lose_it_for_another_without(server: Instance) -> None:
+    server.poterne("account", "forwarded-by", f"bob@{DOMAIN}", "--from", "lists.test")
+    both = [f"alice@{DOMAIN}", f"bob@{DOMAIN}"]
+    assert arrive(server, letter("ann@strict.test", "both"), "x@lists.test", peer=LIST, to=both).startswith("250")
+    kept = json.loads(server.poterne("quarantine", "list", "--json").stdout)
+    assert {one["for"] for one in kept if one["subject"] == "both"} == set(both)
+    assert not found(server, "INBOX", "both")
+
+
+def test_a_proven_member_writes_to_a_closed_list(server: Instance) -> None:
+    server.poterne(
+        "alias", "add", f"closed@{DOMAIN}", f"alice@{DOMAIN}", "--posting", "listed", "--poster", "ann@strict.test"
+    )
+    closed = [f"closed@{DOMAIN}"]
+    proven = signed(letter("ann@strict.test", "closed-proven"), "strict.test")
+    assert arrive(server, proven, "ann@strict.test", to=closed).startswith("250")
+    assert found(server, "INBOX", "closed-proven")
+    other = signed(letter("eve@strict.test", "closed-other"), "strict.test")
+    assert arrive(server, other, "ann@strict.test", to=closed).startswith("550 5.7.2")
+    unproven = letter("ann@silent.test", "closed-unproven")
+    assert arrive(server, unproven, "ann@strict.test", to=closed).startswith("550 5.7.2")
+    assert not found(server, "INBOX", "closed-other")
+    assert not found(server, "INBOX", "closed-unproven")
+    for order in ([f"alice@{DOMAIN}", *closed], [*closed, f"alice@{DOMAIN}"]):
+        assert arrive(server, proven, "ann@strict.test", to=order).startswith("452 4.5.3")
+
+
+def test_what_is_not_proven_is_not_forwarded(server: Instance) -> None:
+    server.poterne("account", "add", f"away@{DOMAIN}")
+    server.poterne("account", "forward", f"away@{DOMAIN}", "--to", "away@silent.test", "--no-keep")
+    server.poterne("queue", "pause", "--all")
+    to = [f"away@{DOMAIN}"]
+    assert arrive(server, letter("ann@plain.test", "stays"), "ann@plain.test", peer=FORGER, to=to).startswith("250")
+    proven = signed(letter("ann@strict.test", "goes"), "strict.test")
+    assert arrive(server, proven, "ann@strict.test", to=to).startswith("250")
+    queued = json.loads(server.poterne("queue", "list", "--json").stdout)
+    assert len([one for one in queued if "away@silent.test" in str(one)]) == 1

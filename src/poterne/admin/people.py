@@ -12,7 +12,7 @@ from typing import Final
 from poterne.admin.passwords import hash_password
 from poterne.store.errors import ConflictError, NotFoundError
 from poterne.store.interface import Store
-from poterne.values.address import Address, AddressError, routing_fault
+from poterne.values.address import Address, AddressError, domain_name, routing_fault
 from poterne.values.directory import Account, Alias, Domain, Posting
 from poterne.values.event import Event
 from poterne.values.ids import TraceId
@@ -237,6 +237,29 @@ async def set_forwards(
     event = acting.event("account.forwards", address=account.address, forwards=" ".join(forwards), keeps=kept)
     await store.set_forwards(account.id, forwards, kept, event)
     return replace(account, forwards=forwards, keeps=kept)
+
+
+FORWARDERS_MOST: Final = 50
+
+
+async def set_forwarders(store: Store, text: str, domains: Sequence[str], acting: Acting) -> Account:
+    """Servers of these domains forward mail to it: what they break does not count as forged; without any, all count the same."""
+    account = await account_of(store, text)
+    names: list[str] = []
+    for domain in domains:
+        try:
+            name = domain_name(domain)
+        except AddressError:
+            raise AdminError(f"{domain!r} is not a domain name: write for example forward.example.org") from None
+        if "." not in name:
+            raise AdminError(f"{domain} is all of a top-level domain: write for example forward.example.org")
+        names.append(name)
+    if len(names) > FORWARDERS_MOST:
+        raise AdminError(f"{FORWARDERS_MOST} forwarders of one account are the most")
+    forwarders = tuple(dict.fromkeys(names))
+    event = acting.event("account.forwarders", address=account.address, forwarders=" ".join(forwarders))
+    await store.set_forwarders(account.id, forwarders, event)
+    return replace(account, forwarders=forwarders)
 
 
 async def set_limits(store: Store, text: str, limits: SendingLimits | None, acting: Acting) -> Account:

@@ -23,6 +23,7 @@ from poterne.store.sqlite.lock import FileLock
 TICK_S: Final = 1.0
 RENEW_S: Final = 12 * 3600.0
 COUNT_S: Final = 10.0
+EXPIRE_S: Final = 3600.0
 QUEUE_LOCK: Final = "queue.lock"
 SOLE_S: Final = 0.5
 QUEUE_STOP_S: Final = 10.0
@@ -127,6 +128,7 @@ class _Steward:
             _Task("checkpoint", TICK_S, self._checkpoint, now),
             _Task("count", COUNT_S, self._count, now),
             _Task("compact", compact_s, self._compact, now + compact_s),
+            _Task("quarantine", EXPIRE_S, self._expire, now + COUNT_S),
             _Task("renew", RENEW_S, self._renew, now + RENEW_S),
         ]
         if self._child.settings.metrics.port:
@@ -146,6 +148,14 @@ class _Steward:
 
     async def _count(self) -> None:
         self._metrics.queued(await self._store.queue_depth())
+
+    async def _expire(self) -> None:
+        """What nobody released from quarantine in time goes."""
+        now, gone = int(time.time()), 0
+        while some := await self._store.expire_quarantined(now):
+            gone += some
+        if gone:
+            self._log.info("quarantine.expired", messages=gone)
 
     async def _compact(self) -> None:
         if freed := await self._store.compact():

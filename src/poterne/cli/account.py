@@ -131,6 +131,26 @@ def forward(ctx: click.Context, address: str, targets: tuple[str, ...], no_keep:
     warn_away(made.forwards)
 
 
+@command.command("forwarded-by")
+@click.argument("address")
+@click.option("--from", "domains", multiple=True, metavar="DOMAIN", help="Whose servers forward mail; may be repeated.")
+@click.option("--off", is_flag=True, help="Nobody's any more.")
+@click.pass_context
+def forwarded_by(ctx: click.Context, address: str, domains: tuple[str, ...], off: bool) -> None:
+    """Name the servers that forward mail to the account ADDRESS; those named before are forgotten.
+
+    Forwarding breaks SPF, and often signatures. What such a server brings, by its proven name or envelope, is then not taken for
+    forged: see [inbound] forwarded.
+    """
+    if off == bool(domains):
+        raise click.UsageError("say either --from DOMAIN or --off")
+    made = with_store(ctx, lambda store: people.set_forwarders(store, address, domains, acting()))
+    if off:
+        click.echo(f"Nobody forwards mail to {made.address} as far as we know.")
+    else:
+        click.echo(f"Mail to {made.address} may come by way of {', '.join(made.forwarders)}.")
+
+
 _NUMBER = click.IntRange(0, 10_000_000)
 
 

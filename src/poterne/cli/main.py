@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "sender": ("sender", "Scripts and printers that send."),
     "queue": ("queue", "Mail that waits to go out."),
     "hold": ("hold", "Mail that is held because somebody sent too much."),
+    "quarantine": ("quarantine", "Mail that is kept from its mailbox until somebody decides."),
     "store": ("store", "Integrity of what is stored."),
     "backup": ("backup", "Copy an instance while it runs."),
     "restore": ("restore", "Make an instance's data from a backup."),

@@ -1,0 +1,69 @@
+"""Mail in quarantine: looked at, released to whose it is, or deleted."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from poterne.admin.people import Acting, AdminError
+from poterne.store.errors import NotFoundError, OverQuotaError
+from poterne.store.interface import Store
+from poterne.values.quarantine import Quarantined, QuarantineId
+
+LIST_MOST: Final = 10_000
+SHOW_BYTES: Final = 1_048_576
+"""Of a message that is shown."""
+
+
+async def listed(store: Store, who: str, limit: int) -> list[Quarantined]:
+    """Oldest first. `who`: an account's address, a domain, or "" for everybody. Raises AdminError, StoreError."""
+    if "@" not in who:
+        return await store.quarantined(limit, domain=who.lower())
+    try:
+        account = await store.account(who)
+    except NotFoundError:
+        raise AdminError(f"there is no account {who}: see `poterne account list`") from None
+    return await store.quarantined(limit, account_id=account.id)
+
+
+async def one(store: Store, number: int) -> Quarantined:
+    """Raises AdminError, StoreError."""
+    try:
+        return await store.quarantined_by_id(QuarantineId(number))
+    except NotFoundError:
+        raise AdminError(f"nothing with the number {number} is in quarantine: see `poterne quarantine list`") from None
+
+
+async def message(store: Store, number: int) -> tuple[Quarantined, bytes]:
+    """It, and its octets up to SHOW_BYTES. Raises AdminError, StoreError."""
+    found = await one(store, number)
+    blob = found.content.blob
+    return found, store.blobs.read(blob, 0, min(blob.size, SHOW_BYTES))
+
+
+async def release(store: Store, numbers: Sequence[int], acting: Acting) -> list[Quarantined]:
+    """Into the inbox of whose it is; what was released. Stops at the first that can't be. Raises AdminError, StoreError."""
+    done: list[Quarantined] = []
+    for number in numbers:
+        found = await one(store, number)
+        event = acting.event("quarantine.released", address=found.account, number=number, reason=found.reason)
+        try:
+            await store.release_quarantined(found.id, acting.now, event)
+        except NotFoundError:
+            raise AdminError(f"{number} has just been released or deleted by somebody else") from None
+        except OverQuotaError:
+            raise AdminError(f"the mailbox of {found.account} is full: make room, or give it a larger quota") from None
+        done.append(found)
+    return done
+
+
+async def delete(store: Store, numbers: Sequence[int], acting: Acting) -> list[Quarantined]:
+    """For good; nobody is told. Raises AdminError, StoreError."""
+    done: list[Quarantined] = []
+    for number in numbers:
+        found = await one(store, number)
+        event = acting.event("quarantine.deleted", address=found.account, number=number, reason=found.reason)
+        try:
+            await store.delete_quarantined(found.id, event)
+        except NotFoundError:
+            raise AdminError(f"{number} has just been released or deleted by somebody else") from None
+        done.append(found)
+    return done
