@@ -204,7 +204,7 @@ class Directory(Protocol):
         """Its own sending limits; None: those of the settings again."""
 
     async def set_forwarders(self, account_id: AccountId, names: Sequence[str], event: Event) -> None:
-        """Domains whose servers forward mail to this account (`Account.forwarders`); lower-case A-labels."""
+        """Domains whose servers forward mail to this account (`Account.forwarders`); A-labels. LimitError: over 100."""
 
     async def set_forwards(self, account_id: AccountId, forwards: Sequence[str], keeps: bool, event: Event) -> None:
         """Where its mail goes as well (`Address.key`s elsewhere); without any, `keeps` is True."""
@@ -561,6 +561,8 @@ class Reports(Protocol):
         """It waits no more, and what was read of it is kept for `domain`. False: the same report was there already.
 
         The same: reporter, report id and domain. `mail_id` None: it did not come by mail. Both None: it could not be read.
+        False also when the mail waits no more; no event is recorded then. Rows that are alike are added up, and the 20,000
+        with most messages kept; what covers several days counts on the first. LimitError: text that cannot be kept.
         """
 
     async def source_days(self, domain: str, from_day: int, to_day: int, limit: int = 50_000) -> list[SourceDay]:

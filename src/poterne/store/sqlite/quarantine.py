@@ -25,7 +25,7 @@ _INSERT: Final = (
     " expires_at, reason, recipient, reverse_path, header_from, subject, peer, envelope, structure, parsed)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_KEPT: Final = "SELECT count(*) FROM (SELECT 1 FROM quarantine WHERE account_id = ? LIMIT ?)"
+_KEPT: Final = "SELECT count(*) FROM quarantine WHERE account_id = ?"
 _ROWS: Final = (
     "SELECT q.quarantine_id, q.account_id, a.local_part || '@' || a.domain, q.trace_id, q.segment, q.blob_offset, q.blob_size,"
     " q.header_size, q.sent_at, q.thread_hashes, q.at, q.expires_at, q.reason, q.recipient, q.reverse_path, q.header_from,"
@@ -80,7 +80,7 @@ def add(tx: Tx, messages: Sequence[NewQuarantined]) -> None:
     for new in messages:
         if not tx.one("SELECT 1 FROM account WHERE account_id = ?", (new.account_id,)):
             raise NotFoundError("no such account")
-        if tx.all(_KEPT, (new.account_id, KEPT_MOST))[0][0] >= KEPT_MOST:
+        if tx.all(_KEPT, (new.account_id,))[0][0] >= KEPT_MOST:
             raise OverQuotaError(f"account {new.account_id} has {KEPT_MOST} messages in quarantine")
         content = new.content
         blob = content.blob

@@ -14,7 +14,7 @@ _INSERT: Final = (
     "INSERT INTO report_mail (kind, domain, trace_id, segment, blob_offset, blob_size, at, author, proven)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_WAITING: Final = "SELECT count(*) FROM (SELECT 1 FROM report_mail LIMIT ?)"
+_WAITING: Final = "SELECT count(*) FROM report_mail"
 _OLDEST: Final = (
     "SELECT mail_id, kind, domain, trace_id, segment, blob_offset, blob_size, at, author, proven FROM report_mail"
     " ORDER BY mail_id LIMIT ?"
@@ -23,7 +23,7 @@ _OLDEST: Final = (
 
 def add(tx: Tx, messages: Sequence[NewReportMail]) -> None:
     """They wait from now on. OverQuotaError when too many do."""
-    if tx.all(_WAITING, (REPORT_MAIL_MOST,))[0][0] + len(messages) > REPORT_MAIL_MOST:
+    if tx.all(_WAITING)[0][0] + len(messages) > REPORT_MAIL_MOST:
         raise OverQuotaError(f"{REPORT_MAIL_MOST} reports wait to be read")
     for new in messages:
         blob = new.blob

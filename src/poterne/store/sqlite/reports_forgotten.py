@@ -18,6 +18,11 @@ _RESULTS: Final = (
     "DELETE FROM report_result WHERE result_id IN (SELECT result_id FROM report_result INDEXED BY report_result_day"
     " WHERE last_day < ? LIMIT ?)"
 )
+_WITH_OLDER: Final = (
+    "SELECT domain_id FROM report_domain d"
+    " WHERE EXISTS (SELECT 1 FROM report r WHERE r.domain_id = d.domain_id AND r.day < ?1)"
+    " OR EXISTS (SELECT 1 FROM report_source s WHERE s.domain_id = d.domain_id AND s.day < ?1)"
+)
 _FEWER: Final = "UPDATE reporter SET reports = reports - 1 WHERE reporter_id = ?"
 _NONE_LEFT: Final = "DELETE FROM reporter WHERE reporter_id = ? AND reports <= 0"
 _EVER: Final = 1 << 40
@@ -31,9 +36,9 @@ def forget_domain(tx: Tx, domain: str) -> None:
             tx.run("UPDATE report_domain SET place = '' WHERE domain_id = ?", (domain_id,))
 
 
-def domains(rows: Rows) -> list[int]:
-    """All that reports are kept of."""
-    return [domain_id for (domain_id,) in rows.all("SELECT domain_id FROM report_domain")]
+def domains(rows: Rows, before_day: int) -> list[int]:
+    """Those of which something is older."""
+    return [domain_id for (domain_id,) in rows.all(_WITH_OLDER, (before_day,))]
 
 
 def older(tx: Tx, domain_id: int, before_day: int) -> int | None:

@@ -52,7 +52,7 @@ class ReportsPart(UpkeepPart):
 
     async def forget_reports(self, before_day: int) -> int:
         count = 0
-        for domain_id in reports_forgotten.domains(self._reader):
+        for domain_id in reports_forgotten.domains(self._reader, before_day):
             while (gone := await self._writer.submit(reports_forgotten.older, domain_id, before_day)) is not None:
                 count += gone
         while await self._writer.submit(reports_forgotten.results, before_day):
