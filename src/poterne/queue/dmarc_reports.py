@@ -17,6 +17,7 @@ from hashlib import blake2b
 from typing import Final, final
 
 from poterne.config.reports import Reports
+from poterne.config.settings import Settings
 from poterne.mailauth.dmarc import record
 from poterne.mailauth.dmarc.external import Consent, consents
 from poterne.mailauth.dmarcreport.write import DAY_S, Form, Report, as_message, as_xml
@@ -209,6 +210,22 @@ class DmarcReports:
         key = folded(str(address))
         self._counts[key] = count = self._counts.get(key, 0) + 1
         return count <= MOST_A_DAY
+
+
+def of_settings(
+    store: Store,
+    resolver: Resolver,
+    settings: Settings,
+    *,
+    clock: Callable[[], float],
+    chance: Callable[[], float],
+    log: Log,
+) -> DmarcReports:
+    """The reports of one instance."""
+    domains = LocalDomains(store, clock)
+    return DmarcReports(
+        store, resolver, settings.server.hostname, settings.reports, domains, clock=clock, chance=chance, log=log
+    )
 
 
 def merged(rows: Iterable[DmarcRow]) -> tuple[DmarcRow, ...]:

@@ -105,7 +105,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     store = sqlite(tmp_path, clock)
     acting = people.Acting("test", AT, TraceId("test"))
     await people.add_domain(store, "ours.test", acting)
-    await people.add_account(store, "ann@ours.test", acting, password=Secret("correct-horse-battery"))
+    await people.add_account(store, "ann@ours.test", acting, password=None)
     await people.add_alias(store, "staff@ours.test", ["ann@ours.test"], acting, posting=Posting.LOCAL)
     zones = Zones({"test": SOA})  # what stands nowhere does not exist
     async with zones_served(zones) as port:
