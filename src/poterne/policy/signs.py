@@ -67,10 +67,10 @@ class View:
             outcome.result is dmarc_outcome.Result.TEMPERROR and self.hopeful
         ):
             return True
-        if outcome.result is dmarc_outcome.Result.FAIL:
-            return False
         if outcome.aligned_dkim or outcome.aligned_spf:
             return True
+        if outcome.result in {dmarc_outcome.Result.FAIL, dmarc_outcome.Result.TEMPERROR}:
+            return False
         return any(related(domain, self.evidence.author_domain) for domain in (*self.dkim, self.spf))
 
     @property
@@ -79,10 +79,10 @@ class View:
         evidence, outcome = self.evidence, self.evidence.dmarc
         if outcome.result is dmarc_outcome.Result.TEMPERROR and self.hopeful:
             return True
-        policy_known = outcome.result in {dmarc_outcome.Result.PASS, dmarc_outcome.Result.FAIL}
-        signed = bool(outcome.aligned_dkim) or (not policy_known and self._of_own(self.dkim))
+        no_policy = outcome.result in {dmarc_outcome.Result.NONE, dmarc_outcome.Result.PERMERROR}
+        signed = bool(outcome.aligned_dkim) or (no_policy and self._of_own(self.dkim))
         by_server = evidence.rules.settings.own_domain == "aligned" or evidence.author_domain != evidence.own_domain
-        return signed or (by_server and (bool(outcome.aligned_spf) or (not policy_known and self._of_own((self.spf,)))))
+        return signed or (by_server and (bool(outcome.aligned_spf) or (no_policy and self._of_own((self.spf,)))))
 
     def _of_own(self, domains: tuple[str, ...]) -> bool:
         return any(is_within(domain, self.evidence.own_domain) for domain in domains)
