@@ -26,7 +26,6 @@ from poterne.values.directory import Posting
 from poterne.values.dmarc import DmarcCount, DmarcReport, DmarcRow, PublishedPolicy
 from poterne.values.ids import TraceId
 from poterne.values.queue import QueuedRecipient
-from poterne.values.secret import Secret
 from tests.support.lines import Lines
 from tests.support.name_server import stub, zones_served
 from tests.support.stores import AT, Clock, sqlite
