@@ -3,15 +3,18 @@
 import smtplib
 import ssl
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from poterne.store.interface import Store
 from poterne.values.event import Event
+from tests.support.checked import FORGER, LIST, served, zones
+from tests.support.checked import letter as checked_letter
 from tests.support.edge import (
     DOMAIN,
     FROM,
@@ -68,7 +71,9 @@ def events(node: Node, kind: str) -> list[Event]:
 
 
 @contextmanager
-def pair(folder: Path, *, more: str = "", inner_more: str = "") -> Iterator[Pair]:
+def pair(
+    folder: Path, *, more: str = "", inner_more: str = "", chosen: Mapping[str, Mapping[str, Any]] | None = None
+) -> Iterator[Pair]:
     outside, inside, port = free_port(), free_port(), free_port()
     (folder / "edge").mkdir()
     (folder / "edge" / "people").write_text("# of list.test\nann@list.test\n@all.list.test\n")
@@ -88,7 +93,7 @@ def pair(folder: Path, *, more: str = "", inner_more: str = "") -> Iterator[Pair
                 relay("inner", DOMAIN),
                 more,
             ]),
-            chosen={"smtp": {"first_wait_ms": 0}},
+            chosen={"smtp": {"first_wait_ms": 0}, **(chosen or {})},
         )  # fmt: skip
         inner = Node(
             folder / "inner",
@@ -462,3 +467,40 @@ def _connections(node: Node, count: int) -> list[int]:
     for client in clients:
         client.close()
     return codes
+
+
+# -- what the edge finds out about strangers ---------------------------------------------------------------------------
+
+
+def test_what_the_edge_found_is_done_by_the_server_behind(tmp_path: Path) -> None:
+    """Forged mail ends at the edge; what it would put into Junk or quarantine, the server behind puts there."""
+    with served(zones()) as (_, dns):
+        verifying: dict[str, dict[str, Any]] = {
+            "dns": {"servers": [f"127.0.0.1:{dns}"]},
+            "inbound": {"verify": True, "lists": ["lists.test"], "list_messages": 1},
+        }
+        with pair(tmp_path, chosen=verifying) as office:
+
+            def arrive(author: str, subject: str, peer: str, *fields: str) -> str:
+                with office.edge.stranger(source=peer) as client:
+                    client.mail("x@lists.test" if peer == LIST else "x@evil.test")
+                    code, text = client.rcpt(ALICE)
+                    assert code == 250, text
+                    code, text = client.data(checked_letter(author, subject, *fields))
+                    return f"{code} {text.decode()}"
+
+            claim = "X-Poterne-Verdict: junk"
+            assert arrive("ann@silent.test", "edge-fine", FORGER, claim).startswith("250")
+            office.arrived("edge-fine")
+            assert arrive("ann@strict.test", "edge-forged", FORGER).startswith("550 5.7.")
+            assert arrive(f"boss@{DOMAIN}", "edge-own", FORGER).startswith("550 5.7.")
+            assert arrive("ann@soft.test", "edge-listed", LIST, "List-Id: <a.lists.test>").startswith("250")
+            assert arrive("ann@strict.test", "edge-kept", LIST, "List-Id: <a.lists.test>").startswith("250")
+            wait_for(lambda: events(office.inner, "message.accepted")[2:], text="it never came")
+            kept = office.inner.with_store(lambda store: store.quarantined())
+            assert [(one.subject, one.reason) for one in kept] == [("edge-kept", "dmarc-reject")]
+            with office.inner.imap() as client:
+                client.select("Junk")
+                assert client.search(None, "SUBJECT", "edge-listed")[1] != [b""]
+                client.select("INBOX")
+                assert client.search(None, "SUBJECT", "edge-")[1][0].split() == [b"1"]

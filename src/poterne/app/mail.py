@@ -89,6 +89,8 @@ def _services(listener: Listener, parts: Parts, service: Service) -> Services:
         # Behind an edge only listed servers come: what DNS tells of them says nothing of whose mail they bring.
         reputation=parts.reputation if mx and settings.server.role != "mailbox" else None,
         verifying=parts.verifying if mx else None,
+        behind_edge=mx and settings.server.role == "mailbox",
+        quarantine_s=settings.inbound.quarantine_days * 86_400,
         reports=_reports(settings.reports) if mx else {},
         greeting=Greeting(smtp_settings.greeting_delay_s, smtp_settings.greeting_memory_s, known) if mx else None,
         harvest=Harvest(smtp_settings.unknown_per_hour, smtp_settings.harvest_block_s, known) if mx else None,

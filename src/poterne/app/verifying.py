@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, final
 
 from poterne.config.settings import Settings
@@ -45,6 +45,7 @@ class Verification:
             lists=self._lists,
             trusted=relays.listed,
             clock=clock,
+            behind=_behind(settings),
         )
 
     async def run(self) -> None:
@@ -74,6 +75,13 @@ def verification(
     if not settings.inbound.verify or settings.server.role == "mailbox":
         return None
     return Verification(settings, store, resolver, relays, log, clock)
+
+
+def _behind(settings: Settings) -> Iterator[str]:
+    """Domains of the servers behind this one."""
+    for route in settings.route.values():
+        if route.inbound:
+            yield from (name for entry in route.domains if (name := entry.lstrip(".")) != "*")
 
 
 async def ended(task: asyncio.Task[None]) -> None:

@@ -75,7 +75,11 @@ class Incoming:
             self._refuse(judged)
             return
         self.judged = judged
-        first = self._received if self._checks is not None else self._return_path + self._received
+        if self._services.behind_edge and judged.header is not None:
+            self.concluded = verdict.from_edge(self.envelope, judged.header)
+        first = self._received
+        if self._checks is None:
+            first = self._return_path + self.concluded.fields + self._received
         self._ingest.feed(first + judged.data)
         if self._checks is not None and judged.header is not None and judged.author is not None:
             self._checks.begin(judged.header, judged.author)
@@ -108,7 +112,8 @@ class Incoming:
                 self._refuse(concluded)
             else:
                 self.concluded = concluded
-        return self.refused or await self._ingest.finish(self._return_path + self.concluded.fields)
+        head = b"" if self._checks is None else self._return_path + self.concluded.fields
+        return self.refused or await self._ingest.finish(head)
 
     def abort(self) -> None:
         """Forget it. Safe at any time."""

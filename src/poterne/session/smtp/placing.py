@@ -64,13 +64,12 @@ def _quarantined(
     now: int,
 ) -> NewQuarantined:
     envelope, seen = incoming.envelope, ingested.scanned.envelope
-    rules = None if services.verifying is None else services.verifying.rules
     return NewQuarantined(
         account_id=account,
         trace_id=envelope.trace,
         content=ingested.content,
         at=now,
-        expires_at=now + (0 if rules is None else rules.quarantine_s),
+        expires_at=now + services.quarantine_s,
         reason=reason,
         recipient=_shown(envelope.accounts.get(account, "")),
         reverse_path=_shown(envelope.reverse_path),

@@ -87,6 +87,10 @@ class Services:
     """Service mx: who tries out names. None: nobody is watched."""
     verifying: Verifying | None = None
     """Service mx: how it is found out who strangers' mail is from. None: it is not."""
+    behind_edge: bool = False
+    """Service mx: a server in front of us has verified who mail is from, and says what it found."""
+    quarantine_s: int = 30 * 86_400
+    """How long mail that nobody releases is kept in quarantine."""
     reports: Mapping[str, ReportKind] = field(default_factory=dict)
     """Service mx: local parts, in lower case, that reports of others come to."""
     returned: Returned = field(default_factory=Returned)

@@ -23,6 +23,7 @@ from poterne.policy.ours import Ours
 from poterne.policy.posting import PostingEvidence
 from poterne.policy.posting import Refuse as PostingRefused
 from poterne.policy.posting import decide as may_post
+from poterne.policy.reasons import Reason
 from poterne.policy.signs import view
 from poterne.policy.verdict import Accept, Defer, Junk, Quarantine, Refuse, Verdict
 from poterne.session.smtp import forwarding
@@ -95,10 +96,26 @@ async def conclude(services: Services, envelope: Envelope, judged: Judged, check
     _saw_list(verifying, evidence, gravest)
     results = results_field(services.hostname, _results(findings), most_bytes=RESULTS_BYTES)
     if not isinstance(gravest, Accept):
-        results += gravest.field(verifying.language)
+        results += _KIND + _KINDS[type(gravest)].encode() + b"\r\n" + gravest.field(verifying.language)
     return Concluded(results, each, _detail(evidence, gravest), proven, author.domain)
 
 
+def from_edge(envelope: Envelope, header: HeaderIndex) -> Concluded:
+    """What the server in front of us found. Only listed servers speak to us; they can ask for less than the inbox."""
+    kinds, reasons = header.values(_KIND[:-2].lower()), header.values(_REASON.lower())
+    kind = _BY_KIND.get(kinds[0].strip()) if len(kinds) == 1 else None
+    if kind is None:
+        return UNCHECKED
+    word = reasons[0].partition(b";")[0].strip() if reasons else b""
+    reason = next((one for one in Reason if one.value.encode() == word.partition(b"+")[0]), Reason.NO_POLICY)
+    fields = _KIND + kinds[0].strip() + b"\r\n"
+    fields += b"".join(map(header.raw, header.find(_REASON.lower())[:1]))
+    return Concluded(fields, dict.fromkeys(envelope.accounts, kind(reason)), {"why": reason.value})
+
+
+_KIND: Final = b"X-Poterne-Verdict: "
+_REASON: Final = b"X-Poterne-Reason"
+_BY_KIND: Final[dict[bytes, type[Junk] | type[Quarantine]]] = {b"junk": Junk, b"quarantine": Quarantine}
 _KINDS: Final[dict[type[Verdict], str]] = {
     Accept: "accept", Junk: "junk", Quarantine: "quarantine", Refuse: "refuse", Defer: "defer",
 }  # fmt: skip

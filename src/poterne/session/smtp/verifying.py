@@ -1,6 +1,6 @@
 """What all sessions of a process share to find out who strangers' mail is from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol, final
 
 from poterne.net.link import Link
@@ -31,7 +31,8 @@ class Verifying:
     """`trusted`: servers whose mail is not checked, by address."""
 
     __slots__ = (
-        "_clock", "_domains", "_hostname", "_names", "_ours", "_served", "language", "lists", "rules", "tally", "trusted",
+        "_behind", "_clock", "_domains", "_hostname", "_names", "_ours", "_served", "language", "lists", "rules", "tally",
+        "trusted",
     )  # fmt: skip
 
     def __init__(
@@ -46,7 +47,9 @@ class Verifying:
         lists: ListTally,
         trusted: Callable[[str], bool],
         clock: Callable[[], float],
+        behind: Iterable[str] = (),
     ) -> None:
+        """`behind`: domains that servers behind this one have mailboxes of."""
         self.rules: Final = rules
         self.language: Final = language
         self.tally: Final = tally
@@ -56,6 +59,7 @@ class Verifying:
         self._hostname: Final = hostname
         self._clock: Final = clock
         self._domains: Final = LocalDomains(store, clock)
+        self._behind: Final = frozenset(behind)
         self._served: frozenset[str] | None = None
         self._ours = Ours((), rules)
 
@@ -63,7 +67,7 @@ class Verifying:
         """For the domains that are served now. Raises StoreError."""
         served = await self._domains.names()
         if served != self._served:
-            self._ours = Ours(served, self.rules)
+            self._ours = Ours(served | self._behind, self.rules)
             self._served = served
         return self._ours
 
