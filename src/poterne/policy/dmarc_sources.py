@@ -6,7 +6,7 @@ Theory of operation. Rows of reports are grouped by the service they show, else 
 - *service*: a signature that is correct, a return path that SPF allows, or the server's name is that of a known service.
 - *forwarder*: the reporter says so, or our signature is correct and SPF fails, as it must when somebody passes mail on.
 - *unknown*: it passes without being any of these; or it fails and may be an honest sender that somebody forgot: its name is
-  ours, it signs with our domain, or it writes day after day to several that report.
+  ours, it signs with a selector that is right elsewhere, or it writes day after day to several that report.
 - *abuse*: it fails, and nothing ties it to the domain.
 
 One network, or service, may stand there as several sources, of different kinds. Nothing here proves who a source is: it is advice
@@ -24,7 +24,7 @@ from poterne.policy.mail_services import service_of
 from poterne.values.dmarc import SourceDay
 
 STEADY_DAYS: Final = 3
-"""Failing mail of a network on so many days, seen by more than one reporter or signed in our name, is no passing wave of spam."""
+"""Failing mail of a network on so many days, of which more than one reporter tells, is no passing wave of spam."""
 FORWARDED: Final = frozenset({"forwarded", "mailing_list", "trusted_forwarder"})
 EXAMPLES_MOST: Final = 5
 
@@ -155,10 +155,20 @@ def picture(domain: str, rows: Sequence[SourceDay], known: Known, from_day: int,
     wanted = [row for row in rows if from_day <= row.day <= to_day]
     networks: dict[str, str] = {ip: network_of(ip) for ip in {row.source_ip for row in wanted}}
     steady = _steady(wanted, networks)
+    signers = {
+        (one.domain, one.selector)
+        for row in wanted
+        if row.dkim == "pass"
+        for one in row.dkim_results
+        if one.result == "pass"
+    }
     sources: dict[tuple[str, Kind], Source] = {}
     judged: list[Source] = []
     for row in wanted:
-        kind, service = _judged(domain, row, known, steady.get(networks[row.source_ip], False))
+        related = steady.get(networks[row.source_ip], False) or any(
+            (one.domain, one.selector) in signers and below(one.domain, domain) for one in row.dkim_results
+        )
+        kind, service = _judged(domain, row, known, related)
         key = "our servers" if kind is Kind.OURS else service or networks[row.source_ip]
         source = sources.get((key, kind))
         if source is None:
@@ -206,8 +216,8 @@ def _steady(rows: Iterable[SourceDay], networks: Mapping[str, str]) -> dict[str,
     return {one: len(days[one]) >= STEADY_DAYS and len(reporters[one]) > 1 for one in days}
 
 
-def _judged(domain: str, row: SourceDay, known: Known, steady: bool) -> tuple[Kind, str]:
-    """What the row is, and of which service."""
+def _judged(domain: str, row: SourceDay, known: Known, related: bool) -> tuple[Kind, str]:
+    """What the row is, and of which service. `related`: something but its name ties it to the domain, even if it fails."""
     if known.ours(row.source_ip):
         return Kind.OURS, ""
     if known.not_ours(row.source_ip):
@@ -224,9 +234,8 @@ def _judged(domain: str, row: SourceDay, known: Known, steady: bool) -> tuple[Ki
         return (Kind.SERVICE if service else Kind.UNKNOWN), service
     if _authenticated_services(row):
         return Kind.SERVICE, service
-    signed = any(below(one.domain, domain) for one in row.dkim_results)
     named = below(known.names.get(row.source_ip, ""), domain)
-    return (Kind.UNKNOWN if signed or named or steady else Kind.ABUSE), ""
+    return (Kind.UNKNOWN if related or named else Kind.ABUSE), ""
 
 
 def _authenticated_services(row: SourceDay) -> set[str]:

@@ -48,7 +48,7 @@ def seen(*rows: SourceDay, known: Known | None = None, days: int = 30) -> Pictur
         (row("198.51.100.1", spf="fail", signatures=(OURS,), paths=(SpfAuth("esp.example", "mfrom", "pass"),)), Kind.UNKNOWN,
          "198.51.100.0/24"),
         (row("198.51.100.1", dkim="fail"), Kind.UNKNOWN, "198.51.100.0/24"),
-        (row("198.51.100.1", dkim="fail", spf="fail", signatures=(DkimAuth("example.org", "s1", "fail"),)), Kind.UNKNOWN,
+        (row("198.51.100.1", dkim="fail", spf="fail", signatures=(DkimAuth("example.org", "s1", "fail"),)), Kind.ABUSE,
          "198.51.100.0/24"),
         (row("198.51.100.1", dkim="fail", spf="fail"), Kind.ABUSE, "198.51.100.0/24"),
         (row("198.51.100.1", dkim="fail", spf="fail", paths=(SpfAuth("spam.example", "mfrom", "pass"),)), Kind.ABUSE,
@@ -77,6 +77,16 @@ def test_steady_failing_is_somebody_forgotten_unless_one_reporter_alone_says_so(
     assert seen(*days("a", "b", "a")).sources[0].kind is Kind.UNKNOWN
     assert seen(*days("a", "a", "a")).sources[0].kind is Kind.ABUSE
     assert seen(*days("a", "b")).sources[0].kind is Kind.ABUSE
+
+
+def test_a_signature_that_fails_counts_when_its_selector_is_right_elsewhere() -> None:
+    """Anybody can write a signature in our name that is wrong."""
+    ours, broken = row(signatures=(OURS,)), DkimAuth("example.org", "s1", "fail")
+    kinds = [one.kind for one in seen(ours, row("198.51.100.1", 9, "fail", "fail", signatures=(broken,))).sources]
+    assert kinds == [Kind.OURS, Kind.UNKNOWN]
+    invented = DkimAuth("example.org", "s2", "fail")
+    kinds = [one.kind for one in seen(ours, row("198.51.100.1", 9, "fail", "fail", signatures=(invented,))).sources]
+    assert kinds == [Kind.OURS, Kind.ABUSE]
 
 
 def test_who_is_said_not_to_be_ours_is_abuse() -> None:
