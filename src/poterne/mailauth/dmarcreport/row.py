@@ -11,7 +11,6 @@ from poterne.values.dmarc import DkimAuth, DmarcRow, Override, SpfAuth
 
 DKIM_MOST: Final = 8
 """Signatures of a row."""
-_SCOPES: Final = {Identity.MAIL_FROM: "mfrom", Identity.HELO: "helo"}
 
 
 def row(
@@ -41,9 +40,15 @@ def row(
         outcome.author_domain,
         envelope_from,
         dkim_results=signatures(dkim, outcome.aligned_dkim),
-        spf_results=tuple(SpfAuth(one.domain, _SCOPES[one.identity], one.result.value) for one in spf if one.domain),
+        spf_results=tuple(dict.fromkeys(_spf(one, envelope_from) for one in spf if one.domain)),
         overrides=overrides,
     )
+
+
+def _spf(outcome: SpfOutcome, envelope_from: str) -> SpfAuth:
+    """Of the null path it is the name in HELO that was asked (RFC 7208 §2.4)."""
+    scope = "mfrom" if outcome.identity is Identity.MAIL_FROM and envelope_from else "helo"
+    return SpfAuth(outcome.domain, scope, outcome.result.value)
 
 
 def signatures(dkim: Sequence[DkimOutcome], aligned: Sequence[str]) -> tuple[DkimAuth, ...]:

@@ -57,6 +57,16 @@ def test_a_message_that_fails() -> None:
     assert refused.disposition == "reject"
 
 
+def test_the_null_path_is_asked_by_the_name_in_helo() -> None:
+    claimed = spf.Outcome(spf.Result.PASS, spf.Reason.MATCHED, spf.Identity.MAIL_FROM, "mail.example.org")
+    called = spf.Outcome(spf.Result.PASS, spf.Reason.MATCHED, spf.Identity.HELO, "mail.example.org")
+    found = row(
+        "192.0.2.1", "", (claimed, called), (), outcome(dmarc.Reason.ALIGNED, aligned_spf="mail.example.org"), "none"
+    )
+    assert found is not None
+    assert found.spf_results == (SpfAuth("mail.example.org", "helo", "pass"),)
+
+
 def test_nobody_asks() -> None:
     assert row("192.0.2.1", "", (), (), outcome(dmarc.Reason.UNALIGNED, rua=()), "none") is None
     assert row("192.0.2.1", "", (), (), outcome(dmarc.Reason.NO_RECORD, policy=None), "none") is None
