@@ -107,9 +107,14 @@ ALIKE: Final = Lookalike(OURS, Kind.TYPO)
 
 def hop(sealer: str, *claimed: tuple[str, str, str], instance: int = 1) -> arc.Hop:
     """`claimed`: method, result, domain."""
-    names = {"dmarc": ("header", "from"), "dkim": ("header", "d"), "spf": ("smtp", "mailfrom")}
+    words = {
+        "arc": ("header", "oldest-pass"),
+        "dmarc": ("header", "from"),
+        "dkim": ("header", "d"),
+        "spf": ("smtp", "mailfrom"),
+    }
     results = tuple(
-        MethodResult(method, result, properties=(Property(*names[method], domain),))
+        MethodResult(method, result, properties=(Property(*words[method], domain),))
         for method, result, domain in claimed
     )
     return arc.Hop(instance, sealer, "s1", sealer, sealer, results)
