@@ -10,9 +10,11 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -30,6 +32,7 @@ RSA_BITS: Final = 2048
 _RSA_BITS_MOST: Final = 4096
 """What all must verify (RFC 8301 §3.2)."""
 _STRING_MOST: Final = 255
+_PROBE: Final = b"probe"
 
 
 class UnusableKeyError(ValueError):
@@ -65,17 +68,32 @@ def generate(kind: KeyType) -> Secret:
 
 
 def load(pem: Secret, domain: str, selector: str) -> SigningKey:
-    """The key that a PEM holds. Raises UnusableKeyError when it is none, is of another type, or is no key that all accept."""
+    """The key that a PEM holds. Raises UnusableKeyError when it is none, is of another type, or is no key that all accept.
+
+    That an RSA key is whole is seen from a signature that it makes, in a millisecond: to prove its primes takes a hundred times
+    as long, and it was made here.
+    """
     try:
-        private = load_pem_private_key(pem.reveal(), password=None)
+        private = load_pem_private_key(pem.reveal(), password=None, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise UnusableKeyError("not a private key in PEM without a passphrase") from None
     if isinstance(private, RSAPrivateKey):
         if not RSA_BITS <= private.key_size <= _RSA_BITS_MOST:
             raise UnusableKeyError(f"an RSA key of {private.key_size} bits: it takes {RSA_BITS} to {_RSA_BITS_MOST}")
+        if not _whole(private):
+            raise UnusableKeyError("a damaged RSA key: what it signs does not verify")
     elif not isinstance(private, Ed25519PrivateKey):
         raise UnusableKeyError("neither an RSA nor an Ed25519 key")
     return SigningKey(domain, selector, private)
+
+
+def _whole(private: RSAPrivateKey) -> bool:
+    try:
+        made = private.sign(_PROBE, PKCS1v15(), SHA256())
+        private.public_key().verify(made, _PROBE, PKCS1v15(), SHA256())
+    except (InvalidSignature, ValueError):
+        return False
+    return True
 
 
 def new_selector(kind: KeyType, unix_s: int, taken: Container[str] = ()) -> str:

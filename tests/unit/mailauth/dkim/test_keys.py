@@ -1,7 +1,12 @@
 """Our keys and their records."""
 
+import base64
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from poterne.mailauth.dkim import keys
@@ -66,3 +71,21 @@ def test_records_fit_in_strings_of_dns() -> None:
         assert max(map(len, strings)) <= 255
         assert len(strings) == (2 if key.type is KeyType.RSA else 1)
     assert record_strings("x" * 255) == ("x" * 255,)
+
+
+def test_a_damaged_rsa_key_is_refused_or_signs_as_before() -> None:
+    pem = keys.generate(KeyType.RSA).reveal().decode().splitlines()
+    whole = base64.b64decode("".join(pem[1:-1]))
+    refused = 0
+    for at in range(0, len(whole), 7):
+        damaged = bytearray(whole)
+        damaged[at] ^= 0x10
+        text = base64.encodebytes(bytes(damaged)).decode()
+        try:
+            key = keys.load(Secret(f"{pem[0]}\n{text}{pem[-1]}\n".encode()), "example.org", "x").private
+        except keys.UnusableKeyError:
+            refused += 1
+        else:
+            assert isinstance(key, RSAPrivateKey)
+            key.public_key().verify(key.sign(b"x", PKCS1v15(), SHA256()), b"x", PKCS1v15(), SHA256())
+    assert refused >= 30
