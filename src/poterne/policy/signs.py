@@ -134,7 +134,7 @@ def _claims(said: MethodResult, evidence: Evidence) -> bool:
     author = evidence.author_domain
     if said.method == "dmarc":
         return said.value("header", "from").rpartition("@")[2].lower() == author
-    domain = said.value("header", "d").lower()
+    domain = (said.value("header", "d") or said.value("header", "i").rpartition("@")[2]).lower()  # Google names i= only
     return said.method == "dkim" and "." in domain and is_within(author, domain)
 
 

@@ -143,7 +143,7 @@ _SENTENCES: Final = {
     ),
     Reason.DISPLAY_NAME: (
         'The name of its author shows "{imitated}", but it is from {author}.',
-        "Le nom de l’auteur affiche « {imitated} », mais le message vient de {author}.",
+        "Le nom de l’auteur affiche «\u00a0{imitated}\u00a0», mais le message vient de {author}.",
     ),
     Reason.SPF_FAIL: (
         "{reverse_path} says that the server that sent it is not one of its own.",

@@ -7,6 +7,7 @@ import pytest
 from poterne.mailauth.arc import outcome as arc
 from poterne.mailauth.dkim import outcome as dkim
 from poterne.mailauth.dmarc import outcome as dmarc
+from poterne.mailauth.results.parse import MethodResult, Property
 from poterne.mailauth.spf import outcome as spf
 from poterne.policy import listed
 from poterne.policy.evidence import Evidence
@@ -83,6 +84,20 @@ def test_sealers(hops: list[arc.Hop], by: str) -> None:
     assert found(evidence) == (Found(Sign.SEALER, by) if by else None)
     assert found(replace(evidence, arc=replace(evidence.arc, result=arc.Result.FAIL, reason=arc.Reason.SEAL))) is None
     assert found(replace(evidence, rules=rules())) is None
+
+
+def test_sealers_that_name_the_identity_of_a_signature_only() -> None:
+    """As Google does."""
+    for identity, counts in (
+        (f"@{AUTHOR}", True),
+        (f"ann@{AUTHOR}", True),
+        (AUTHOR, True),
+        ("@k.example", False),
+        ("@example", False),
+    ):
+        said = MethodResult("dkim", "pass", properties=(Property("header", "i", identity),))
+        sealed = arc.Hop(1, "a.example", "s1", "a.example", "", (said,))
+        assert (found(made(arc=chain(sealed), rules=rules(arc_sealers=["a.example"]))) is not None) is counts
 
 
 def test_a_seal_whose_key_is_unknown_now_is_hoped_for() -> None:
