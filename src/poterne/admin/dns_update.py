@@ -75,6 +75,8 @@ class Plan:
     add: tuple[ZoneRecord, ...] = ()
     remove: tuple[ZoneRecord, ...] = ()
     """What is replaced; `data` is as the server wrote it."""
+    seen: tuple[ZoneRecord, ...] = ()
+    """All records beside those that are replaced, and those themselves: as it must still be (RFC 2136 §2.4.2)."""
     kept: tuple[str, ...] = ()
     """Records beside ours that are not ours: they stay."""
     blocked: tuple[ZoneRecord, ...] = ()
@@ -113,6 +115,7 @@ async def plan(server: Server, domain: str, wanted: Sequence[ZoneRecord]) -> Pla
     ours = [record for record in wanted if record.below(zone)]
     add: list[ZoneRecord] = []
     remove: list[ZoneRecord] = []
+    seen: list[ZoneRecord] = []
     kept: list[str] = []
     blocked: list[ZoneRecord] = []
     for name, kind in dict.fromkeys((record.name, record.type) for record in ours):
@@ -130,14 +133,17 @@ async def plan(server: Server, domain: str, wanted: Sequence[ZoneRecord]) -> Pla
             continue
         mine = {_canonical(kind, record.data) for record in group}
         add += new
+        replaced = len(remove)
         for data in (text for key, text in found.items() if key not in mine):
             record = next((one for one in group if _replaces(one, data)), None)
             if record is not None:
                 remove.append(ZoneRecord(name, kind, data, record.purpose, ttl_s=record.ttl_s))
             else:
                 kept.append(f"{name}. {kind} {data}")
+        if len(remove) > replaced:
+            seen += [ZoneRecord(name, kind, data, "seen") for data in live]
     elsewhere = tuple(record for record in wanted if not record.below(zone))
-    return Plan(zone, tuple(add), tuple(remove), tuple(dict.fromkeys(kept)), tuple(blocked), elsewhere)
+    return Plan(zone, tuple(add), tuple(remove), tuple(seen), tuple(dict.fromkeys(kept)), tuple(blocked), elsewhere)
 
 
 def _replaces(wanted: ZoneRecord, data: str) -> bool:
@@ -152,7 +158,7 @@ def _replaces(wanted: ZoneRecord, data: str) -> bool:
 async def apply(server: Server, planned: Plan) -> None:
     """Send it: all of it is done, or nothing. Raises AdminError."""
     update = dns.update.UpdateMessage(planned.zone, keyring=server.key)
-    for record in planned.remove:
+    for record in planned.seen:
         update.present(_name(record.name), _rdata(record.type, record.data))
     for record in planned.remove:
         update.delete(_name(record.name), _rdata(record.type, record.data))
@@ -175,8 +181,10 @@ async def _sent(server: Server, message: dns.message.Message) -> dns.message.Mes
         raise AdminError(f"{where} does not accept the key {server.key_name}: {type(error).__name__}") from None
     except dns.exception.Timeout:
         raise AdminError(f"{where} does not answer: check [publish] update_server") from None
-    except (OSError, EOFError, dns.exception.DNSException) as error:
-        raise AdminError(f"{where} can't be asked: {type(error).__name__}: {error}") from None
+    except (EOFError, dns.exception.DNSException) as error:
+        raise AdminError(f"{where} answers what can't be read: {type(error).__name__}") from None
+    except OSError as error:
+        raise AdminError(f"{where} can't be asked: {error}; check [publish] update_server") from None
 
 
 async def _zone_of(server: Server, domain: str) -> str:
@@ -217,7 +225,9 @@ def _canonical(kind: str, data: str) -> bytes:
 
 
 def _rdata(kind: str, data: str) -> dns.rdata.Rdata:
-    return dns.rdata.from_text(dns.rdataclass.IN, dns.rdatatype.from_text(kind), data, origin=dns.name.root)
+    return dns.rdata.from_text(
+        dns.rdataclass.IN, dns.rdatatype.from_text(kind), data, origin=dns.name.root, relativize=False
+    )
 
 
 def _name(name: str) -> dns.name.Name:
