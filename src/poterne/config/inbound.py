@@ -21,7 +21,7 @@ class Inbound:
 
     verify: bool = setting(
         True,
-        "Find out who mail is from (SPF, DKIM, ARC, DMARC), and act on it as below. Role \"mailbox\": the server in front does it.",
+        'Find out who mail is from (SPF, DKIM, ARC, DMARC), and act on it as below. Role "mailbox": the server in front does it.',
         why="Whoever writes a sender's name into a message need not be that sender.",
         risk="false: anybody can write to your people in anybody's name, yours included.",
     )

@@ -37,7 +37,7 @@ _DMARC: Final = (
 _ANSWERS: Final = {
     Reason.DMARC_REJECT: _DMARC,
     Reason.DMARC_QUARANTINE: _DMARC,
-    Reason.OWN_DOMAIN: "{author} is served here, and nothing proves that this message is from it: {spf}; {dkim}. If you are "
+    Reason.OWN_DOMAIN: "{author} is served here, and its mail from outside needs its DKIM signature: {spf}; {dkim}. If you are "
     "one of its users, sign in to send (port 465 or 587). If you send for it, its administrator can give you a DKIM key",
     Reason.OWN_REVERSE_PATH: "{reverse_path} is served here, and you are no server of it ({spf}). If you are one of its users, "
     "sign in to send (port 465 or 587). If you forward, send with a reverse path of your own (SRS)",

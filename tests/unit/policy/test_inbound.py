@@ -313,7 +313,9 @@ def test_a_temporary_error_that_makes_no_difference_does_not_defer() -> None:
     assert decide(replace(FORGED, dkim=(late,))) == Refuse(Reason.DMARC_REJECT)
     assert decide(replace(FORGED, mail_from=of_spf(LATE), helo=of_helo(LATE))) == Refuse(Reason.DMARC_REJECT)
     assert decide(replace(HONEST, mail_from=of_spf(LATE), dkim=(signed(AUTHOR), late))) == Accept(Reason.PROVEN)
-    assert decide(made(dmarc=of_dmarc(dmarc.Reason.SPF_DNS, "none"), mail_from=of_spf(LATE))) == Accept(Reason.NO_POLICY)
+    assert decide(made(dmarc=of_dmarc(dmarc.Reason.SPF_DNS, "none"), mail_from=of_spf(LATE))) == Accept(
+        Reason.NO_POLICY
+    )
     # Aligned whatever the record says.
     assert decide(replace(HONEST, dmarc=replace(of_dmarc(dmarc.Reason.DNS), aligned_dkim=(AUTHOR,)))) == Accept(
         Reason.PROVEN
