@@ -3,13 +3,16 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from poterne.admin import zone
 from poterne.admin.people import Acting, AdminError, parse_domain
 from poterne.config.settings import Settings
 from poterne.mailauth.dmarc import record
+from poterne.mailauth.dmarc.discover import discover
+from poterne.mailauth.dmarc.outcome import Reason
+from poterne.mailauth.spf.check import answered
 from poterne.observe import Log
 from poterne.policy.dmarc_advice import Step, next_step
 from poterne.policy.dmarc_sources import Known, Picture, picture
@@ -40,10 +43,7 @@ class DmarcView:
     before: Picture
     """The period of the same length before it."""
     reporters: tuple[ReporterSeen, ...]
-    published: str | None
-    """The record in DNS; "" there is none, None: not known now."""
-    problems: tuple[str, ...]
-    """What is wrong with that record, as stable words."""
+    published: "Published | None"
     step: Step | None
     """None: what is published is not known."""
     cut: bool
@@ -76,12 +76,12 @@ async def of_domain(
     seen = picture(domain, rows, known, since, today)
     before = picture(domain, rows, known, since - days, since - 1)
     reporters = tuple(one for one in await store.reporters(domain) if one.kind is ReportKind.DMARC)
-    published, problems, policy = await _published(domain, resolver)
+    published = await _published(domain, resolver)
     step = None
     if published is not None:
         address = f"{settings.reports.dmarc_address or 'postmaster'}@{domain}"
-        step = next_step(seen, policy, published, address, today=today)
-    return DmarcView(seen, before, reporters, published, problems, step, len(rows) >= ROWS_MOST)
+        step = next_step(seen, published.policy, published.text, address, today=today)
+    return DmarcView(seen, before, reporters, published, step, len(rows) >= ROWS_MOST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,15 +183,30 @@ async def _name(ip: str, resolver: Resolver) -> str:
     return ""
 
 
-async def _published(domain: str, resolver: Resolver) -> tuple[str | None, tuple[str, ...], PublishedPolicy | None]:
-    """The domain's own record as text, what is wrong with it, and what it says."""
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What DNS says of a domain's policy."""
+
+    text: str
+    """The domain's own record; "" there is none that counts."""
+    problems: tuple[str, ...]
+    inherited: str
+    """The domain above it whose policy applies instead; ""."""
+    policy: PublishedPolicy | None
+    """What applies."""
+
+
+async def _published(domain: str, resolver: Resolver) -> Published | None:
+    """None: not known now."""
+    found = await answered(discover(domain), resolver)
     answer = await resolver.txt(f"_dmarc.{domain}")
-    if isinstance(answer, TempFail):
-        return None, (), None
+    if found.reason is Reason.DNS or isinstance(answer, TempFail):
+        return None
     texts = answer.records if isinstance(answer, Found) else ()
     problems = tuple(one.value for one in record.examine(texts)) if texts else ()
-    chosen = record.select(texts)
-    read = record.read(chosen[0]) if len(chosen) == 1 else None
-    if read is None or read.p is None:
-        return "", problems, None
-    return chosen[0].decode("latin-1"), problems, read.published(domain)
+    if found.reason is not None or found.record is None:
+        return Published("", problems, "", None)
+    policy = found.record.published(found.policy_domain)
+    if found.policy_domain != domain:  # p= of the record above is not what it asks of this domain
+        return Published("", problems, found.policy_domain, replace(policy, p=found.policy.value))
+    return Published(record.select(texts)[0].decode("latin-1"), problems, "", policy)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from poterne.cli.common import show
+from poterne.message.texts import printable
 
 if TYPE_CHECKING:
     from poterne.admin.reports import DmarcView, TlsView
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 DAY_S = 86_400
 SOURCES_SHOWN = 15
 REPORTERS_SHOWN = 8
+RECORD_SHOWN = 1000
+_SETTING = {"NONE": "none", "QUARANTINE": "quarantine", "REJECT": "reject"}
+"""What the settings call a step; a test of a stricter policy they don't know."""
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -127,12 +131,15 @@ def _tell_reporters(view: "DmarcView") -> None:
 def _tell_step(view: "DmarcView") -> None:
     click.echo()
     step = view.step
-    if step is None:
+    if step is None or view.published is None:
         click.secho("DNS does not answer now: the policy in force is not known.", fg="yellow")
         return
-    click.echo(f"{'published':13} {view.published or 'no DMARC record that can be used'}")
-    if view.problems:
-        click.secho(f"{'problems':13} {', '.join(view.problems)}", fg="yellow")
+    published = view.published
+    above = f"nothing of its own: the policy of {published.inherited} applies" if published.inherited else ""
+    own = printable(published.text, RECORD_SHOWN)
+    click.echo(f"{'published':13} {own or above or 'no DMARC record that can be used'}")
+    if published.problems:
+        click.secho(f"{'problems':13} {', '.join(published.problems)}", fg="yellow")
     for one in step.proof:
         click.echo(f"{'proof':13} {one}")
     if step.next is None:
@@ -143,7 +150,9 @@ def _tell_step(view: "DmarcView") -> None:
         for blocker in step.blockers:
             click.secho(f"{'blocked by':13} {blocker.text}", fg="yellow")
         click.echo(f"{'next step':13} not safe yet. Then it is, at _dmarc.{view.seen.domain}:")
-    click.echo(f"{'':13} TXT {json.dumps(step.record)}")
+    click.echo(f"{'':13} TXT {json.dumps(printable(step.record, RECORD_SHOWN))}")
+    if word := _SETTING.get(step.next.name):
+        click.echo(f'{"":13} and for poterne dns: [zone."{view.seen.domain}"] dmarc = "{word}"')
 
 
 def _volume(one: "Volume") -> dict[str, int]:
@@ -191,8 +200,9 @@ def as_value(view: "DmarcView") -> dict[str, object]:
         "reporters": [
             {"reporter": one.organisation, "reports": one.reports, "last": one.last_at} for one in view.reporters
         ],
-        "published": view.published,
-        "problems": list(view.problems),
+        "published": None if view.published is None else view.published.text,
+        "inherited_from": None if view.published is None else view.published.inherited,
+        "problems": [] if view.published is None else list(view.published.problems),
         "cut": view.cut,
         "next": None
         if step is None
