@@ -92,6 +92,8 @@ def _presence(subject: Subject) -> Steps[Findings]:
         remove = [f"{name} TXT {text.decode('latin-1')}" for text in strange]
         out.append(PRESENCE.found(_WARN, "other-text", _WORDS[Problem.OTHER_TEXT], evidence=strange, remove=remove))
     apex = yield from ask(subject.domain, TXT)
+    if isinstance(apex, TempFail):
+        out.append(PRESENCE.found(_UNKNOWN, "dns", why(subject.domain, apex)))
     if misplaced := record.select(records(apex)):
         text = f"a DMARC record stands at {subject.domain} itself, where nobody looks for it"
         remove = [f"{subject.domain} TXT {one.decode('latin-1')}" for one in misplaced]

@@ -159,6 +159,8 @@ def _strangers(subject: Subject) -> Steps[Findings]:
             return [STRANGERS.found(_FAIL, "neutral", text, evidence=evidence, fix=fix, severity=Severity.HIGH)]
         if outcome.result is Result.SOFTFAIL:
             dmarc = yield from ask(f"_dmarc.{subject.domain}", TXT)
+            if isinstance(dmarc, TempFail):
+                return [STRANGERS.found(_UNKNOWN, "dns", why(f"_dmarc.{subject.domain}", dmarc))]
             if not any(_ENFORCED.search(text) for text in records(dmarc)):
                 text = "SPF only doubts strangers (~all), and DMARC does not refuse them either"
                 return [STRANGERS.found(_WARN, "softfail", text, evidence=evidence, fix=fix, severity=Severity.MEDIUM)]
@@ -201,11 +203,15 @@ def _smells(subject: Subject) -> Steps[Findings]:
         out.append(SMELLS.found(_WARN, "helo", text, evidence=found.helo, fix=fix))
     for kind in (TXT, MX):
         answer = yield from ask(f"{_NOBODY}.{subject.domain}", kind)
-        if isinstance(answer, Found):
+        if isinstance(answer, TempFail):
+            found.failed.append(f"*.{subject.domain}")
+        elif isinstance(answer, Found):
             text = f"a wildcard gives every name below the domain {kind.word} records"
             out.append(
                 SMELLS.found(_WARN, f"wildcard-{kind.word.lower()}", text, remove=[f"*.{subject.domain} {kind.word}"])
             )
+    if found.failed:
+        out.append(SMELLS.found(_UNKNOWN, "dns", f"DNS does not say now: {', '.join(found.failed[:3])}"))
     return out
 
 
