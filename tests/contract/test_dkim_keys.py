@@ -95,3 +95,11 @@ async def test_each_change_that_fails(world: World, fails: Fails) -> None:
         await failing(store, FailurePlan(1, fails)).dkim_keys()
     for kind in ("added", "active", "removed"):
         assert len(await store.events(kind=f"dkim.{kind}")) == done
+
+
+async def test_a_domain_behind_us_may_have_keys(world: World) -> None:
+    theirs = replace(KEY, domain="behind.example")
+    await world.store.add_dkim_key(theirs, event("dkim.added"), relayed=True)
+    assert await world.store.dkim_keys("behind.example") == [theirs]
+    with pytest.raises(ConflictError):
+        await world.store.add_dkim_key(theirs, event("dkim.added"), relayed=True)

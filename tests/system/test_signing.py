@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from poterne.admin import dkim
-from poterne.admin.people import Acting
+from poterne.admin.people import Acting, AdminError
 from poterne.config.dkim import Dkim
 from poterne.config.settings import Relay, Settings
 from poterne.mailauth.dkim.record import KeyType
@@ -278,6 +278,22 @@ async def test_who_relays_for_a_domain_is_believed_for_that_domain(office: Post)
         gone = Origin(OriginKind.RELAY, "gone")
         assert b"DKIM-Signature" not in await sent(office, sink, origin=gone)
         assert passed(await sent(office, sink, foreign), others, AT) == [("other.test", name) for _, name in BOTH]
+
+
+async def test_a_domain_behind_us_has_keys_here(office: Post) -> None:
+    rule = Relay(hosts=["192.0.2.7"], sender_domains=["inside.test"], per_hour=10)
+    values = replace(settings(), relay={"inside": rule})
+    pair = await dkim.create(
+        office.store, "inside.test", acting(), KINDS, state=KeyState.ACTIVE, relayed=dkim.relayed(values)
+    )
+    letter = LETTER.replace(b"alice@example.org", b"x@inside.test", 1)
+    with Sink() as sink:
+        start(office, sink, relay={"inside": rule})
+        text = await sent(office, sink, letter, origin=Origin(OriginKind.RELAY, "inside"))
+        assert passed(text, pair, AT) == [("inside.test", name) for _, name in BOTH]
+        assert b"DKIM-Signature" not in await sent(office, sink, letter, origin=Origin(OriginKind.ROUTE, "inside"))
+    with pytest.raises(AdminError, match="is not served here"):
+        await dkim.create(office.store, "far.test", acting(), KINDS, relayed=dkim.relayed(values))
 
 
 async def test_authors_elsewhere_are_never_signed_for(office: Post) -> None:

@@ -6,13 +6,14 @@ does all that by itself (`dkim_rotation`) except for what is written into DNS.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from poterne.admin.people import Acting, AdminError, parse_domain
 from poterne.config.dkim import Dkim, algorithms
+from poterne.config.settings import Settings
 from poterne.mailauth.dkim import record
 from poterne.mailauth.dkim.keys import (
     SigningKey,
@@ -28,6 +29,7 @@ from poterne.mailauth.dkim.parse import key_name
 from poterne.mailauth.dkim.record import KeyType
 from poterne.store.errors import ConflictError, NotFoundError
 from poterne.store.interface import DkimKeys
+from poterne.values.address import domain_name
 from poterne.values.dkim import DkimKey, KeyState
 from poterne.values.dns import Answer, Found, TempFail
 
@@ -118,6 +120,11 @@ def removable(key: DkimKey, settings: Dkim, now: int) -> bool:
     return key.state is KeyState.RETIRED and now - key.changed_at >= settings.keep_days * DAY_S
 
 
+def relayed(settings: Settings) -> frozenset[str]:
+    """Domains that `[relay.NAME]` lets servers behind us send for: their mail may be signed here."""
+    return frozenset(domain_name(name) for rule in settings.relay.values() for name in rule.sender_domains)
+
+
 def kinds(settings: Dkim) -> tuple[KeyType, ...]:
     """Which keys a domain has."""
     wanted = algorithms(settings)
@@ -133,21 +140,30 @@ async def keys_of(store: DkimKeys, domain: str | None = None) -> list[DkimKey]:
 
 
 async def create(
-    store: DkimKeys, domain: str, acting: Acting, wanted: Iterable[KeyType], *, state: KeyState = KeyState.NEXT
+    store: DkimKeys,
+    domain: str,
+    acting: Acting,
+    wanted: Iterable[KeyType],
+    *,
+    state: KeyState = KeyState.NEXT,
+    relayed: Container[str] = (),
 ) -> list[DkimKey]:
-    """A new key of each wanted type that has none in that state yet. Takes some 100 ms of CPU for RSA, in a thread."""
+    """A new key of each wanted type that has none in that state yet. Takes some 100 ms of CPU for RSA, in a thread.
+
+    `relayed`: domains that are not served here, for which servers behind us send. Raises AdminError.
+    """
     domain = parse_domain(domain)
     there = await store.dkim_keys(domain)
     taken = {key.selector for key in there}
     return [
-        await _add(store, domain, kind, taken, state, acting)
+        await _add(store, domain, kind, taken, state, acting, relayed=bool(there) or domain in relayed)
         for kind in wanted
         if not any(key.algorithm == kind.algorithm and key.state is state for key in there)
     ]
 
 
 async def _add(
-    store: DkimKeys, domain: str, kind: KeyType, taken: set[str], state: KeyState, acting: Acting
+    store: DkimKeys, domain: str, kind: KeyType, taken: set[str], state: KeyState, acting: Acting, *, relayed: bool
 ) -> DkimKey:
     private = await asyncio.to_thread(generate, kind)
     for _ in range(_TRIES):
@@ -163,7 +179,7 @@ async def _add(
             publish=record_.value,
         )
         try:
-            await store.add_dkim_key(key, event)
+            await store.add_dkim_key(key, event, relayed=relayed)
         except ConflictError:  # a key of that name was there, and is gone: a selector names one key for ever
             taken.add(selector)
         except NotFoundError:
@@ -256,6 +272,6 @@ async def _set(store: DkimKeys, key: DkimKey, state: KeyState, kind: str, acting
 
 
 __all__ = [
-    "DkimRecord", "Published", "activate", "create", "for_new_domain", "keys_of", "kinds", "published", "records", "removable",
-    "remove", "retire", "retire_older", "revoked",
+    "DkimRecord", "Published", "activate", "create", "for_new_domain", "keys_of", "kinds", "published", "records", "relayed",
+    "removable", "remove", "retire", "retire_older", "revoked",
 ]  # fmt: skip

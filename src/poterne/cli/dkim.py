@@ -94,7 +94,7 @@ def rotate(ctx: click.Context, domain: str, as_json: bool) -> None:
 def _create(ctx: click.Context, domain: str, algorithm: str | None, *, as_json: bool) -> None:
     _, values = settings(ctx)
     kinds = dkim.kinds(values.dkim) if algorithm is None else (KeyType(algorithm),)
-    made = with_store(ctx, lambda store: dkim.create(store, domain, acting(), kinds))
+    made = with_store(ctx, lambda store: dkim.create(store, domain, acting(), kinds, relayed=dkim.relayed(values)))
     if as_json:
         show(_rows(made), as_json=True, empty="")
     elif made:

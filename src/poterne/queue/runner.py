@@ -143,7 +143,7 @@ class Runner:
         forwards = FailedForwards(store, hostname, language, self._domains, clock, log)
         self._settler: Final = Settler(store, notices, forwards, self._times, clock, chance.number, log, counters)
         self._local: Final = LocalDelivery(store, self._settler, rewrite, clock, self._domains)
-        self._signing: Final = Signing(store, self._domains, settings, clock=clock, log=log)
+        self._signing: Final = Signing(store, settings, clock=clock, log=log)
         self._connections: Final = Connections(connection_limits(settings))
         self._pauses: Final = Pauses(store, log)
         self._try: Final[Try] = attempts if attempts is not None else self._attempt

@@ -7,10 +7,9 @@ submitted it here, which the first Received field tells: that one is always ours
 that passes through (strangers' mail to a forward, to a server behind us, notices that go back) leaves as it came: a spoof in our
 name must not become genuine on its way.
 
-The signer is the author's own domain, or the nearest domain above it that is served here and has keys: both are aligned
-for DMARC (RFC 9989 §4.4). It is made of the octets that are about to be sent, after any conversion; a message for many
-destinations is signed once. A domain without an active key sends unsigned, and the log says so once; a key that can't be read
-makes mail wait.
+The signer is the author's own domain, or the nearest domain above it that has keys here: both are aligned for DMARC
+(RFC 9989 §4.4). The signature is of the octets that are about to be sent, after any conversion; a message for many destinations
+is signed once. A domain without an active key sends unsigned, and the log says so once; a key that can't be read makes mail wait.
 """
 
 import asyncio
@@ -28,7 +27,6 @@ from poterne.mailauth.dkim.sign import Signer
 from poterne.message.author import Author, author
 from poterne.message.header import HeaderIndex, header_end, index
 from poterne.observe import Log
-from poterne.queue.domains import LocalDomains
 from poterne.store.interface import DkimKeys
 from poterne.values.address import domain_name
 from poterne.values.dkim import DkimKey, KeyState
@@ -79,11 +77,8 @@ class _Domain:
 class Signing:
     """One per runner."""
 
-    def __init__(
-        self, store: DkimKeys, domains: LocalDomains, settings: Settings, *, clock: Callable[[], float], log: Log
-    ) -> None:
+    def __init__(self, store: DkimKeys, settings: Settings, *, clock: Callable[[], float], log: Log) -> None:
         self._store: Final = store
-        self._domains: Final = domains
         self._clock: Final = clock
         self._log: Final = log
         self._hostname: Final = settings.server.hostname.encode()
@@ -180,10 +175,9 @@ class Signing:
 
     async def _keys_for(self, author_domain: str) -> tuple[SigningKey, ...]:
         """Those of the domain itself, or of the nearest one above it that has some."""
-        served = await self._domains.names()
         domain = author_domain
         for _ in range(_PARENTS_MOST):
-            if domain in served and (keys := await self._active(domain)):
+            if keys := await self._active(domain):
                 return keys
             domain = domain.partition(".")[2]
             if "." not in domain:

@@ -485,8 +485,11 @@ class DkimKeys(Protocol):
     async def dkim_keys(self, domain: str | None = None) -> list[DkimKey]:
         """By domain, then oldest first."""
 
-    async def add_dkim_key(self, key: DkimKey, event: Event) -> None:
-        """ConflictError: the selector was used by the domain before, be it long ago (RFC 6376 §3.1). NotFoundError: no domain."""
+    async def add_dkim_key(self, key: DkimKey, event: Event, *, relayed: bool = False) -> None:
+        """ConflictError: the selector was used by the domain before, be it long ago (RFC 6376 §3.1). NotFoundError: no domain.
+
+        `relayed`: its domain need not be served here, a server behind us sends for it.
+        """
 
     async def set_dkim_key(
         self,

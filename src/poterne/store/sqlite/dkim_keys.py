@@ -26,8 +26,8 @@ class DkimPart:
     async def dkim_keys(self, domain: str | None = None) -> list[DkimKey]:
         return _keys(self._reader, domain)
 
-    async def add_dkim_key(self, key: DkimKey, event: Event) -> None:
-        await self._writer.submit(_add, key, event)
+    async def add_dkim_key(self, key: DkimKey, event: Event, *, relayed: bool = False) -> None:
+        await self._writer.submit(_add, key, event, relayed)
 
     async def set_dkim_key(
         self,
@@ -55,9 +55,9 @@ def _keys(rows: Rows, domain: str | None) -> list[DkimKey]:
     return [_key(row) for row in rows.all(f"{_KEYS}{where} ORDER BY domain, created_at, selector", args)]
 
 
-def _add(tx: Tx, key: DkimKey, event: Event) -> None:
+def _add(tx: Tx, key: DkimKey, event: Event, relayed: bool) -> None:
     domain, selector = key.domain.lower(), key.selector.lower()
-    if not tx.one("SELECT 1 FROM domain WHERE name = ?", (domain,)):
+    if not relayed and not tx.one("SELECT 1 FROM domain WHERE name = ?", (domain,)):
         raise NotFoundError("not a local domain")
     if tx.one("SELECT 1 FROM dkim_key WHERE domain = ? AND selector = ?", (domain, selector)):
         raise ConflictError("the selector was used before")
