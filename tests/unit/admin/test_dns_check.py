@@ -205,5 +205,14 @@ async def test_what_is_broken_is_found(
     assert all(text.isprintable() for one in found for text in (one.text, *one.evidence, *one.remove))
 
 
+async def test_a_name_that_fails_is_unknown_and_nothing_worse(good: World) -> None:
+    """For each name of the zone: what depends on it is not known; nothing is called wrong that is right."""
+    for name in dict.fromkeys(line.split(". ", 1)[0] for line in good.lines):
+        found = await replace(good, troubles=((name, SERVFAIL, None),)).found()
+        assert {one.id for one in found if one.outcome in {W, F}} == set(), name
+        # The policy is fetched by its name from outside, which here is done for us.
+        assert any(one.outcome is U for one in found) or name == f"mta-sts.{DOMAIN}", name
+
+
 def test_each_check_is_broken_once() -> None:
     assert {what.partition(".")[0] for what, *_ in CASES} == {check.id for check in CHECKS}
