@@ -222,17 +222,18 @@ def _judged(domain: str, row: SourceDay, known: Known, related: bool) -> tuple[K
         return Kind.OURS, ""
     if known.not_ours(row.source_ip):
         return Kind.ABUSE, ""
-    service = _service(domain, row, known)
+    shown = _authenticated_services(row)
+    service = _service(domain, row, known, shown)
     if any(one.type in FORWARDED or "arc=pass" in one.comment.lower().replace(" ", "") for one in row.overrides):
         return Kind.FORWARDER, service
     if row.dkim == "pass":
-        if row.spf == "pass" or service in _authenticated_services(row):
+        if row.spf == "pass" or service in shown:
             return (Kind.SERVICE if service else Kind.UNKNOWN), service
         spf_passes = any(one.result == "pass" for one in row.spf_results)
         return (Kind.UNKNOWN if spf_passes and not service else Kind.FORWARDER), service
     if row.spf == "pass":
         return (Kind.SERVICE if service else Kind.UNKNOWN), service
-    if _authenticated_services(row):
+    if shown:
         return Kind.SERVICE, service
     named = below(known.names.get(row.source_ip, ""), domain)
     return (Kind.UNKNOWN if related or named else Kind.ABUSE), ""
@@ -245,10 +246,10 @@ def _authenticated_services(row: SourceDay) -> set[str]:
     return {service for service in map(service_of, domains) if service}
 
 
-def _service(domain: str, row: SourceDay, known: Known) -> str:
+def _service(domain: str, row: SourceDay, known: Known, shown: set[str]) -> str:
     name = known.names.get(row.source_ip, "")
     found = service_of(name) if name and not below(name, domain) else ""
-    return found or min(_authenticated_services(row), default="")
+    return found or min(shown, default="")
 
 
 def _new(name: str, kind: Kind, row: SourceDay) -> Source:

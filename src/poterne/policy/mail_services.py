@@ -3,6 +3,7 @@
 The names are public and change slowly. A service that is not here is only shown by its domain instead of its name.
 """
 
+from functools import lru_cache
 from typing import Final
 
 SERVICES: Final[dict[str, tuple[str, ...]]] = {
@@ -65,6 +66,7 @@ SERVICES: Final[dict[str, tuple[str, ...]]] = {
 _BY_DOMAIN: Final = {domain: name for name, domains in SERVICES.items() for domain in domains}
 
 
+@lru_cache(maxsize=4096)
 def service_of(name: str) -> str:
     """The service that this name, or a domain above it, belongs to; "" for none."""
     while name:

@@ -1,5 +1,6 @@
 """Alarms from others' reports: decided once a day, each told once, as an event and by mail to the domain's postmaster."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, final
 
@@ -73,7 +74,9 @@ class ReportAlarms:
         since = today - dmarc_alarms.BASELINE_DAYS - dmarc_alarms.NEW_DAYS
         rows = await self._store.source_days(domain, since, today, ROWS_MOST)
         own = await own_addresses(domain, self._settings.server.hostname, self._addresses, self._resolver)
-        found = dmarc_alarms.raised(domain, rows, reporters, Known(ours=own.__contains__), now)
+        # A second of work at the most: mail is sent meanwhile.
+        known = Known(ours=own.__contains__)
+        found = await asyncio.to_thread(dmarc_alarms.raised, domain, rows, reporters, known, now)
         for name, messages in dmarc_alarms.suspects(domain, rows, names, now):
             if isinstance(await self._resolver.addresses(name), NxDomain):
                 found.append(dmarc_alarms.invented(name, messages))
