@@ -29,6 +29,7 @@ from poterne.config.settings import Listener
 from poterne.store.interface import Store
 from poterne.values.ids import TraceId
 from poterne.values.secret import Secret
+from tests.support.commands import command
 
 ADDRESS = "127.0.0.1"
 DOMAIN = "example.test"
@@ -114,6 +115,9 @@ class Instance:
         }
         self.settings = make(Plan(folder, f"mail.{domain}", listeners, defaults), dt.datetime.now(dt.UTC))
         self.log = folder / "server.log"
+        self._lines: list[dict[str, Any]] = []
+        self._read = 0
+        """Octets of the log."""
         self.process: subprocess.Popen[bytes] | None = None
         self.with_store(lambda store: self._populate(store, accounts))
 
@@ -204,7 +208,13 @@ class Instance:
         """The log; every line must be JSON."""
         if not self.log.exists():
             return []
-        return [_line(line) for line in self.log.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+        with self.log.open("rb") as log:
+            log.seek(self._read)
+            fresh = log.read()
+        fresh = fresh[: fresh.rfind(b"\n") + 1]
+        self._read += len(fresh)
+        self._lines += map(_line, fresh.splitlines())
+        return self._lines.copy()
 
     def events(self, name: str) -> list[dict[str, Any]]:
         return [line for line in self.lines() if line["event"] == name]
@@ -255,16 +265,10 @@ class Instance:
 
     def poterne(self, *arguments: str, stdin: str | bytes = b"", status: int = 0) -> "subprocess.CompletedProcess[str]":
         """The command line on this instance; its status is as expected."""
-        done = subprocess.run(
-            [sys.executable, "-m", "poterne", "-c", str(self.settings), *arguments],
-            input=stdin.encode() if isinstance(stdin, str) else stdin,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-        text = subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
-        assert text.returncode == status, f"status {text.returncode}\n{text.stdout}\n{text.stderr}"
-        return text
+        given = stdin.encode() if isinstance(stdin, str) else stdin
+        done = command(["-c", str(self.settings), *arguments], given)
+        assert done.returncode == status, f"status {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
 
 
 def alive(pid: int) -> bool:
