@@ -59,7 +59,7 @@ async def look(
         finally:
             own.close()
     facts = await zone.facts(store, settings, config.parent, certificates.public_chains(config, settings), domain)
-    relatives = [one.name for one in await store.domains() if one.name != domain]
+    relatives = [name for name in await zone.our_domains(store, settings) if name != domain]
     fetch = dns_check.fetcher(settings, config.parent, resolver)
     try:
         chains = [pair.chain for pair in certificates.files(config, data, settings)]
@@ -93,11 +93,11 @@ class DnsWatch:
 
     async def daily(self) -> None:
         """One look at each domain. Raises StoreError."""
-        for domain in await self._store.domains():
+        for domain in await zone.our_domains(self._store, self._settings):
             try:
-                await self._watch(domain.name)
+                await self._watch(domain)
             except AdminError as error:
-                self._log.error("dns.watch", domain=domain.name, problem=str(error))
+                self._log.error("dns.watch", domain=domain, problem=str(error))
 
     async def _watch(self, domain: str) -> None:
         known = await self._store.dns_findings(domain)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 
-from poterne.admin.zone import sts_policy
+from poterne.admin.zone import sts_policy, taken_domains
 from poterne.app.mail import serve_mail
 from poterne.app.parts import MECHANISMS, Parts
 from poterne.config.settings import Listener
@@ -48,10 +48,11 @@ def serving(listener: Listener, parts: Parts) -> Serve:
 
 
 def _https(parts: Parts) -> Serve:
-    domains = LocalDomains(parts.store, parts.clock)
+    domains, taken = LocalDomains(parts.store, parts.clock), frozenset(taken_domains(parts.settings))
 
     async def policy(domain: str) -> bytes | None:
-        found = sts_policy(parts.settings, domain) if domain in await domains.names() else None
+        ours = domain in taken or domain in await domains.names()
+        found = sts_policy(parts.settings, domain) if ours else None
         return None if found is None else rendered(found)
 
     services = PolicyServices(policy, parts.log, parts.clock)

@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from poterne.admin.dkim_rotation import DkimRotation
 from poterne.app import certificates, metrics, outbound
 from poterne.app.bus import CertificatesChanged, MailQueued, Message, Missed
 from poterne.app.context import Child
 from poterne.app.lifetime import Lifetime
 from poterne.app.metrics_files import FOLDER_VARIABLE
 from poterne.app.stores import open_instance_store
+from poterne.app.upkeep import jobs
 from poterne.net.tls import CertificateError
 from poterne.observe import logger
 from poterne.store.errors import StoreError
@@ -69,7 +69,6 @@ class _Steward:
             self._metrics,
             time.time,
         )
-        self._rotation = DkimRotation(self._store, self._resolver, child.settings.dkim, clock=time.time, log=self._log)
         self._sole = FileLock(child.data / QUEUE_LOCK)
         self._page_served = False
         self._page_refused = ""
@@ -108,7 +107,7 @@ class _Steward:
             self._log.info("queue.waits", why="another process of this instance is still sending")
             if not await self._lifetime.sleep(SOLE_S):
                 return
-        beside = [asyncio.create_task(self._rotation.run())]
+        beside = [asyncio.create_task(job) for job in jobs(self._child, self._store, self._resolver, self._log)]
         if self._runner.tls_upkeep is not None:
             beside.append(asyncio.create_task(self._runner.tls_upkeep.run()))
         try:

@@ -57,22 +57,22 @@ class Checks:
     """Of one message. `begin` when its header is known, `feed` its body, then `finish`; or `drop`."""
 
     __slots__ = (
-        "_arc",
-        "_author",
-        "_claim",
-        "_dkim",
-        "_dns_s",
-        "_keys",
-        "_names",
-        "_now_s",
-        "_policy",
-        "_spf",
-        "_spoken",
-    )
+        "_arc", "_author", "_claim", "_dkim", "_dns_s", "_keys", "_names", "_now_s", "_policy", "_spf", "_spoken", "peer_name",
+    )  # fmt: skip
 
     def __init__(
-        self, names: Names, spoken: Spoken, reverse_path: Address | None, hostname: str, dns_s: float, now_s: int
+        self,
+        names: Names,
+        spoken: Spoken,
+        reverse_path: Address | None,
+        hostname: str,
+        dns_s: float,
+        now_s: int,
+        *,
+        peer_name: str = "",
     ) -> None:
+        """`peer_name`: of the client's address in DNS, when it leads back to it."""
+        self.peer_name: Final = peer_name
         self._names: Final = names
         self._spoken: Final = spoken
         self._dns_s: Final = dns_s
@@ -89,8 +89,8 @@ class Checks:
     def begin(self, header: HeaderIndex, author: Author) -> None:
         """The header, as it was received."""
         self._author = author
-        self._dkim = dkim = DkimVerifier(header, self._now_s)
         self._arc = arc = ArcVerifier(header, self._now_s)
+        self._dkim = dkim = DkimVerifier(header, self._now_s, also=arc.wanted)  # the body is hashed once for both
         names = tuple(dict.fromkeys((*dkim.names, *arc.names))) if arc.names else dkim.names
         if names:
             self._keys = Asking(_keys(names), self._names)
@@ -98,9 +98,8 @@ class Checks:
 
     def feed(self, chunk: bytes) -> None:
         """The next octets of the body, as received."""
-        if self._dkim is not None and self._arc is not None:
+        if self._dkim is not None:
             self._dkim.feed(chunk)
-            self._arc.feed(chunk)
 
     async def finish(self) -> Findings:
         """What is known when the message, and the time for DNS, has ended. Once only."""
@@ -122,7 +121,7 @@ class Checks:
             raise RuntimeError("the header of this message was never known")
         signatures = dkim.finish(answers)
         aligned = await self._dmarc(author.domain, spf, signatures, ends_at)
-        return Findings(spf, called, signatures, arc.finish(answers), aligned)
+        return Findings(spf, called, signatures, arc.finish(answers, dkim.body), aligned)
 
     @property
     def peer(self) -> str:

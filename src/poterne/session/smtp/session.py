@@ -299,7 +299,8 @@ class SmtpSession:
             return
         checks = None
         if self._principal is None and self._shares is None:
-            checks = self._speaker.checks(envelope.mail, "" if self._hello is None else self._hello.name)
+            name = "" if self._hello is None else self._hello.name
+            checks = self._speaker.checks(envelope.mail, name, self._standing.reverse_name)
         self._incoming = tx.Incoming(self._services, envelope, self._principal, self._hop(envelope), checks)
         self._link.set_patience(self._services.settings.data_timeout_s, "data-timeout")
         self._link.begin_bulk(self._services.settings.min_data_rate, self._services.settings.rate_grace_s)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from poterne.mailauth.dmarcreport.row import row
 from poterne.mailauth.results.write import Results
 from poterne.mailauth.results.write import field as results_field
 from poterne.message.address import parse_addresses
@@ -25,6 +26,7 @@ from poterne.policy.posting import Refuse as PostingRefused
 from poterne.policy.posting import decide as may_post
 from poterne.policy.reasons import Reason
 from poterne.policy.signs import view
+from poterne.policy.told import notes
 from poterne.policy.verdict import Accept, Defer, Junk, Quarantine, Refuse, Verdict
 from poterne.session.smtp import forwarding
 from poterne.session.smtp.checks import Checks, Findings
@@ -33,7 +35,6 @@ from poterne.session.smtp.header import Judged
 from poterne.session.smtp.refused import Refused
 from poterne.session.smtp.services import Services
 from poterne.session.smtp.verifying import Verifying
-from poterne.values.dmarc import DkimAuth, DmarcRow, SpfAuth
 from poterne.values.event import Event
 from poterne.values.ids import AccountId
 
@@ -75,9 +76,9 @@ async def conclude(services: Services, envelope: Envelope, judged: Judged, check
     if verifying is None or header is None or author is None:
         raise RuntimeError("a message is checked that nobody verifies")
     findings = await checks.finish()
-    evidence = await _evidence(services, verifying, envelope, header, author, findings, checks.peer)
+    evidence = await _evidence(services, verifying, envelope, header, author, findings, checks.peer, checks.peer_name)
     combined = await _decided(services, envelope, evidence)
-    _count(verifying, evidence, envelope, combined)
+    _count(verifying, evidence, combined)
     if combined.answer is not None:
         return await _refused(services, envelope, evidence, combined.answer, checks.peer)
     each = dict(zip(envelope.accounts, combined.each, strict=False))
@@ -93,7 +94,8 @@ async def conclude(services: Services, envelope: Envelope, judged: Judged, check
             each.setdefault(account, gravest)
     if refused is not None:
         return refused
-    _saw_list(verifying, evidence, gravest)
+    for seen in inbound.learned(evidence, gravest):
+        verifying.lists.saw(seen.list_id, seen.domain, seen.last_at)
     results = results_field(services.hostname, _results(findings), most_bytes=RESULTS_BYTES)
     if not isinstance(gravest, Accept):
         results += _KIND + _KINDS[type(gravest)].encode() + b"\r\n" + gravest.field(verifying.language)
@@ -142,6 +144,7 @@ async def _evidence(
     author: Author,
     findings: Findings,
     peer: str,
+    peer_name: str,
 ) -> Evidence:
     ours = await verifying.ours()
     sender = envelope.mail.path.address
@@ -156,6 +159,7 @@ async def _evidence(
         arc=findings.arc,
         received_at=int(services.clock()),
         peer_ip=peer,
+        peer_names=(peer_name,) if peer_name else (),
         reverse_path_domain=reverse,
         own_domain=own,
         own_reverse_path=ours.own(reverse) if reverse else "",
@@ -248,35 +252,19 @@ def _detail(evidence: Evidence, verdict: Verdict) -> dict[str, str]:
     }
     if evidence.arc.hops:
         detail["arc"] = evidence.arc.result.value
+    if noted := notes(evidence):
+        detail["notes"] = ",".join(noted)
     return detail
 
 
-def _count(verifying: Verifying, evidence: Evidence, envelope: Envelope, combined: Combined) -> None:
+def _count(verifying: Verifying, evidence: Evidence, combined: Combined) -> None:
     """For the report to the author's domain."""
     outcome = evidence.dmarc
     done = disposition(outcome, combined.answer or _gravest(combined.each))
     if done is None or outcome.policy is None:
         return
-    mail_from = evidence.mail_from
-    scope = "mfrom" if envelope.reverse_path else "helo"
-    row = DmarcRow(
-        source_ip=evidence.peer_ip,
-        count=1,
-        disposition=done[0],
-        dkim="pass" if outcome.aligned_dkim else "fail",
-        spf="pass" if outcome.aligned_spf else "fail",
-        header_from=outcome.author_domain,
-        envelope_from=evidence.reverse_path_domain,
-        dkim_results=tuple(
-            DkimAuth(one.domain, one.selector, one.result.value) for one in evidence.dkim if one.domain and one.selector
-        ),
-        spf_results=(SpfAuth(mail_from.domain, scope, mail_from.result.value),) if mail_from.domain else (),
-        overrides=done[1],
+    counted = row(
+        evidence.peer_ip, evidence.reverse_path_domain, (evidence.mail_from,), evidence.dkim, outcome, done[0], done[1]
     )
-    verifying.tally.count(evidence.received_at // DAY_S, outcome.policy, row)
-
-
-def _saw_list(verifying: Verifying, evidence: Evidence, gravest: Kept) -> None:
-    if evidence.list_id and isinstance(gravest, Accept):
-        for domain in evidence.candidates:
-            verifying.lists.saw(evidence.list_id, domain, evidence.received_at)
+    if counted is not None:
+        verifying.tally.count(evidence.received_at // DAY_S, outcome.policy, counted)

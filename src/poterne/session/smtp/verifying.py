@@ -75,10 +75,10 @@ class Verifying:
         """For a connection whose client called itself so."""
         return Spoken(peer, name, self._hostname, self._names, int(self._clock()))
 
-    def checks(self, spoken: Spoken, mail: MailFrom) -> Checks:
-        """For one message."""
-        dns_s = float(self.rules.settings.max_dns_s)
-        return Checks(self._names, spoken, mail.path.address, self._hostname, dns_s, int(self._clock()))
+    def checks(self, spoken: Spoken, mail: MailFrom, peer_name: str) -> Checks:
+        """For one message. `peer_name`: of the client's address in DNS, when it leads back to it."""
+        dns_s, now_s = float(self.rules.settings.max_dns_s), int(self._clock())
+        return Checks(self._names, spoken, mail.path.address, self._hostname, dns_s, now_s, peer_name=peer_name)
 
 
 @final
@@ -93,8 +93,8 @@ class Speaker:
         self._name = ""
         self._spoken: Spoken | None = None
 
-    def checks(self, mail: MailFrom, name: str) -> Checks | None:
-        """For a message; None: nothing is checked here."""
+    def checks(self, mail: MailFrom, name: str, peer_name: str) -> Checks | None:
+        """For a message of a client that calls itself `name`; None: nothing is checked here."""
         verifying = self._verifying
         if verifying is None or verifying.trusted(self._link.peer):
             return None
@@ -102,7 +102,7 @@ class Speaker:
             self.drop()
             self._name = name
             self._spoken = verifying.spoken(self._link.peer, name)
-        return verifying.checks(self._spoken, mail)
+        return verifying.checks(self._spoken, mail, peer_name)
 
     def drop(self) -> None:
         """The connection has ended, or another name is said."""
