@@ -351,12 +351,15 @@ async def test_a_key_that_cannot_be_read_makes_mail_wait(office: Post) -> None:
         (said,) = [fields for name, fields in office.log.said if name == "dkim.key-unusable"]
         assert said["selector"] == "bad"
         assert "NOTHING" not in str(office.log.said)
+        await office.queue("dan@far.test", letter=LETTER)
+        assert len(await office.rest()) == 2
+        assert office.log.names().count("dkim.key-unusable") == 1, "not for each message"
 
         pair = await dkim.create(office.store, DOMAIN, acting(AT + 1), KINDS)
         for key in pair:
             await dkim.activate(office.store, DOMAIN, key.selector, acting(AT + 1))
         assert await office.later(3600) == []
-        assert passed(sink.taken[0].text, pair, AT + 3600) == BOTH
+        assert [passed(taken.text, pair, AT + 3600) for taken in sink.taken] == [BOTH, BOTH]
 
 
 async def test_a_new_key_signs_from_the_next_attempt_on(office: Post) -> None:

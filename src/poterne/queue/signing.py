@@ -36,6 +36,8 @@ from poterne.values.queue import QueuedMessage
 
 FRESH_S: Final = 5.0
 """How long a domain's keys are not looked up again."""
+LOUD_S: Final = 60.0
+"""How often the log tells of a key that can't be used; all mail of its domain waits meanwhile."""
 HEADER_MOST: Final = 1024 * 1024
 """Larger ones are never accepted."""
 SIGNED_MOST: Final = 512
@@ -90,6 +92,8 @@ class Signing:
         self._signed: Final[OrderedDict[_Place, _Signed]] = OrderedDict()
         self._busy: Final[dict[_Place, asyncio.Lock]] = {}
         self._noted: Final[set[str]] = set()
+        self._unusable: Final[dict[str, float]] = {}
+        """Keys that can't be used, and when the log said so."""
 
     async def fields(
         self,
@@ -210,6 +214,10 @@ class Signing:
         try:
             return load(row.private, row.domain, row.selector)
         except UnusableKeyError as error:
+            name, now = f"{row.selector}.{row.domain}", self._clock()
+            if now - self._unusable.get(name, now - LOUD_S) < LOUD_S:
+                raise
+            self._unusable[name] = now
             self._log.error(
                 "dkim.key-unusable",
                 domain=row.domain,
