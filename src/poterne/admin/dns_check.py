@@ -19,9 +19,9 @@ from poterne.mailauth.mtasts.record import PREFIX
 from poterne.mailauth.spf.check import Steps
 from poterne.net.https import Fault, FetchError, FetchTerms
 from poterne.net.tls import ClientContexts
-from poterne.policy.published.asking import PolicyFile, Subject
+from poterne.policy.published.asking import Check, PolicyFile, Subject
 from poterne.policy.published.checks import CHECKS, run
-from poterne.policy.published.finding import Finding
+from poterne.policy.published.finding import Finding, Outcome
 from poterne.policy.published.wanted import Facts, wanted
 from poterne.queue.sts import fetching
 from poterne.values.dns import Found, Resolver, TempFail
@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 STRANGERS: Final = 3
 FETCH_S: Final = 15.0
+CHECK_S: Final = 60.0
+"""For all questions of one check: records of strangers may lead on to slow name servers."""
 _PEM_MOST: Final = 256 * 1024
 
 Fetch = Callable[[str], Awaitable[PolicyFile]]
@@ -49,7 +51,7 @@ class Sources:
 async def findings(facts: Facts, relatives: Sequence[str], sources: Sources, now: dt.datetime) -> list[Finding]:
     """What all checks found, in their order; of each one at least. `relatives`: the other domains that are served here.
 
-    Takes as long as the resolver and the web server take. Never raises for what others do.
+    Takes FETCH_S and CHECK_S at most. Never raises for what others do.
     """
     file = await sources.fetch(facts.domain) if facts.policy is not None else await _others_file(facts, sources)
     subject = Subject(
@@ -61,8 +63,16 @@ async def findings(facts: Facts, relatives: Sequence[str], sources: Sources, now
         policy_file=file,
         relatives=tuple(relatives),
     )
-    found = await asyncio.gather(*(asked(run(check, subject), sources.resolver) for check in CHECKS))
+    found = await asyncio.gather(*(_timed(check, subject, sources.resolver) for check in CHECKS))
     return [finding for one in found for finding in one]
+
+
+async def _timed(check: Check, subject: Subject, resolver: Resolver) -> list[Finding]:
+    try:
+        async with asyncio.timeout(CHECK_S):
+            return await asked(run(check, subject), resolver)
+    except TimeoutError:
+        return [check.found(Outcome.UNKNOWN, "time", f"DNS took more than {CHECK_S:.0f} s for this")]
 
 
 async def _others_file(facts: Facts, sources: Sources) -> PolicyFile | None:

@@ -17,6 +17,7 @@ from poterne.mailauth.dane.verify import covers, dns_names
 from poterne.mailauth.mtasts.policy import Mode, Policy
 from poterne.policy.published.wanted import Facts, Selector
 from poterne.store.interface import Store
+from poterne.values.address import domain_name
 from poterne.values.networks import is_public, parse_address
 
 HTTPS: Final = "https"
@@ -45,7 +46,7 @@ async def facts(store: Store, settings: Settings, folder: Path, chains: Sequence
     """What is known of a domain and the server. `folder`: where files of the settings are relative to; `chains`: the PEM files
     of the certificates in use, which are not the local CA's. Raises AdminError and StoreError. Reads files.
     """
-    if domain not in {one.name for one in await store.domains()}:
+    if domain not in await our_domains(store, settings):
         raise AdminError(f"{domain} is not served here: poterne domain add {domain}")
     publish, zone = settings.publish, settings.zone.get(domain, Zone())
     certificates = [leaf for chain in chains if (leaf := _leaf(chain)) is not None]
@@ -71,7 +72,20 @@ async def facts(store: Store, settings: Settings, folder: Path, chains: Sequence
         tls_rua=f"{tls}@{domain}" if tls else "",
         policy=sts_policy(settings, domain),
         ports=_ports(settings),
+        readers=settings.server.role != "edge",
     )
+
+
+async def our_domains(store: Store, settings: Settings) -> tuple[str, ...]:
+    """Domains that are served here, then those that an edge takes mail for. Raises StoreError."""
+    return tuple(dict.fromkeys((*(one.name for one in await store.domains()), *taken_domains(settings))))
+
+
+def taken_domains(settings: Settings) -> tuple[str, ...]:
+    """Those that an edge takes mail for, as far as its routes name them one by one."""
+    routes = (route for route in settings.route.values() if route.inbound)
+    named = (name for route in routes for name in route.domains if name[:1] not in {".", "*"})
+    return tuple(dict.fromkeys(domain_name(name) for name in named))
 
 
 def addresses(settings: Settings) -> tuple[str, ...]:

@@ -61,6 +61,8 @@ class Facts:
     """MTA-STS; None: nobody serves one."""
     ports: Mapping[str, int] = field(default_factory=dict)
     """Port by the words of `SRV`; those that are not offered are not in it."""
+    readers: bool = True
+    """Mail programs connect to this server; False: to one behind it, which is not known here."""
 
     @property
     def is_exchanger(self) -> bool:
@@ -156,7 +158,7 @@ def _host(facts: Facts) -> Iterator[ZoneRecord]:
 
 
 def _services(facts: Facts) -> Iterator[ZoneRecord]:
-    for name, word in SRV:
+    for name, word in SRV if facts.readers else ():
         port = facts.ports.get(word)
         data = f"0 1 {port} {facts.hostname}." if port else "0 0 0 ."
         why = "Mail programs find the server by these (RFC 6186, RFC 8314); a dot: there is none."
