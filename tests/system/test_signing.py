@@ -12,6 +12,7 @@ from poterne.config.dkim import Dkim
 from poterne.config.settings import Relay, Settings
 from poterne.mailauth.dkim.record import KeyType
 from poterne.mailauth.dkim.sign import Signer
+from poterne.mailauth.tlsrpt.report import Report, as_message
 from poterne.message.compose import Hop, received, with_protocol
 from poterne.queue import signing
 from poterne.queue.bounce import SYSTEM
@@ -385,3 +386,33 @@ async def test_of_two_active_keys_the_newer_signs(office: Post) -> None:
     with Sink() as sink:
         start(office, sink)
         assert selectors(await sent(office, sink)) == [key.selector]
+
+
+# -- letters as we really write them -----------------------------------------------------------------------------------
+
+
+async def test_a_notice_of_failure_is_signed(office: Post) -> None:
+    """To a server behind us: notices go to nobody else who is not here."""
+    pair = await keys(office)
+    rule = Relay(hosts=["192.0.2.7"], sender_domains=["inside.test"], per_hour=10)
+    with Sink({"RCPT": b"550 5.1.1 nobody here\r\n"}) as far, Sink() as inner:
+        routes = {"inside": here("inside.test", port=inner.port, inbound=True), "far": here("*", port=far.port)}
+        office.start(replace(settings(routes), relay={"inside": rule}))
+        letter = LETTER.replace(b"alice@example.org", b"bob@inside.test", 1)
+        origin = Origin(OriginKind.RELAY, "inside")
+        await office.queue(FAR, origin=origin, reverse_path="bob@inside.test", letter=letter)
+        assert await office.rest() == []
+        (notice,) = inner.taken
+        assert b"report-type=delivery-status" in notice.text
+        assert passed(notice.text, pair, AT) == BOTH
+
+
+async def test_a_report_about_tls_is_signed(office: Post) -> None:
+    """RFC 8460 §3 wants it so."""
+    pair = await keys(office)
+    report = Report(DOMAIN, f"postmaster@{DOMAIN}", "far.test", AT // 86_400, (), "1")
+    with Sink() as sink:
+        start(office, sink)
+        text = await sent(office, sink, as_message(report, ["tls@far.test"], AT), origin=REPORTS, reverse_path="")
+        assert b"\r\nTLS-Report-Domain: far.test\r\n" in text
+        assert passed(text, pair, AT) == BOTH
