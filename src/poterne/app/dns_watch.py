@@ -25,7 +25,6 @@ from poterne.policy.published.finding import Finding
 from poterne.queue.content import letter_of_ours
 from poterne.store.errors import StoreError
 from poterne.store.interface import Store
-from poterne.values.dns import Resolver
 from poterne.values.event import Event
 from poterne.values.ids import TraceId
 from poterne.values.origin import Origin, OriginKind
@@ -43,29 +42,21 @@ Look = Callable[[str], Awaitable[list[Finding]]]
 
 
 async def look(
-    store: Store,
-    settings: Settings,
-    config: Path,
-    data: Path,
-    domain: str,
-    now: dt.datetime,
-    resolver: Resolver | None = None,
+    store: Store, settings: Settings, config: Path, data: Path, domain: str, now: dt.datetime
 ) -> list[Finding]:
     """What the checks find of a domain. `config`: the settings file. Raises AdminError and StoreError."""
-    if resolver is None:
-        own = outbound.resolver(settings, Silent())
-        try:
-            return await look(store, settings, config, data, domain, now, own)
-        finally:
-            own.close()
     facts = await zone.facts(store, settings, config.parent, certificates.public_chains(config, settings), domain)
     relatives = [name for name in await zone.our_domains(store, settings) if name != domain]
-    fetch = dns_check.fetcher(settings, config.parent, resolver)
     try:
         chains = [pair.chain for pair in certificates.files(config, data, settings)]
     except CertificateError:
         chains = []  # `poterne check` tells
-    return await dns_check.findings(facts, relatives, dns_check.Sources(resolver, fetch, chains), now)
+    resolver = outbound.resolver(settings, Silent())
+    try:
+        fetch = dns_check.fetcher(settings, config.parent, resolver)
+        return await dns_check.findings(facts, relatives, dns_check.Sources(resolver, fetch, chains), now)
+    finally:
+        resolver.close()
 
 
 @final
@@ -92,26 +83,32 @@ class DnsWatch:
             await asyncio.sleep(DAILY_S)
 
     async def daily(self) -> None:
-        """One look at each domain. Raises StoreError."""
-        for domain in await zone.our_domains(self._store, self._settings):
-            try:
-                await self._watch(domain)
-            except AdminError as error:
-                self._log.error("dns.watch", domain=domain, problem=str(error))
-
-    async def _watch(self, domain: str) -> None:
-        known = await self._store.dns_findings(domain)
-        now = int(self._clock())
-        kept, changes = looked(domain, known, await self._look(domain), now)
-        if any(change.worse for change in changes):
+        """One look at each domain, a second one at those where something got worse. Raises StoreError."""
+        domains = await zone.our_domains(self._store, self._settings)
+        again = [domain for domain in domains if not await self._watched(domain, sure=False)]
+        if again:
             await asyncio.sleep(AGAIN_S)
-            now = int(self._clock())
-            kept, changes = looked(domain, known, await self._look(domain), now)
+        for domain in again:
+            await self._watched(domain, sure=True)
+
+    async def _watched(self, domain: str, *, sure: bool) -> bool:
+        """Look, and keep and tell what was found; False: something got worse, and nothing was done about it yet."""
+        known = await self._store.dns_findings(domain)
+        try:
+            found = await self._look(domain)
+        except AdminError as error:
+            self._log.error("dns.watch", domain=domain, problem=str(error))
+            return True
+        now = int(self._clock())
+        kept, changes = looked(domain, known, found, now)
+        if not sure and any(change.worse for change in changes):
+            return False
         trace = TraceId(f"dns-{now:x}-{domain}"[:64])
         if worse := [change for change in changes if change.worse]:
             self._log.warning("dns.worse", domain=domain, checks=" ".join(change.check for change in worse))
             await self._store.deliver([], [await self._letter(domain, worse, now, trace)], [])
         await self._store.set_dns_findings(domain, kept, [_event(domain, one, now, trace) for one in changes])
+        return True
 
     async def _letter(self, domain: str, worse: Sequence[Change], now: int, trace: TraceId) -> NewQueued:
         hostname = self._settings.server.hostname
@@ -153,19 +150,16 @@ def _event(domain: str, change: Change, now: int, trace: TraceId) -> Event:
 
 
 def watching(
-    store: Store,
-    settings: Settings,
-    config: Path,
-    data: Path,
-    resolver: Resolver,
-    clock: Callable[[], float],
-    log: Log,
+    store: Store, settings: Settings, config: Path, data: Path, clock: Callable[[], float], log: Log
 ) -> DnsWatch | None:
-    """The watch of an instance; None: the settings want none. `config`: the settings file."""
+    """The watch of an instance; None: the settings want none. `config`: the settings file.
+
+    Each look has a resolver of its own: what another one remembers would be found again ten minutes later.
+    """
     if not settings.publish.watch:
         return None
 
     async def look_at(domain: str) -> list[Finding]:
-        return await look(store, settings, config, data, domain, dt.datetime.fromtimestamp(clock(), dt.UTC), resolver)
+        return await look(store, settings, config, data, domain, dt.datetime.fromtimestamp(clock(), dt.UTC))
 
     return DnsWatch(store, settings, look_at, clock, log)

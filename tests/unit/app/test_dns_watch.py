@@ -100,6 +100,33 @@ async def test_what_is_over_at_the_second_look_is_nothing(looks: Looks) -> None:
     assert await looks.events() == []
 
 
+async def test_all_domains_wait_at_once(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One wait before the second look, however many domains got worse."""
+    waits: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waits.append(seconds)
+
+    for name in ("e.test", "f.test"):
+        await people.add_domain(looks.store, name, people.Acting("test", AT, TraceId("t")))
+    asked: list[str] = []
+    outcome = OK
+
+    async def look(domain: str) -> list[Finding]:
+        asked.append(domain)
+        return [finding(outcome if domain != "f.test" else OK)]
+
+    watch = DnsWatch(looks.store, Settings(), look, looks.clock, SilentLog())
+    await watch.daily()
+    outcome = FAIL
+    asked.clear()
+    monkeypatch.setattr("poterne.app.dns_watch.asyncio.sleep", wait)
+    await watch.daily()
+    assert waits == [dns_watch.AGAIN_S]
+    assert sorted(asked) == ["d.test", "d.test", "e.test", "e.test", "f.test"]
+    assert len(await looks.store.queued()) == 2
+
+
 async def test_what_got_better_is_an_event_only(looks: Looks) -> None:
     await looks.day([finding(FAIL)])
     await looks.day([finding(WARN)])
