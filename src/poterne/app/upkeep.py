@@ -24,6 +24,6 @@ def jobs(child: Child, store: Store, resolver: Resolver, log: Log) -> Iterator[J
     yield DkimRotation(store, resolver, settings.dkim, clock=clock, log=log).run()
     yield dmarc_reports.of_settings(store, resolver, settings, clock=clock, chance=chance, log=log).run()
     yield reports.upkeep(store, settings, resolver, log, clock).run()
-    watch = dns_watch.watching(store, settings, child.config, child.data, resolver, clock, log)
+    watch = dns_watch.watching(store, settings, child.config, child.data, clock, log)
     if watch is not None:
         yield watch.run()
