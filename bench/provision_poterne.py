@@ -53,8 +53,8 @@ def main() -> int:
             {
                 "smtp": {"max_message_bytes": 60_000_000},
                 "imap": {"max_append_bytes": 60_000_000},
-                "dns": {"servers": ["127.0.0.1:1"]},  # no query leaves this machine
-                "inbound": {"verify": False},
+                "dns": {"servers": [wanted["resolver"] or "127.0.0.1:1"]},  # no query leaves this machine
+                "inbound": {"verify": bool(wanted["resolver"])},
                 "limits": dict.fromkeys(("recipients_per_day", "external_per_hour", "new_per_day", "burst"), 0),
             },
         ),

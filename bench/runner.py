@@ -15,11 +15,12 @@ from typing import TypeVar
 
 import uvloop
 
-from bench import accounting
+from bench import accounting, names
 from bench.certificate import client_context
 from bench.scenarios import ACCOUNTS
 from bench.scenarios.base import Group, Sample, Scale, Scenario, Stage
-from bench.sut import Factory, SystemUnderTest
+from bench.senders import Senders
+from bench.sut import Factory, Resolver, SystemUnderTest
 from bench.wire import DisconnectedError, RefusedError
 
 _T = TypeVar("_T")
@@ -66,14 +67,16 @@ def scratch_folder(parent: Path | None, *, keep: bool) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def started(sut: SystemUnderTest, folder: Path, scale: Scale) -> Iterator[Stage]:
+def started(
+    sut: SystemUnderTest, folder: Path, scale: Scale, senders: Senders | None = None, resolver: Resolver | None = None
+) -> Iterator[Stage]:
     """A running server; stopped when the block ends, however it ends."""
     folder.mkdir(parents=True)
     try:
-        endpoints = sut.start(folder, ACCOUNTS)
+        endpoints = sut.start(folder, ACCOUNTS, resolver)
         context = client_context()
         tls = context if endpoints.tls else None
-        yield Stage(sut.name, endpoints, root=sut.root, scale=scale, tls=tls, starttls=context)
+        yield Stage(sut.name, endpoints, root=sut.root, scale=scale, tls=tls, starttls=context, senders=senders)
     finally:
         sut.stop()
 
@@ -142,10 +145,12 @@ def _prepared(group: Group, stage: Stage, outcome: Outcome) -> bool:
 def _run_group(plan: Plan, group: Group, scenarios: Sequence[Scenario], folder: Path, outcome: Outcome) -> None:
     with contextlib.ExitStack() as stack:
         stages: list[Stage] = []
+        senders = Senders() if group.verified else None
+        resolver = stack.enter_context(names.served(senders.zones(), folder / group.name)) if senders else None
         for place, factory in enumerate(plan.factories):
             sut = factory()
             say(f"[{group.name}] start {sut.name} in {group.name}/{place}")  # short: a Unix socket's path has 107 bytes
-            stage = stack.enter_context(started(sut, folder / group.name / str(place), plan.scale))
+            stage = stack.enter_context(started(sut, folder / group.name / str(place), plan.scale, senders, resolver))
             if _prepared(group, stage, outcome):
                 stages.append(stage)
         for scenario in scenarios:

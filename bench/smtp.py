@@ -9,7 +9,8 @@ from bench.sut import DOMAIN, PASSWORD
 from bench.wire import RefusedError, Stop, Wire, connect, line_stop
 
 _LAST_LINE = re.compile(rb"^\d{3} [^\r\n]*\r\n", re.MULTILINE)
-_SENDER = b"MAIL FROM:<sender@example.net>\r\n"
+_SENDER = "sender@example.net"
+_NAME = "client.example.net"
 
 
 def replies_stop(count: int) -> Stop:
@@ -32,9 +33,10 @@ def codes(answer: bytes) -> list[int]:
     return [int(match.group()[:3]) for match in _LAST_LINE.finditer(answer)]
 
 
-def envelope(recipients: Sequence[str]) -> bytes:
+def envelope(recipients: Sequence[str], sender: str = _SENDER) -> bytes:
     """MAIL, RCPT… and DATA in one piece."""
-    return _SENDER + b"".join(f"RCPT TO:<{name}@{DOMAIN}>\r\n".encode("ascii") for name in recipients) + b"DATA\r\n"
+    to = "".join(f"RCPT TO:<{name}@{DOMAIN}>\r\n" for name in recipients)
+    return f"MAIL FROM:<{sender}>\r\n{to}DATA\r\n".encode("ascii")
 
 
 class SmtpClient:
@@ -46,17 +48,20 @@ class SmtpClient:
         self._wire = wire
 
     @classmethod
-    async def open(cls, port: int, *, starttls: ssl.SSLContext | None = None, source: str = "") -> "SmtpClient":
+    async def open(
+        cls, port: int, *, starttls: ssl.SSLContext | None = None, source: str = "", name: str = _NAME
+    ) -> "SmtpClient":
         """Connect (from a loopback address), greet, and continue inside TLS if a context is given."""
+        hello = f"EHLO {name}\r\n".encode("ascii")
         wire = await connect(port, source=source)
         client = cls(wire)
         with wire.closed_on_error():
             _expect(220, await wire.keep(_ONE_REPLY))
-            await client._ask(b"EHLO client.example.net\r\n", 250)
+            await client._ask(hello, 250)
             if starttls is not None:
                 await client._ask(b"STARTTLS\r\n", 220)
                 await wire.start_tls(starttls)
-                await client._ask(b"EHLO client.example.net\r\n", 250)
+                await client._ask(hello, 250)
         return client
 
     @classmethod

@@ -40,6 +40,14 @@ class Endpoints:
     """Where mail for domains whose servers never say a word goes: likewise. 0: there are no such domains."""
 
 
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """A name server on loopback that resolves the names of a run."""
+
+    address: str
+    port: int
+
+
 class SystemUnderTest(Protocol):
     """One server, made new in an empty folder each time it is started."""
 
@@ -51,8 +59,11 @@ class SystemUnderTest(Protocol):
         """Pid of the process under which the whole server lives; the process itself is not counted."""
         ...
 
-    def start(self, folder: Path, accounts: Sequence[str]) -> Endpoints:
-        """Listen on loopback with these accounts (at `DOMAIN`, with `PASSWORD`). Raises `UnavailableError`."""
+    def start(self, folder: Path, accounts: Sequence[str], resolver: Resolver | None) -> Endpoints:
+        """Listen on loopback with these accounts (at `DOMAIN`, with `PASSWORD`). Raises `UnavailableError`.
+
+        With a resolver it is found out who inbound mail is from: SPF, DKIM and DMARC; without one no name is looked up.
+        """
         ...
 
     def stop(self) -> None:

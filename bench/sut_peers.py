@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.certificate import make_certificate
-from bench.peers import dovecot, postfix
-from bench.sut import DOMAIN, Endpoints, Tree, UnavailableError, free_ports
+from bench.peers import dovecot, postfix, verifiers
+from bench.sut import DOMAIN, Endpoints, Resolver, Tree, UnavailableError, free_ports
 
 _INSTALL = "apt-get install --no-install-recommends postfix dovecot-imapd dovecot-pop3d dovecot-lmtpd openssl"
 
@@ -38,11 +38,12 @@ class PostfixDovecot:
         assert self._tree is not None, "not started"
         return self._tree.root
 
-    def start(self, folder: Path, accounts: Sequence[str]) -> Endpoints:
+    def start(self, folder: Path, accounts: Sequence[str], resolver: Resolver | None) -> Endpoints:
         _check_available()
         smtp, imaps, pop3s, submissions, sink = free_ports(5)
         certificate = make_certificate(folder, f"mx.{DOMAIN}")
         socket_path, auth_path = folder / "lmtp", folder / "auth"
+        verifying = None if resolver is None else verifiers.write_verifiers(folder / "verifiers", resolver)
         commands = [
             dovecot.write_dovecot(
                 dovecot.DovecotPlan(
@@ -68,10 +69,13 @@ class PostfixDovecot:
                     submissions=submissions,
                     relay_port=sink,
                     reuse=self._model == "reuse",
+                    verifiers=verifying,
                 ),
                 accounts,
             ),
         ]
+        if verifying is not None:
+            commands = [commands[0], *verifying.commands, verifiers.inside_names(folder / "verifiers", commands[1])]
         self._tree = Tree(commands, folder)
         self._tree.wait_for(smtp, (imaps, pop3s, submissions))
         return Endpoints(

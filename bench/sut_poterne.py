@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.sut import DOMAIN, Endpoints, Tree, UnavailableError, free_ports
+from bench.sut import DOMAIN, Endpoints, Resolver, Tree, UnavailableError, free_ports
 
 _USER, _GROUP = "nobody", "nogroup"
 _RUN = "from poterne.cli.main import main; main()"
@@ -36,7 +36,7 @@ class Poterne:
         assert self._tree is not None, "not started"
         return self._tree.root
 
-    def start(self, folder: Path, accounts: Sequence[str]) -> Endpoints:
+    def start(self, folder: Path, accounts: Sequence[str], resolver: Resolver | None) -> Endpoints:
         smtp, imaps, pop3s, guarded, submissions, sink, hung = free_ports(7)
         instance = folder / "instance"
         instance.mkdir()
@@ -49,6 +49,7 @@ class Poterne:
                 "ports": {"mx": smtp, "imap": imaps, "pop3": pop3s, "submission": submissions},
                 "guarded": guarded,
                 "routes": routes(sink, hung),
+                "resolver": f"{resolver.address}:{resolver.port}" if resolver is not None else "",
             }
         )
         command = [*wrapper, sys.executable, "-m", "bench.provision_poterne"]

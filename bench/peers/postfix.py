@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.certificate import Certificate
+from bench.peers.verifiers import Verifiers
 from bench.sut import DOMAIN, HOST
 
 BINARY = Path("/usr/sbin/postfix")
@@ -42,7 +43,7 @@ virtual_transport = lmtp:unix:{lmtp}
 virtual_destination_recipient_limit = 100
 lmtp_destination_concurrency_limit = 20
 smtpd_relay_restrictions = reject_unauth_destination
-smtpd_recipient_restrictions = reject_unauth_destination
+smtpd_recipient_restrictions = reject_unauth_destination{restrictions}
 smtpd_client_connection_count_limit = 0
 smtpd_client_event_limit_exceptions = static:all
 in_flow_delay = 0
@@ -115,11 +116,14 @@ class PostfixPlan:
     """On this machine; mail for other domains goes there, with STARTTLS."""
     reuse: bool = False
     """TLS connections carry several messages."""
+    verifiers: Verifiers | None = None
+    """Of who inbound mail is from."""
 
 
 def write_postfix(plan: PostfixPlan, accounts: Sequence[str]) -> list[str]:
     """Write the configuration and the folders; the command that runs this Postfix in the foreground."""
     owner = pwd.getpwnam("postfix")
+    verifiers = plan.verifiers or Verifiers([], "", "", "")
     config, queue, data = plan.folder / "etc", plan.folder / "queue", plan.folder / "data"
     for each in (config, queue, data):
         each.mkdir(parents=True)
@@ -141,11 +145,13 @@ def write_postfix(plan: PostfixPlan, accounts: Sequence[str]) -> list[str]:
             reuse="yes" if plan.reuse else "no",
             certificate=plan.certificate.certificate,
             key=plan.certificate.key,
-        ),
+            restrictions=verifiers.recipient_restrictions,
+        )
+        + verifiers.main,
         encoding="ascii",
     )
     (config / "master.cf").write_text(
-        _MASTER.format(host=HOST, port=plan.port, submissions=plan.submissions), encoding="ascii"
+        _MASTER.format(host=HOST, port=plan.port, submissions=plan.submissions) + verifiers.master, encoding="ascii"
     )
     for command in (
         ["/usr/sbin/postmap", "-c", str(config), f"hash:{recipients}"],

@@ -1,10 +1,11 @@
 """All scenarios, in the order in which they run."""
 
-from bench.scenarios import append, flood, inbound, large, live, mailbox, pop3, relay
+from bench.scenarios import append, flood, inbound, large, live, mailbox, pop3, relay, signed
 from bench.scenarios.base import Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
     *inbound.SCENARIOS,
+    *signed.SCENARIOS,
     *append.SCENARIOS,
     *mailbox.SCENARIOS,
     *pop3.SCENARIOS,

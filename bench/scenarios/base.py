@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from bench import accounting
 from bench.imap import ImapClient
+from bench.senders import Senders
 from bench.sut import Endpoints
 
 Sample = dict[str, float]
@@ -50,6 +51,7 @@ class Stage:
     starttls: ssl.SSLContext  # of SMTP
     round: int = 0
     memory: "Baseline | None" = None  # set by a group's preparation where later growth matters
+    senders: Senders | None = None  # of a group whose mail is verified
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class Baseline:
 class Group:
     name: str
     prepare: Callable[[Stage], Coroutine[object, object, None]] | None = None
+    verified: bool = False
+    """The servers verify who mail is from; `Stage.senders` are those who write."""
 
 
 @dataclass(frozen=True, slots=True)

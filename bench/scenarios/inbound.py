@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from bench import smtp
@@ -14,7 +14,7 @@ from bench.sut import DOMAIN
 CLIENTS = 16
 RECIPIENTS = accounts("in", 16)
 _POLL_S = 0.02
-_DIFFERENT_MESSAGES = 64
+DIFFERENT_MESSAGES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,11 @@ class Flood:
     per_connection: int = 20
     starttls: bool = False
 
+    def targets(self) -> list[list[str]]:
+        """The recipients of message after message, again and again."""
+        count = len(RECIPIENTS)
+        return [[RECIPIENTS[(at + step) % count] for step in range(self.recipients)] for at in range(count)]
+
 
 async def wait_until_visible(viewers: Sequence[tuple[ImapClient, int]]) -> None:
     """Return when each mailbox has its number of messages. Asks one mailbox at a time, so that asking costs nearly nothing."""
@@ -37,12 +42,23 @@ async def wait_until_visible(viewers: Sequence[tuple[ImapClient, int]]) -> None:
 
 
 async def _flood(stage: Stage, flood: Flood) -> Sample:
+    messages = [smtp.data(plain_message(flood.size_bytes, number)) for number in range(DIFFERENT_MESSAGES)]
+    return await play(stage, flood, messages, [smtp.envelope(target) for target in flood.targets()])
+
+
+async def play(
+    stage: Stage,
+    flood: Flood,
+    messages: Sequence[bytes],
+    openings: Sequence[bytes],
+    connect: Callable[[], Awaitable[smtp.SmtpClient]] | None = None,
+) -> Sample:
+    """Send and wait until all can be seen. The opening of a message, and its targets, have its number.
+
+    `connect`: as who, if not as anybody.
+    """
     total = stage.scale.pick(flood.full, flood.quick)
-    messages = [smtp.data(plain_message(flood.size_bytes, number)) for number in range(_DIFFERENT_MESSAGES)]
-    targets = [
-        [RECIPIENTS[(at + step) % len(RECIPIENTS)] for step in range(flood.recipients)] for at in range(len(RECIPIENTS))
-    ]
-    openings = [smtp.envelope(target) for target in targets]
+    targets = flood.targets()
     viewers = [await ImapClient.open(stage.endpoints.imaps, stage.tls, name) for name in RECIPIENTS]
     expected = {name: await viewer.count() for name, viewer in zip(RECIPIENTS, viewers, strict=True)}
     for number in range(total):
@@ -58,9 +74,9 @@ async def _flood(stage: Stage, flood: Flood) -> Sample:
                 if (number := next(left, None)) is None:
                     break
                 if connection is None:
-                    connection = await smtp.SmtpClient.open(
-                        stage.endpoints.smtp, starttls=stage.starttls if flood.starttls else None
-                    )
+                    tls = stage.starttls if flood.starttls else None
+                    opened = connect() if connect else smtp.SmtpClient.open(stage.endpoints.smtp, starttls=tls)
+                    connection = await opened
                 opening = openings[number % len(openings)]
                 await watch.timed(connection.send(opening, flood.recipients, messages[number % len(messages)]))
             if connection is None:
