@@ -25,43 +25,66 @@ VISIT_S: Final = 5
 
 
 @final
+class _Series(dict[tuple[str, ...], Counter]):
+    """A counter's series by their labels. Looking them up in the library costs as much as counting."""
+
+    def __init__(self, whole: Counter) -> None:
+        super().__init__()
+        self._whole: Final = whole
+
+    @classmethod
+    def of(cls, name: str, text: str, labels: list[str]) -> "_Series":
+        return cls(Counter(name, text, labels))
+
+    def __missing__(self, labels: tuple[str, ...]) -> Counter:
+        series = self[labels] = self._whole.labels(*labels)
+        return series
+
+
+@final
 class Metrics:
     """Counters of this process. Made once per process, after the fork; `place` is nobody else's now."""
 
     def __init__(self, place: str) -> None:
         if FOLDER_VARIABLE in os.environ:
             values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]  # it has no types
-        self._messages = Counter("poterne_messages", "Messages by service and outcome.", ["service", "outcome"])
-        self._bytes = Counter("poterne_message_bytes", "Octets of accepted messages.", ["service"])
-        self._refused = Counter("poterne_smtp_refused", "Refusals by stage and reason.", ["service", "stage", "reason"])
-        self._connections = Counter("poterne_connections", "Connections that ended, by service.", ["service"])
-        self._traffic = Counter("poterne_connection_bytes", "Octets in and out, without TLS.", ["service", "direction"])
+        self._messages = _Series.of("poterne_messages", "Messages by service and outcome.", ["service", "outcome"])
+        self._bytes = _Series.of("poterne_message_bytes", "Octets of accepted messages.", ["service"])
+        self._refused = _Series.of(
+            "poterne_smtp_refused", "Refusals by stage and reason.", ["service", "stage", "reason"]
+        )
+        self._connections = _Series.of("poterne_connections", "Connections that ended, by service.", ["service"])
+        self._traffic = _Series.of(
+            "poterne_connection_bytes", "Octets in and out, without TLS.", ["service", "direction"]
+        )
         self._open = Gauge(
             "poterne_open_connections", "Connections open now.", ["service"], multiprocess_mode="livesum"
         )
-        self._notices = Counter("poterne_connection_events", "What went wrong on connections.", ["service", "kind"])
-        self._sign_ins = Counter("poterne_sign_ins", "Sign-ins by outcome, of all protocols.", ["outcome"])
+        self._notices = _Series.of("poterne_connection_events", "What went wrong on connections.", ["service", "kind"])
+        self._sign_ins = _Series.of("poterne_sign_ins", "Sign-ins by outcome, of all protocols.", ["outcome"])
         self._queued = Gauge(
             "poterne_queued_recipients", "Recipients that mail waits for.", multiprocess_mode="livesum"
         )
-        self._outbound = Counter("poterne_outbound", "What became of recipients in the queue.", ["origin", "outcome"])
+        self._outbound = _Series.of(
+            "poterne_outbound", "What became of recipients in the queue.", ["origin", "outcome"]
+        )
         self._reasons: set[str] = set()
         for outcome in ("ok", "failed"):
-            self._sign_ins.labels(outcome)
+            self._sign_ins[outcome,].inc(0)
 
     def message(self, service: str, outcome: str, size_bytes: int) -> None:
-        self._messages.labels(service, outcome).inc()
+        self._messages[service, outcome].inc()
         if outcome == "accepted":
-            self._bytes.labels(service).inc(size_bytes)
+            self._bytes[service,].inc(size_bytes)
 
     def refused(self, service: str, stage: str, reason: str) -> None:
         if len(self._reasons) >= MAX_REASONS and reason not in self._reasons:
             reason = "other"
         self._reasons.add(reason)
-        self._refused.labels(service, stage, reason).inc()
+        self._refused[service, stage, reason].inc()
 
     def sign_in(self, outcome: str) -> None:
-        self._sign_ins.labels(outcome).inc()
+        self._sign_ins[outcome,].inc()
 
     def open_connections(self, counts: Mapping[str, int]) -> None:
         """How many are open, by service."""
@@ -72,15 +95,15 @@ class Metrics:
         self._queued.set(recipients)
 
     def outbound(self, origin: str, outcome: str) -> None:
-        self._outbound.labels(origin, outcome).inc()
+        self._outbound[origin, outcome].inc()
 
     def notice(self, notice: Notice) -> None:
         if notice.kind is Kind.CLOSED:
-            self._connections.labels(notice.service).inc()
-            self._traffic.labels(notice.service, "in").inc(notice.bytes_in)
-            self._traffic.labels(notice.service, "out").inc(notice.bytes_out)
+            self._connections[notice.service,].inc()
+            self._traffic[notice.service, "in"].inc(notice.bytes_in)
+            self._traffic[notice.service, "out"].inc(notice.bytes_out)
         else:
-            self._notices.labels(notice.service, notice.kind.value).inc()
+            self._notices[notice.service, notice.kind.value].inc()
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------
