@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 2
+WORKERS ?= 3
 
 .PHONY: help setup run test test-peers test-crash test-fuzz lint fmt bench docs lock clean
 
@@ -29,7 +29,7 @@ run: $(VENV)/.run ## a whole mail world on this machine (poterne lab); Ctrl-C en
 	$(BIN)/poterne lab
 
 test: $(VENV)/.dev ## the tests; need nothing but Python
-	$(BIN)/pytest -n $(WORKERS) -m 'not peers and not crash' tests
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m 'not peers and not crash' tests
 
 test-peers: $(VENV)/.dev ## against swaks, mbsync, curl, fetchmail, Postfix, Dovecot … (see .ci/peers)
 	$(BIN)/pytest -m peers tests
