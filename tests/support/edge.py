@@ -61,6 +61,7 @@ class Node(Instance):
         text = self.settings.read_text().replace("[server]\n", f'[server]\nrole = "{role}"\n', 1)
         self.settings.write_text(f"{text}\n{more}")
         self.log = folder / "server.log"
+        self._lines, self._read = [], 0
         self.process = None
         self._domains = tuple(domains)
         self.with_store(lambda store: self._fill(store, accounts))
