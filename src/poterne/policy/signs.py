@@ -80,9 +80,15 @@ class View:
         if outcome.result is dmarc_outcome.Result.TEMPERROR and self.hopeful:
             return True
         no_policy = outcome.result in {dmarc_outcome.Result.NONE, dmarc_outcome.Result.PERMERROR}
-        signed = bool(outcome.aligned_dkim) or (no_policy and self._of_own(self.dkim))
+        signed = bool(outcome.aligned_dkim) or (no_policy and self._of_own(self.dkim)) or self._may_be_signed
         by_server = evidence.rules.settings.own_domain == "aligned" or evidence.author_domain != evidence.own_domain
         return signed or (by_server and (bool(outcome.aligned_spf) or (no_policy and self._of_own((self.spf,)))))
+
+    @property
+    def _may_be_signed(self) -> bool:
+        """By our own domain, once its key can be had: DMARC may pass by SPF and not wait for that."""
+        late = (one.domain for one in self.evidence.dkim if one.result is dkim_outcome.Result.TEMPERROR)
+        return self.hopeful and self._of_own(tuple(late))
 
     def _of_own(self, domains: tuple[str, ...]) -> bool:
         return any(is_within(domain, self.evidence.own_domain) for domain in domains)
@@ -122,7 +128,8 @@ def _sealed(seen: View) -> Found | None:
     for hop in reversed(chain.hops):
         if not covering(hop.sealer, named):
             return None
-        if any(_claims(one, evidence) for one in hop.claimed):
+        # A verifier tells no claims of a chain that does not pass: one that may pass yet may claim anything.
+        if chain.temporary or any(_claims(one, evidence) for one in hop.claimed):
             return Found(Sign.SEALER, hop.sealer)
     return None
 
