@@ -4,10 +4,11 @@ Then, and not before, the session answers 250.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from poterne.message.compose import return_path
-from poterne.policy.verdict import Accept
+from poterne.policy.verdict import Accept, Junk, Quarantine
 from poterne.session.ingest import Ingested
 from poterne.session.smtp.envelope import Envelope
 from poterne.session.smtp.incoming import Incoming
@@ -39,7 +40,8 @@ async def accept(
 ) -> Submitted:
     """Take it, for all recipients or none. `only`: for these mailboxes (LMTP asks one at a time). Raises StoreError.
 
-    A member of a list whose mailbox is full does not keep it from the others: it waits for room in the queue.
+    A member of a list whose mailbox is full does not keep it from the others: it waits for room in the queue. The queue knows
+    inboxes only: what is not for the inbox does not wait there, but in quarantine.
     """
     envelope = incoming.envelope
     mailboxes = tuple(envelope.accounts if only is None else only)
@@ -49,9 +51,14 @@ async def accept(
     try:
         return await _take(services, incoming, ingested, principal, peer, now, mailboxes, queue)
     except OverQuotaError:
-        full = await _members_without_room(services, envelope, ingested, mailboxes)
+        full = await _members_without_room(services, incoming, ingested, mailboxes)
         if not full:
             raise
+    concluded = incoming.concluded
+    junk = {account: verdict for account in full if isinstance(verdict := concluded.each.get(account), Junk)}
+    aside = {account: Quarantine(verdict.reason, verdict.found, verdict.told) for account, verdict in junk.items()}
+    incoming.concluded = replace(concluded, each={**concluded.each, **aside})
+    full = {account: address for account, address in full.items() if account not in aside}
     for account, address in full.items():
         # By its own address, which does not forward it a second time.
         origin = Origin(OriginKind.FORWARD, address, account)
@@ -62,11 +69,14 @@ async def accept(
 
 
 async def _members_without_room(
-    services: Services, envelope: Envelope, ingested: Ingested, mailboxes: Sequence[AccountId]
+    services: Services, incoming: Incoming, ingested: Ingested, mailboxes: Sequence[AccountId]
 ) -> dict[AccountId, str]:
     """Members of lists whose mailbox is full; nobody, when one is who was named: then the sender is told. Raises StoreError."""
+    envelope, each = incoming.envelope, incoming.concluded.each
     full: dict[AccountId, str] = {}
     for account_id in mailboxes:
+        if isinstance(each.get(account_id), Quarantine):  # takes no room there
+            continue
         account = await services.store.account_by_id(account_id)
         if account.quota_bytes and account.used_bytes + ingested.content.blob.size > account.quota_bytes:
             if account_id in envelope.named:
