@@ -73,7 +73,8 @@ async def place(
         # Before a catch-all takes it: it would keep the notices that come back to a forward.
         refused = await _returning(services, envelope, address, recipient, event)
     if refused is UNKNOWN_RECIPIENT and route.kind is RouteKind.ACCOUNTS:
-        refused = _local(envelope, route, recipient, principal, event, provable=services.verifying is not None)
+        checked = services.verifying is not None and not services.verifying.trusted(link.peer)
+        refused = _local(envelope, route, recipient, principal, event, provable=checked)
     elif route.kind is RouteKind.NOT_LOCAL and principal is not None:
         envelope.elsewhere.setdefault(principal.origin, []).append(recipient)
         envelope.away[address.key] = None
