@@ -1,5 +1,6 @@
 """What all sessions of a process share to find out who strangers' mail is from."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol, final
 
@@ -12,6 +13,9 @@ from poterne.session.smtp.asking import Names
 from poterne.session.smtp.checks import Checks, Spoken
 from poterne.store.interface import Store
 from poterne.values.dmarc import DmarcRow, PublishedPolicy
+
+MADE_AT_ONCE: Final = 300
+"""Domains whose tables are made on the event loop: some 5 ms. More are left to a thread."""
 
 
 class Tally(Protocol):
@@ -31,8 +35,8 @@ class Verifying:
     """`trusted`: servers whose mail is not checked, by address."""
 
     __slots__ = (
-        "_behind", "_clock", "_domains", "_hostname", "_names", "_ours", "_served", "language", "lists", "rules", "tally",
-        "trusted",
+        "_behind", "_clock", "_domains", "_hostname", "_making", "_names", "_ours", "_served", "language", "lists", "rules",
+        "tally", "trusted",
     )  # fmt: skip
 
     def __init__(
@@ -62,13 +66,19 @@ class Verifying:
         self._behind: Final = frozenset(behind)
         self._served: frozenset[str] | None = None
         self._ours = Ours((), rules)
+        self._making: Final = asyncio.Lock()
 
     async def ours(self) -> Ours:
         """For the domains that are served now. Raises StoreError."""
         served = await self._domains.names()
-        if served != self._served:
-            self._ours = Ours(served | self._behind, self.rules)
-            self._served = served
+        if served == self._served:
+            return self._ours
+        async with self._making:
+            if served != self._served:
+                names = served | self._behind
+                few = len(names) <= MADE_AT_ONCE
+                self._ours = Ours(names, self.rules) if few else await asyncio.to_thread(Ours, names, self.rules)
+                self._served = served
         return self._ours
 
     def spoken(self, peer: str, name: str) -> Spoken:
