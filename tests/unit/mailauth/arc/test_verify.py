@@ -232,7 +232,7 @@ def test_a_changed_field_breaks_the_chain(hop: int, field: int) -> None:
         (signed.found(signed.record(signed.ed25519(), t="y")), Reason.NO_KEY),
         (signed.found(signed.record(signed.rsa())), Reason.NO_KEY),
     ],
-    ids=str,
+    ids=["timeout", "no-name", "no-record", "revoked", "no-key-record", "testing", "other-key"],
 )
 @pytest.mark.parametrize("hop", [1, 2])
 def test_a_key_that_is_not_there(answer: Answer[bytes], reason: Reason, hop: int) -> None:
