@@ -42,6 +42,8 @@ class Update:
     """The new number of messages, when there are new ones."""
     flags: Sequence[tuple[int, MessageRow]]
     """Sequence number and row of messages whose flags somebody else changed."""
+    vanished: Sequence[int] = ()
+    """The UIDs of `expunged`, ascending: VANISHED has those instead (RFC 7162 §3.2.10)."""
 
     def __bool__(self) -> bool:
         return bool(self.expunged or self.flags) or self.exists is not None
@@ -54,7 +56,7 @@ NOTHING: Final = Update((), None, ())
 class View:
     """One session's picture of one mailbox."""
 
-    __slots__ = ("gone", "modseq", "owes_claim", "recent", "recent_from", "uid_next", "uids")
+    __slots__ = ("gone", "held_at", "modseq", "owes_claim", "recent", "recent_from", "uid_next", "uids")
 
     def __init__(self, uids: "array[int]", modseq: ModSeq, uid_next: int) -> None:
         self.uids = uids
@@ -62,6 +64,8 @@ class View:
         self.uid_next = uid_next
         self.gone: set[int] = set()
         """Expunged in the store; the client still counts them."""
+        self.held_at = ModSeq(0)
+        """While some are `gone`: the modseq up to which the client was told everything (RFC 7162 §3.2)."""
         self.recent: list[tuple[int, int]] = []
         r"""UID ranges, both ends included, that are \Recent in this session."""
         self.recent_from = uid_next
@@ -85,16 +89,21 @@ class View:
             elif told.get(row.uid) != row.modseq:
                 flags.append(row)
         if changes.vanished:
+            if not self.gone:
+                self.held_at = self.modseq
             self.gone.update(uid for uid in changes.vanished if self.index(uid) is not None)
         self.modseq = max(self.modseq, changes.highest_modseq)
         self.uid_next = max(self.uid_next, changes.uid_next)
+        vanished = sorted(self.gone) if expunge and self.gone else ()
         expunged = self.release() if expunge else ()
         exists = None
         if fresh:
             self.uids = self.uids + array("I", fresh)  # noqa: PLR6104, RUF100  # in place would change what others share
             exists = len(self.uids)
         numbered = [(i + 1, row) for row in flags if (i := self.index(row.uid)) is not None]
-        return Update(expunged, exists, numbered) if expunged or exists is not None or numbered else NOTHING
+        if not expunged and exists is None and not numbered:
+            return NOTHING
+        return Update(expunged, exists, numbered, vanished)
 
     def release(self) -> Sequence[int]:
         """Forget what is gone; the sequence numbers to tell, highest first. Only where EXPUNGE may be told."""
@@ -117,6 +126,8 @@ class View:
 
     def remove(self, uids: Iterable[int]) -> None:
         """These were expunged or moved by this session; `release` tells it."""
+        if not self.gone:
+            self.held_at = self.modseq
         self.gone.update(uid for uid in uids if self.index(uid) is not None)
 
     # Positions

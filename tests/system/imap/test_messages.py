@@ -272,11 +272,11 @@ def test_condstore(wire: Wire) -> None:
     wire.ok("SELECT INBOX (CONDSTORE)")
     modseq = [int(re.search(rb"MODSEQ \((\d+)\)", fetched(wire, "MODSEQ", n))[1]) for n in (1, 2)]  # type: ignore[index]
     said = wire.ok("STORE 1 +FLAGS.SILENT (\\Flagged)")
-    changed = int(re.fullmatch(rb"\* 1 FETCH \(MODSEQ \((\d+)\)\)", said[0])[1])  # type: ignore[index]
+    changed = int(re.fullmatch(rb"\* 1 FETCH \(UID 1 MODSEQ \((\d+)\)\)", said[0])[1])  # type: ignore[index]
     assert changed > modseq[1]
     untagged, tagged = wire.run(f"STORE 1:2 (UNCHANGEDSINCE {modseq[1]}) +FLAGS (\\Deleted)")
     assert tagged.startswith(b"OK [MODIFIED 1]")
-    assert any(line.startswith(b"* 2 FETCH (FLAGS (\\Deleted") for line in untagged)
+    assert any(line.startswith(b"* 2 FETCH (UID 2 FLAGS (\\Deleted") for line in untagged)
     assert wire.ok(f"FETCH 1:* (UID) (CHANGEDSINCE {changed})")[0].startswith(b"* 2 FETCH (UID 2 MODSEQ (")
     assert wire.ok(f"SEARCH MODSEQ {changed + 1}")[0].startswith(b"* SEARCH 2 (MODSEQ ")
     assert b"HIGHESTMODSEQ" in wire.ok("STATUS INBOX (HIGHESTMODSEQ)")[0]

@@ -33,8 +33,9 @@ _SIGNED_IN: Final = (
     b"SEARCHRES",
     b"WITHIN",
     b"CONDSTORE",
+    b"QRESYNC",
 )
-_ENABLEABLE: Final = frozenset({"IMAP4REV2", "CONDSTORE"})
+_ENABLEABLE: Final = frozenset({"IMAP4REV2", "CONDSTORE", "QRESYNC"})
 _PRIVACY: Final = no(b"Start TLS first", responses.PRIVACYREQUIRED)
 _WRONG: Final = no(b"User name or password is wrong", responses.AUTHENTICATIONFAILED)
 _LATER: Final = no(b"Not possible just now; try again later", responses.UNAVAILABLE)
@@ -127,6 +128,8 @@ async def _check(client: Client, user: str, password: Secret) -> None:
 async def enable(client: Client, command: commands.Enable) -> None:
     """RFC 5161. Unknown names are passed over."""
     names = [name for name in command.capabilities if name in _ENABLEABLE]
+    if "QRESYNC" in names:
+        client.qresync = client.condstore = True
     if "CONDSTORE" in names:
         client.condstore = True
     client.core.enabled(names)

@@ -55,6 +55,8 @@ class Client:
         "link",
         "mailbox",
         "over",
+        "owes_modseq",
+        "qresync",
         "read_only",
         "saved",
         "service",
@@ -79,6 +81,10 @@ class Client:
         """Up to where others say that the mailbox has changed; more than `view.modseq` means: ask the store."""
         self.idling = False
         self.condstore = False
+        self.qresync = False
+        """ENABLE QRESYNC was said: VANISHED takes the place of EXPUNGE."""
+        self.owes_modseq = False
+        """VANISHED was told, which has no modseq: HIGHESTMODSEQ goes with the next tagged response."""
         self.saved: array[int] | None = None
         """UIDs of the last search with SAVE, RFC 5182; None means empty."""
         self.exchange: Exchange | None = None
@@ -162,6 +168,7 @@ class Client:
         self.view = None
         self.saved = None
         self.heard = ModSeq(0)
+        self.owes_modseq = False
 
     def event(self, kind: str, **detail: str | int | bool | None) -> Event:
         """An event about this client, for the operation that it describes."""

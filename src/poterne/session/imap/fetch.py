@@ -22,6 +22,7 @@ from poterne.session.imap import binary, sections
 from poterne.session.imap.client import Client
 from poterne.session.imap.errors import UNAVAILABLE
 from poterne.session.imap.positions import EXPUNGED, NO_SUCH_NUMBER, names_gone, positions
+from poterne.session.imap.resync import changed_spans
 from poterne.session.imap.store import mark_seen
 from poterne.session.imap.turns import Turn
 from poterne.session.imap.updates import finish, learn_keywords, recent_flags, shown_flags
@@ -55,11 +56,13 @@ async def fetch(client: Client, command: commands.Fetch) -> None:
     if spans is None:
         client.send(NO_SUCH_NUMBER)
         return
-    if command.vanished:
+    if command.vanished and not client.qresync:
         client.send(bad(b"QRESYNC is not enabled"))
         return
     gone = not command.uid and names_gone(client, spans)
     run = _Fetching(client, command)
+    if command.changed_since is not None:
+        spans = await changed_spans(client, command, spans, command.changed_since)
     if command.sets_seen and not client.read_only:
         await run.set_seen(spans)
     turn = Turn()  # a set may have thousands of parts, with a short answer each
@@ -91,6 +94,7 @@ class _Fetching:
         "_octets",
         "_readers",
         "_stored",
+        "_tells_modseq",
         "_wants_parsed",
         "_wants_rows",
         "damaged",
@@ -111,6 +115,7 @@ class _Fetching:
             if FetchAtt.MODSEQ not in attributes:
                 attributes.append(FetchAtt.MODSEQ)
         self._attributes = attributes
+        self._tells_modseq = FetchAtt.MODSEQ in attributes
         self._stored = [item for item in attributes if item in _STORED]
         self._wants_parsed = FetchAtt.BODY in attributes or sections.needs_parts(self._octets)
         self._wants_rows = command.changed_since is not None or any(item in _IN_ROWS for item in attributes)
@@ -176,8 +181,12 @@ class _Fetching:
         if FetchAtt.FLAGS in self._attributes or self.seen:
             await learn_keywords(client, max(map(_FLAGS, rows)))
             known = view.modseq
-            if max(map(_MODSEQ, rows)) > known:
+            if (newest := max(map(_MODSEQ, rows))) > known:
                 self.told.update((row.uid, row.modseq) for row in rows if row.modseq > known)
+                client.heard = max(client.heard, newest)
+        elif self._tells_modseq:
+            # What else happened up to there is told by this command too: the client may take it for done (RFC 7162 §6).
+            client.heard = max(client.heard, *map(_MODSEQ, rows))
         numbers = view.numbers_of(rows, first, last)
         if self._octets:
             await self._with_octets(numbers, rows, contents)
@@ -284,12 +293,18 @@ class _Fetching:
         return found
 
     def _add_flags(self, inner: list[bytes], rows: Sequence[MessageRow]) -> None:
-        r"""FLAGS too, where \Seen was set by this command (RFC 9051 §6.4.5)."""
+        r"""FLAGS too, where \Seen was set by this command (RFC 9051 §6.4.5); UID and MODSEQ with them (RFC 7162 §3.2.4)."""
         client = self._client
         _, view = client.selected
+        tells_uid = client.condstore and FetchAtt.UID not in self._attributes
+        tells_modseq = client.condstore and not self._tells_modseq
         for i, row in enumerate(rows):
             if row.uid in self.seen:
                 flags = b"FLAGS " + client.flag_texts[shown_flags(client, view, row)]
+                if tells_uid:
+                    flags = b"UID %d %b" % (row.uid, flags)
+                if tells_modseq:
+                    flags += b" MODSEQ (%d)" % row.modseq
                 inner[i] = inner[i] + b" " + flags if inner[i] else flags
 
     async def _send_source(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from poterne.proto.imap import commands, responses
 from poterne.proto.imap.responses import ok
-from poterne.proto.imap.search import And, ModSeqAtLeast, Not, Or, SearchKey, SearchReturn
+from poterne.proto.imap.search import And, InSequence, ModSeqAtLeast, Not, Or, SearchKey, SearchReturn
 from poterne.session.imap import bits
 from poterne.session.imap.client import Client
 from poterne.session.imap.matching import ROWS_AT_ONCE, Matching
@@ -32,7 +32,8 @@ async def search(client: Client, command: commands.Search) -> None:
         _esearch(client, command, shown, modseq)
     if SearchReturn.SAVE in returns:
         client.saved = array("I", [uids[i] for i in _subject(found, returns)])
-    await finish(client, ok(b"Searched"), expunge=command.uid)
+    # RFC 7162 §3.2.10.2: the same holds for UID SEARCH where it has message numbers.
+    await finish(client, ok(b"Searched"), expunge=command.uid and not _has_numbers(command.key))
 
 
 def _subject(found: list[int], returns: frozenset[SearchReturn]) -> list[int]:
@@ -73,6 +74,18 @@ def _asks_modseq(key: SearchKey) -> bool:
             return _asks_modseq(inner)
         case _:
             return isinstance(key, ModSeqAtLeast)
+
+
+def _has_numbers(key: SearchKey) -> bool:
+    match key:
+        case And(keys):
+            return any(_has_numbers(part) for part in keys)
+        case Or(left, right):
+            return _has_numbers(left) or _has_numbers(right)
+        case Not(inner):
+            return _has_numbers(inner)
+        case _:
+            return isinstance(key, InSequence) and not key.messages.saved
 
 
 def _highest_modseq(client: Client, found: list[int]) -> int | None:

@@ -8,16 +8,17 @@ from poterne.proto.imap.responses import Condition, Continue, bad, ok
 from poterne.session.imap.client import Client
 from poterne.session.imap.mailboxes import attributes
 from poterne.session.imap.positions import READ_ONLY, positions
+from poterne.session.imap.resync import resync
 from poterne.session.imap.updates import finish, leave, sync
 from poterne.session.pending import View
-from poterne.store.errors import NotFoundError
+from poterne.store.errors import NotFoundError, StoreError
 from poterne.values.ids import ModSeq
 from poterne.values.mailbox import Flag, Mailbox
 
 
 async def select(client: Client, command: commands.Select) -> None:
     """RFC 9051 §6.3.2, RFC 3501 §6.3.1. A failed SELECT leaves no mailbox selected."""
-    if command.qresync is not None:
+    if command.qresync is not None and not client.qresync:
         client.send(bad(b"QRESYNC is not enabled"))
         return
     if client.view is not None:
@@ -33,9 +34,15 @@ async def select(client: Client, command: commands.Select) -> None:
     client.unsubscribe = client.service.notifier.subscribe(mailbox.account_id, mailbox.id, partial(wake, client))
     client.mailbox, client.view = await client.service.snapshots.open(mailbox)
     client.read_only = command.read_only
-    mailbox, view = client.selected
-    await _recent(client, mailbox, view)
-    await _describe(client, mailbox, view)
+    try:
+        mailbox, view = client.selected
+        await _recent(client, mailbox, view)
+        await _describe(client, mailbox, view, resyncs=command.qresync is not None)
+        if command.qresync is not None:
+            await resync(client, command.qresync)
+    except StoreError:
+        client.deselect()
+        raise
     client.core.selected(True)
     if command.read_only:
         client.send(ok(b"Examined, read-only", responses.READ_ONLY))
@@ -60,12 +67,13 @@ async def _recent(client: Client, mailbox: Mailbox, view: View) -> None:
     view.claimed(first, view.uid_next - 1)
 
 
-async def _describe(client: Client, mailbox: Mailbox, view: View) -> None:
+async def _describe(client: Client, mailbox: Mailbox, view: View, *, resyncs: bool) -> None:
     permanent = b"()" if client.read_only else client.flag_texts.permanent(more=True)
     lines = [responses.flags(client.flag_texts.all()), responses.exists(len(view))]
     if not client.rev2:
         lines.append(responses.recent(view.count_recent()))
-        unseen = await first_unseen(client, mailbox, view)
+        # A client that resyncs knows it. RFC 3501 §6.3.1: without it, nothing can be assumed.
+        unseen = 0 if resyncs else await first_unseen(client, mailbox, view)
         if unseen:
             lines.append(responses.status_line(Condition.OK, b"First unseen", responses.code_unseen(unseen)))
     lines += [
@@ -129,7 +137,7 @@ async def expunge(client: Client, command: commands.Expunge) -> None:
 async def noop(client: Client, _command: commands.Noop | commands.Check) -> None:
     """Also CHECK. Always asks the store: this is how polling clients hear of mail."""
     await sync(client, expunge=True)
-    client.send(ok(b"Done"))
+    await finish(client, ok(b"Done"))
 
 
 async def idle(client: Client, _command: commands.Idle) -> None:

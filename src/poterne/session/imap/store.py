@@ -190,7 +190,7 @@ def _lines(
     if client.condstore:
         gap = b"" if command.silent else b" "
         shown = [b"%b%bMODSEQ (%d)" % (text, gap, row.modseq) for text, row in zip(shown, rows, strict=True)]
-    if command.uid:
+    if command.uid or client.condstore:  # RFC 7162 §3.2.4
         return [
             b"* %d FETCH (UID %d %b)\r\n" % (number, row.uid, text)
             for number, row, text in zip(numbers, rows, shown, strict=True)

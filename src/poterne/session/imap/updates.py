@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from poterne.proto.imap import responses
 from poterne.proto.imap.fetch import RECENT
-from poterne.proto.imap.responses import Completed
+from poterne.proto.imap.responses import Completed, Condition
 from poterne.session.imap.client import Client
 from poterne.session.pending import NOTHING_TOLD, Update, View
 from poterne.store.errors import NotFoundError, StoreError
@@ -21,7 +22,20 @@ async def finish(
     `expunge` False for FETCH, STORE and SEARCH by sequence number (RFC 9051 §7.5.1).
     """
     await catch_up(client, expunge=expunge, told=told)
-    client.send(completed)
+    client.send(_with_modseq(client, completed) if client.qresync else completed)
+
+
+def _with_modseq(client: Client, completed: Completed) -> Completed:
+    """HIGHESTMODSEQ for who has enabled QRESYNC: after VANISHED, and a lower one while VANISHED waits (RFC 7162 §3.2, §6)."""
+    view = client.view
+    if view is None or not (view.gone or client.owes_modseq):
+        return completed
+    client.owes_modseq = False
+    code = responses.code_highestmodseq(view.held_at if view.gone else view.modseq)
+    if completed.code is None and completed.condition is Condition.OK:
+        return replace(completed, code=code)
+    client.send(responses.status_line(Condition.OK, b"Highest", code))
+    return completed
 
 
 async def catch_up(client: Client, *, expunge: bool, told: Mapping[int, int] = NOTHING_TOLD) -> None:
@@ -57,9 +71,13 @@ async def merge(client: Client, changes: Changes, *, expunge: bool, told: Mappin
 
 
 async def tell(client: Client, view: View, mailbox: Mailbox, update: Update) -> None:
-    """EXPUNGE, EXISTS with RECENT, FETCH FLAGS, in the order that keeps numbers right."""
+    """EXPUNGE or VANISHED, EXISTS with RECENT, FETCH FLAGS, in the order that keeps numbers right."""
     if update.expunged:
-        client.send(responses.expunges(update.expunged))
+        if client.qresync:
+            client.send(responses.vanished(update.vanished))
+            client.owes_modseq = True
+        else:
+            client.send(responses.expunges(update.expunged))
     if update.exists is not None:
         client.send(responses.exists(update.exists))
         if not client.rev2:
@@ -129,7 +147,7 @@ def flags_line(client: Client, number: int, row: MessageRow) -> bytes:
     """One FETCH FLAGS that the client did not ask for."""
     _, view = client.selected
     text = client.flag_texts[shown_flags(client, view, row)]
-    # RFC 9051 §7.5.2 advises UID in such responses once the client speaks IMAP4rev2; RFC 7162 §3.2.4 MODSEQ.
-    uid = b"UID %d " % row.uid if client.rev2 else b""
+    # RFC 9051 §7.5.2 advises UID in such responses once the client speaks IMAP4rev2; RFC 7162 §3.2.4 wants both.
+    uid = b"UID %d " % row.uid if client.rev2 or client.condstore else b""
     modseq = b" MODSEQ (%d)" % row.modseq if client.condstore else b""
     return b"* %d FETCH (%bFLAGS %b%b)\r\n" % (number, uid, text, modseq)

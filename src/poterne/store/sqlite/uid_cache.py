@@ -1,12 +1,18 @@
 """The UIDs of the mailboxes that are in use, so that SELECT and NOOP need not read them all again."""
 
 from array import array
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any, Final
 
 from poterne.store.sqlite import mailbox_rows, messages
 from poterne.store.sqlite.reader import Reader
 from poterne.values.ids import AccountId, MailboxId
 from poterne.values.mailbox import Mailbox
+
+_FEW_RANGES: Final = 100
+"""With more expunged ranges than these, all UIDs are read again."""
 
 
 class UidCache:
@@ -39,13 +45,23 @@ class UidCache:
             before, uids = held
             if before.highest_modseq == row.highest_modseq:
                 return uids
-            gone = self._reader.one(
-                "SELECT 1 FROM expunged WHERE account_id = ? AND mailbox_id = ? AND modseq > ? LIMIT 1",
-                (row.account_id, row.id, before.highest_modseq),
+            gone = self._reader.all(
+                "SELECT first_uid, last_uid FROM expunged WHERE account_id = ? AND mailbox_id = ? AND modseq > ? LIMIT ?",
+                (row.account_id, row.id, before.highest_modseq, _FEW_RANGES + 1),
             )
-            if gone is None:
-                return uids + self._read(row, before.uid_next) if row.uid_next > before.uid_next else uids
+            if len(gone) <= _FEW_RANGES:
+                kept = _without(uids, gone) if gone else uids
+                return kept + self._read(row, before.uid_next) if row.uid_next > before.uid_next else kept
         return self._read(row, 1)
 
     def _read(self, row: Mailbox, first: int) -> bytes:
         return array("I", messages.all_uids(self._reader, row.account_id, row.id, first)).tobytes()
+
+
+def _without(uids: bytes, gone: Iterable[tuple[Any, ...]]) -> bytes:
+    """The UIDs but for these ranges, both ends included."""
+    kept = array("I")
+    kept.frombytes(uids)
+    for first, last in gone:
+        del kept[bisect_left(kept, first) : bisect_right(kept, last)]
+    return kept.tobytes()

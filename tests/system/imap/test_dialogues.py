@@ -1,0 +1,14 @@
+"""Each extension's dialogue with the real server, word for word (`dialogues/*.imap`)."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.dialogue import cases, check
+from tests.support.imap_world import World
+
+
+@pytest.mark.parametrize(("path", "way"), cases(Path(__file__).parent / "dialogues"))
+def test_dialogue(tmp_path: Path, path: Path, way: str) -> None:
+    with World(tmp_path) as world:
+        check(world, path, way)
