@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from poterne.store.interface_retention import Retention
 from poterne.values.directory import Account, Alias, Credential, Domain, Posting, Route
 from poterne.values.dkim import DkimKey, KeyState
 from poterne.values.dmarc import DmarcCount, DmarcReport, SourceDay
@@ -48,6 +49,7 @@ from poterne.values.mailbox import (
 from poterne.values.quarantine import NewQuarantined, Quarantined, QuarantineId
 from poterne.values.queue import NewQueued, Pause, PauseKind, QueueChange, QueuedRecipient, QueueState
 from poterne.values.reports import NewReportMail, ReporterSeen, ReportMail, ReportMailId, TlsReport
+from poterne.values.retention import QuotaState
 from poterne.values.secret import Secret
 from poterne.values.sender import Sender, SenderCredential, SenderScope, SenderState
 from poterne.values.sending import Charge, Incident, IncidentState, SendingLimits, Submitted
@@ -179,10 +181,14 @@ class Directory(Protocol):
         quota_bytes: int,
         mailboxes: Sequence[tuple[str, SpecialUse | None]],
         event: Event,
+        *,
+        quota_messages: int = 0,
     ) -> Account:
         """Create it with INBOX and these mailboxes (subscribed). ConflictError when the address is taken."""
 
-    async def remove_account(self, account_id: AccountId, event: Event) -> None: ...
+    async def remove_account(self, account_id: AccountId, event: Event) -> None:
+        """ConflictError: it is under a legal hold."""
+
     async def set_account(
         self,
         account_id: AccountId,
@@ -190,6 +196,7 @@ class Directory(Protocol):
         *,
         disabled: bool | None = None,
         quota_bytes: int | None = None,
+        quota_messages: int | None = None,
         name: str | None = None,
         language: str | None = None,
     ) -> Account: ...
@@ -525,7 +532,7 @@ class Quarantine(Protocol):
 
     async def delete_quarantined(self, quarantine_id: QuarantineId, event: Event) -> None: ...
     async def expire_quarantined(self, now: int, limit: int = 1000) -> int:
-        """Those whose time is over go; gives how many."""
+        """Those whose time is over go; gives how many. Not those of accounts under a legal hold."""
 
 
 class DmarcResults(Protocol):
@@ -593,6 +600,21 @@ class Watched(Protocol):
         """Add these messages to what is known. A bounded number is kept; those not seen for longest go."""
 
 
+class Quotas(Protocol):
+    """How full accounts are. A delivery beyond the quota raises OverQuotaError."""
+
+    def quotas(self, accounts: Sequence[AccountId]) -> list[QuotaState]:
+        """Of these that exist; read at once on the calling thread."""
+
+    async def quotas_to_tell(self, percent: int) -> list[QuotaState]:
+        """Accounts that have used so much of their quota or more, and those whose user was told of any."""
+
+    async def quota_told(
+        self, account_id: AccountId, percent: int, notice: Delivery | None = None, event: Event | None = None
+    ) -> None:
+        """Its user is told of this by the notice, for which there is always room. 0: it has sunk. NotFoundError."""
+
+
 class Events(Protocol):
     async def record(self, events: Iterable[Event]) -> None: ...
     async def events(
@@ -637,6 +659,8 @@ class Store(
     DmarcResults,
     Reports,
     Watched,
+    Quotas,
+    Retention,
     Events,
     Upkeep,
     Protocol,

@@ -38,6 +38,9 @@ class Account:
     """False: forwarded mail is not kept here."""
     forwarders: tuple[str, ...] = ()
     """Domains whose servers forward mail to it: what they break does not count against a message."""
+    quota_messages: int = 0
+    """0: no limit."""
+    used_messages: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +113,5 @@ class Route:
     """Addresses that may write, when `posting` is MEMBERS (local accounts and forwards alike) or LISTED."""
     personal: bool = True
     """Whoever gets its mail may write as it: not so for catch-alls and lists (with forwards, or rules for posting)."""
+    limited: tuple[AccountId, ...] = ()
+    """Those of `accounts` that have a quota."""

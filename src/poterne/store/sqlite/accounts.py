@@ -11,6 +11,7 @@ from poterne.store.sqlite import (
     aliases,
     dkim_keys,
     events,
+    holds,
     mailbox_rows,
     mailboxes,
     reports_forgotten,
@@ -34,7 +35,8 @@ _LARGEST_UID_VALIDITY: Final = 2**32 - 1
 _ACCOUNT: Final = (
     "SELECT a.account_id, a.local_part || '@' || a.domain, a.name, a.language, a.disabled, c.quota_bytes, c.used_bytes,"
     " a.created_at, a.limits, a.keeps, (SELECT json_group_array(address) FROM account_forward f"
-    " WHERE f.account_id = a.account_id), a.forwarders FROM account a JOIN account_counter c USING (account_id)"
+    " WHERE f.account_id = a.account_id), a.forwarders, c.quota_messages, c.used_messages"
+    " FROM account a JOIN account_counter c USING (account_id)"
 )
 _CREDENTIAL: Final = "SELECT account_id, verifier, limits FROM account"
 
@@ -45,7 +47,9 @@ _OF_ACCOUNT: Final = (
     "alias_target",
     "correspondent",
     "keyword",
+    "legal_hold",
     "mailbox",
+    "retention_rule",
     "subscription",
 )
 """What goes at once with an account, by its id."""
@@ -79,6 +83,7 @@ def remove_domain(tx: Tx, name: str, event: Event) -> None:
     dkim_keys.forget_domain(tx, name)
     watched.forget_domain(tx, name)
     reports_forgotten.forget_domain(tx, name)
+    holds.forget_domain(tx, name)
     routes_changed(tx)
     events.record(tx, (event,))
 
@@ -111,6 +116,7 @@ def add_account(
     quota_bytes: int,
     names: Sequence[tuple[str, SpecialUse | None]],
     event: Event,
+    quota_messages: int = 0,
 ) -> Account:
     local_part, domain = addresses.free(tx, address)
     if local_part == addresses.CATCH_ALL:
@@ -124,8 +130,8 @@ def add_account(
     floor: int = tx.all("SELECT value FROM meta WHERE key = 'uid_validity_floor'")[0][0]
     seed = max(floor, min(event.at, _LARGEST_UID_VALIDITY // 2))
     tx.run(
-        "INSERT INTO account_counter (account_id, quota_bytes, last_uid_validity) VALUES (?, ?, ?)",
-        (account_id, quota_bytes, seed),
+        "INSERT INTO account_counter (account_id, quota_bytes, quota_messages, last_uid_validity) VALUES (?, ?, ?, ?)",
+        (account_id, quota_bytes, quota_messages, seed),
     )
     for mailbox_name, special_use in (("INBOX", None), *names):
         if mailbox_rows.normalised(mailbox_name) != "INBOX" or special_use is None:
@@ -145,6 +151,8 @@ def remove_account(tx: Tx, account_id: AccountId, event: Event) -> None:
     )
     if row is None:
         raise NotFoundError("no such account")
+    if holds.is_held(tx, account_id):
+        raise ConflictError("the account is under a legal hold")
     last_uid_validity, address = row
     tx.run("UPDATE meta SET value = max(value, ?) WHERE key = 'uid_validity_floor'", (last_uid_validity,))
     for table in _OF_ACCOUNT:
@@ -164,6 +172,7 @@ def set_account(
     *,
     disabled: bool | None = None,
     quota_bytes: int | None = None,
+    quota_messages: int | None = None,
     name: str | None = None,
     language: str | None = None,
 ) -> Account:
@@ -173,8 +182,13 @@ def set_account(
         " WHERE account_id = ?",
         (None if disabled is None else int(disabled), name, language, account_id),
     )
-    if quota_bytes is not None:
-        tx.run("UPDATE account_counter SET quota_bytes = ? WHERE account_id = ?", (quota_bytes, account_id))
+    if quota_bytes is not None or quota_messages is not None:
+        tx.run(
+            "UPDATE account_counter SET quota_bytes = coalesce(?, quota_bytes), quota_messages = coalesce(?, quota_messages)"
+            " WHERE account_id = ?",
+            (quota_bytes, quota_messages, account_id),
+        )
+        routes_changed(tx)
     events.record(tx, (event,))
     return account_by_id(tx, account_id)
 
@@ -246,7 +260,7 @@ def keywords(rows: Rows, account_id: AccountId) -> tuple[str, ...]:
 
 def _account(row: Row, names: tuple[str, ...]) -> Account:
     account_id, address, name, language, disabled, quota_bytes, used_bytes, created_at, *rest = row
-    limits, keeps, forwards, forwarders = rest
+    limits, keeps, forwards, forwarders, quota_messages, used_messages = rest
     return Account(
         AccountId(account_id),
         address,
@@ -261,4 +275,6 @@ def _account(row: Row, names: tuple[str, ...]) -> Account:
         addresses.unpacked(forwards),
         bool(keeps),
         addresses.unpacked(forwarders),
+        quota_messages,
+        used_messages,
     )

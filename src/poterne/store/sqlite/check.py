@@ -35,9 +35,10 @@ _QUERIES: Final = (
     (
         False,
         (
-            "SELECT account_id, 'used bytes or modseq of the account differ from its mailboxes' FROM account_counter c"
-            " JOIN (SELECT account_id, sum(size_bytes) AS size, max(highest_modseq) AS modseq FROM mailbox GROUP BY account_id)"
-            " m USING (account_id) WHERE c.used_bytes != m.size OR c.modseq < m.modseq"
+            "SELECT account_id, 'used bytes, messages or modseq of the account differ from its mailboxes' FROM account_counter c"
+            " JOIN (SELECT account_id, sum(size_bytes) AS size, sum(messages) AS messages, max(highest_modseq) AS modseq"
+            " FROM mailbox GROUP BY account_id) m USING (account_id)"
+            " WHERE c.used_bytes != m.size OR c.used_messages != m.messages OR c.modseq < m.modseq"
         ),
     ),
     (
@@ -59,7 +60,8 @@ _QUERIES: Final = (
         False,
         (
             "SELECT c.content_id >> 36, 'content ' || c.content_id || ' has no message and is not waiting to be removed'"
-            " FROM content c LEFT JOIN (SELECT content_id FROM message UNION SELECT content_id FROM freed_content) m"
+            " FROM content c LEFT JOIN (SELECT content_id FROM message UNION SELECT content_id FROM kept_message"
+            " UNION SELECT content_id FROM freed_content) m"
             " USING (content_id)"
             " WHERE m.content_id IS NULL AND c.content_id >> 36 NOT IN (SELECT account_id FROM removed_account)"
         ),
@@ -68,15 +70,32 @@ _QUERIES: Final = (
         True,
         (
             "SELECT f.content_id >> 36, 'content ' || f.content_id || ' waits to be removed but has messages'"
-            " FROM freed_content f WHERE f.content_id IN (SELECT content_id FROM message)"
+            " FROM freed_content f WHERE f.content_id IN"
+            " (SELECT content_id FROM message UNION ALL SELECT content_id FROM kept_message)"
         ),
     ),
     (
         True,
         (
             "SELECT content_id >> 36, 'content ' || content_id || ' is shared by ' || found || ' messages, counted otherwise'"
-            " FROM (SELECT content_id, count(*) AS found FROM message GROUP BY content_id) LEFT JOIN shared_content s"
+            " FROM (SELECT content_id, count(*) AS found FROM (SELECT content_id FROM message UNION ALL"
+            " SELECT content_id FROM kept_message) GROUP BY content_id) LEFT JOIN shared_content s"
             " USING (content_id) WHERE found != coalesce(s.messages, 1)"
+        ),
+    ),
+    (
+        True,
+        (
+            "SELECT account_id, 'expunged message ' || uid || ' of mailbox ' || mailbox_id || ' has no content'"
+            " FROM kept_message LEFT JOIN content c USING (content_id) WHERE c.content_id IS NULL"
+        ),
+    ),
+    (
+        False,
+        (
+            "SELECT account_id, 'message ' || uid || ' is noted as fetched and is not there' FROM fetched f"
+            " LEFT JOIN message m USING (account_id, mailbox_id, uid)"
+            " WHERE m.uid IS NULL AND account_id NOT IN (SELECT account_id FROM removed_account)"
         ),
     ),
     (
@@ -85,6 +104,7 @@ _QUERIES: Final = (
             "SELECT account_id, what || ' is of an account that does not exist' FROM"
             " (SELECT account_id, 'sender ' || name AS what FROM sender"
             " UNION ALL SELECT account_id, 'forward to ' || address FROM account_forward"
+            " UNION ALL SELECT account_id, 'rule for ' || what FROM retention_rule WHERE account_id"
             " UNION ALL SELECT account_id, 'alias ' || local_part || '@' || domain FROM alias_target)"
             " LEFT JOIN account a USING (account_id) WHERE a.account_id IS NULL"
         ),

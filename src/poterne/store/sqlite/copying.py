@@ -11,7 +11,7 @@ from poterne.values.mailbox import Copied
 
 _MAILBOX: Final = "account_id = ? AND mailbox_id = ?"
 _DESTINATION: Final = (
-    "SELECT c.modseq, c.quota_bytes, c.used_bytes, m.uid_next, m.uid_validity, m.selectable"
+    "SELECT c.modseq, c.quota_bytes, c.used_bytes, c.quota_messages, c.used_messages, m.uid_next, m.uid_validity, m.selectable"
     " FROM mailbox m JOIN account_counter c ON c.account_id = m.account_id WHERE m.account_id = ? AND m.mailbox_id = ?"
 )
 
@@ -29,7 +29,10 @@ def copy(
             " ON CONFLICT DO UPDATE SET messages = messages + excluded.messages - 1",
             (account_id, destination, *args),
         )
-        tx.run("UPDATE account_counter SET used_bytes = used_bytes + ? WHERE account_id = ?", (size, account_id))
+        tx.run(
+            "UPDATE account_counter SET used_bytes = used_bytes + ?, used_messages = used_messages + ? WHERE account_id = ?",
+            (size, len(copied.source), account_id),
+        )
     return copied
 
 
@@ -55,9 +58,9 @@ def _duplicate(
 ) -> tuple[Copied, int]:
     """The rows at the destination, and their size in bytes. `now` is when they were saved; None keeps the time."""
     row = tx.one(_DESTINATION, (account_id, destination))
-    if row is None or not row[5] or not tx.one(f"SELECT 1 FROM mailbox WHERE {_MAILBOX}", (account_id, source)):  # noqa: S608
+    if row is None or not row[7] or not tx.one(f"SELECT 1 FROM mailbox WHERE {_MAILBOX}", (account_id, source)):  # noqa: S608
         raise NotFoundError("no such mailbox")
-    modseq, quota_bytes, used_bytes, uid_next, uid_validity, _ = row
+    modseq, quota_bytes, used_bytes, quota_messages, used_messages, uid_next, uid_validity, _ = row
     wanted: list[Uid] = []
     for condition, args in uidset.conditions(uids):
         where = f"{_MAILBOX} AND {condition} ORDER BY uid"
@@ -72,6 +75,10 @@ def _duplicate(
     )[0]
     if charged and quota_bytes and used_bytes + size > quota_bytes:
         raise OverQuotaError(f"account {account_id} has {used_bytes} of {quota_bytes} bytes, copy of {size}")
+    if charged and quota_messages and used_messages + len(wanted) > quota_messages:
+        raise OverQuotaError(
+            f"account {account_id} has {used_messages} of {quota_messages} messages, copy of {len(wanted)}"
+        )
     if uid_next + len(wanted) > uidset.MAX_UID:
         raise LimitError("the mailbox has used all UIDs")
     modseq += 1

@@ -19,7 +19,10 @@ CONTENT_BITS: Final = 36
 MAX_REFERENCES: Final = 100
 """Of one message, the own Message-ID (first) included; long threads are joined by their newest references."""
 
-_COUNTERS: Final = "SELECT quota_bytes, used_bytes, modseq, last_content FROM account_counter WHERE account_id = ?"
+_COUNTERS: Final = (
+    "SELECT quota_bytes, used_bytes, quota_messages, used_messages, modseq, last_content FROM account_counter"
+    " WHERE account_id = ?"
+)
 _PLACE: Final = "SELECT uid_next, uid_validity, selectable FROM mailbox WHERE account_id = ? AND mailbox_id = ?"
 _CONTENT: Final = "INSERT INTO content VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _MESSAGE: Final = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -27,7 +30,9 @@ _MAILBOX: Final = (
     "UPDATE mailbox SET uid_next = ?, highest_modseq = ?, messages = messages + 1, unseen = unseen + ?,"
     " deleted = deleted + ?, size_bytes = size_bytes + ? WHERE account_id = ? AND mailbox_id = ?"
 )
-_COUNTER: Final = "UPDATE account_counter SET used_bytes = ?, modseq = ?, last_content = ? WHERE account_id = ?"
+_COUNTER: Final = (
+    "UPDATE account_counter SET used_bytes = ?, used_messages = ?, modseq = ?, last_content = ? WHERE account_id = ?"
+)
 _THREAD: Final = "SELECT thread_id FROM thread_reference WHERE account_id = ? AND hash = ?"
 _REFERENCE: Final = "INSERT OR IGNORE INTO thread_reference VALUES (?, ?, ?)"
 
@@ -46,20 +51,22 @@ def deliver(
     return appended
 
 
-def deliver_one(tx: Tx, delivery: Delivery) -> Appended:
-    """Into one mailbox. The blob is known to be durable."""
+def deliver_one(tx: Tx, delivery: Delivery, *, exempt: bool = False) -> Appended:
+    """Into one mailbox. The blob is known to be durable. `exempt`: it may go beyond the quota."""
     account_id = delivery.account_id
     mailbox_id = INBOX_ID if delivery.mailbox is None else delivery.mailbox
     counters = tx.one(_COUNTERS, (account_id,))  # two statements: SQLite needs four times as long for the join
     place = tx.one(_PLACE, (account_id, mailbox_id))
     if counters is None or place is None or not place[2]:
         raise NotFoundError("no such mailbox")
-    quota_bytes, used_bytes, modseq, content = counters
+    quota_bytes, used_bytes, quota_messages, used_messages, modseq, content = counters
     uid, uid_validity, _ = place
     new = delivery.content
     blob = new.blob
-    if quota_bytes and used_bytes + blob.size > quota_bytes:
+    if quota_bytes and used_bytes + blob.size > quota_bytes and not exempt:
         raise OverQuotaError(f"account {account_id} has {used_bytes} of {quota_bytes} bytes")
+    if quota_messages and used_messages >= quota_messages and not exempt:
+        raise OverQuotaError(f"account {account_id} has {used_messages} of {quota_messages} messages")
     if uid > MAX_UID:
         raise LimitError("the mailbox has used all UIDs")
     modseq += 1
@@ -99,7 +106,7 @@ def deliver_one(tx: Tx, delivery: Delivery) -> Appended:
     )
     unseen, deleted = int(not flags & Flag.SEEN), int(bool(flags & Flag.DELETED))
     tx.run(_MAILBOX, (uid + 1, modseq, unseen, deleted, blob.size, account_id, mailbox_id))
-    tx.run(_COUNTER, (used_bytes + blob.size, modseq, content, account_id))
+    tx.run(_COUNTER, (used_bytes + blob.size, used_messages + 1, modseq, content, account_id))
     tx.touch(account_id, mailbox_id, modseq)
     return Appended(account_id, MailboxId(mailbox_id), UidValidity(uid_validity), Uid(uid), ModSeq(modseq))
 

@@ -23,13 +23,14 @@ from poterne.store.sqlite.parts import DirectoryPart, EventsPart, MailboxesPart,
 from poterne.store.sqlite.pauses import PausesPart
 from poterne.store.sqlite.quarantine import QuarantinePart
 from poterne.store.sqlite.queue_part import QueuePart
+from poterne.store.sqlite.quota import QuotaPart
 from poterne.store.sqlite.reader import Reader
 from poterne.store.sqlite.reports_part import ReportsPart
+from poterne.store.sqlite.retention import RetentionPart
 from poterne.store.sqlite.routing import Routes
 from poterne.store.sqlite.tls_part import TlsPart
 from poterne.store.sqlite.transaction import Limits, SqliteTransactions
 from poterne.store.sqlite.uid_cache import UidCache
-from poterne.store.sqlite.upkeep import UpkeepPart
 from poterne.store.sqlite.watched import WatchedPart
 from poterne.store.writer import GroupWriter
 
@@ -51,7 +52,8 @@ class SqliteStore(
     ReportsPart,
     WatchedPart,
     EventsPart,
-    UpkeepPart,
+    QuotaPart,
+    RetentionPart,
 ):
     """`interface.Store` on one folder. Several processes may have it open; one event loop at a time uses an object."""
 

@@ -1,6 +1,7 @@
 """The event log: appended in the transaction of what it tells."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -22,6 +23,12 @@ def record(tx: Tx, events: Iterable[Event]) -> None:
     for event in events:
         detail = _encode(event.detail).decode() if event.detail else "{}"
         tx.run(_INSERT, (event.at, event.kind, event.trace_id, event.account_id, event.peer, event.reason, detail))
+
+
+def record_counted(tx: Tx, event: Event, **numbers: int) -> None:
+    """Append it with these in its detail, unless all of them are 0."""
+    if any(numbers.values()):
+        record(tx, (replace(event, detail={**event.detail, **numbers}),))
 
 
 def events(rows: Rows, kind: str | None, account_id: AccountId | None, limit: int) -> list[Event]:

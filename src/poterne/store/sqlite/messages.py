@@ -110,12 +110,12 @@ def changes(source: Rows, account_id: AccountId, mailbox_id: MailboxId, since: M
     all below it. Flag changes further down are in the ranges of `flag_change`, or anywhere if those were pruned.
     """
     row = source.one(
-        f"SELECT highest_modseq, uid_next, flag_change_floor FROM mailbox WHERE {_MAILBOX}",  # noqa: S608
+        f"SELECT highest_modseq, uid_next, flag_change_floor, expunged_floor FROM mailbox WHERE {_MAILBOX}",  # noqa: S608
         (account_id, mailbox_id),
     )
     if row is None:
         raise NotFoundError("no such mailbox")
-    highest, uid_next, floor = row
+    highest, uid_next, floor, expunged_floor = row
     if since >= highest:
         return Changes(ModSeq(highest), Uid(uid_next), (), ())
     here = (account_id, mailbox_id)
@@ -135,11 +135,17 @@ def changes(source: Rows, account_id: AccountId, mailbox_id: MailboxId, since: M
     for first, last in _merged(spans):
         found = source.all(f"{_ROW}uid BETWEEN ? AND ? AND modseq > ? ORDER BY uid", (*here, first, last, since))
         changed += [MessageRow(*row) for row in found]
-    gone = source.all(
-        f"SELECT first_uid, last_uid FROM expunged WHERE {_MAILBOX} AND modseq > ? ORDER BY first_uid",  # noqa: S608
-        (*here, since),
-    )
-    vanished = tuple(Uid(uid) for first, last in gone for uid in range(first, last + 1))
+    if (
+        since < expunged_floor
+    ):  # not known any more: all that is not there (RFC 7162 §3.2.10.1 lets a server say too many)
+        there = set(all_uids(source, account_id, mailbox_id))
+        vanished = tuple(Uid(uid) for uid in range(1, uid_next) if uid not in there)
+    else:
+        gone = source.all(
+            f"SELECT first_uid, last_uid FROM expunged WHERE {_MAILBOX} AND modseq > ? ORDER BY first_uid",  # noqa: S608
+            (*here, since),
+        )
+        vanished = tuple(Uid(uid) for first, last in gone for uid in range(first, last + 1))
     return Changes(ModSeq(highest), Uid(uid_next), tuple(changed), vanished)
 
 

@@ -82,9 +82,11 @@ class DirectoryPart:
         quota_bytes: int,
         mailboxes: Sequence[tuple[str, SpecialUse | None]],
         event: Event,
+        *,
+        quota_messages: int = 0,
     ) -> Account:
         return await self._writer.submit(
-            accounts.add_account, address, name, language, verifier, quota_bytes, mailboxes, event
+            accounts.add_account, address, name, language, verifier, quota_bytes, mailboxes, event, quota_messages
         )
 
     async def remove_account(self, account_id: AccountId, event: Event) -> None:
@@ -97,6 +99,7 @@ class DirectoryPart:
         *,
         disabled: bool | None = None,
         quota_bytes: int | None = None,
+        quota_messages: int | None = None,
         name: str | None = None,
         language: str | None = None,
     ) -> Account:
@@ -106,6 +109,7 @@ class DirectoryPart:
             event,
             disabled=disabled,
             quota_bytes=quota_bytes,
+            quota_messages=quota_messages,
             name=name,
             language=language,
         )

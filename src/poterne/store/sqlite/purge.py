@@ -64,6 +64,14 @@ def removed_account(tx: Tx) -> bool:
             " (SELECT quarantine_id FROM quarantine WHERE account_id = ?1 LIMIT ?2)"
         ),
         (
+            "DELETE FROM kept_message WHERE (account_id, gone_at, mailbox_id, uid) IN"
+            " (SELECT account_id, gone_at, mailbox_id, uid FROM kept_message WHERE account_id = ?1 LIMIT ?2)"
+        ),
+        (
+            "DELETE FROM fetched WHERE (account_id, mailbox_id, uid) IN"
+            " (SELECT account_id, mailbox_id, uid FROM fetched WHERE account_id = ?1 LIMIT ?2)"
+        ),
+        (
             "DELETE FROM expunged WHERE (account_id, mailbox_id, modseq, first_uid) IN"
             " (SELECT account_id, mailbox_id, modseq, first_uid FROM expunged WHERE account_id = ?1 LIMIT ?2)"
         ),

@@ -9,6 +9,7 @@ from poterne.store.errors import NotFoundError, OverQuotaError
 from poterne.store.interface import Delivery
 from poterne.store.sqlite import delivery, events
 from poterne.store.sqlite.connection import Row, Rows
+from poterne.store.sqlite.holds import HELD
 from poterne.store.sqlite.reader import Reader
 from poterne.store.sqlite.transaction import Tx
 from poterne.store.writer import GroupWriter
@@ -41,8 +42,8 @@ _OF_DOMAIN: Final = (
 )
 _DELETE: Final = "DELETE FROM quarantine WHERE quarantine_id = ?"
 _EXPIRE: Final = (
-    "DELETE FROM quarantine WHERE quarantine_id IN (SELECT quarantine_id FROM quarantine WHERE expires_at <= ?"
-    " ORDER BY expires_at LIMIT ?)"
+    "DELETE FROM quarantine WHERE quarantine_id IN (SELECT quarantine_id FROM quarantine q WHERE expires_at <= ?"  # noqa: S608
+    f" AND NOT {HELD.format('q.account_id')} ORDER BY expires_at LIMIT ?)"
 )
 
 _encode = msgspec.msgpack.Encoder().encode

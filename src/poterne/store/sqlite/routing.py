@@ -6,8 +6,12 @@ mixes two states of the directory. A forward of an alias' member is followed, bu
 up again: no recursion, no loop.
 """
 
+from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
+
+import apsw
 
 from poterne.store.sqlite.addresses import CATCH_ALL, unpacked
 from poterne.store.sqlite.connection import Row, Rows
@@ -43,6 +47,9 @@ _ALIAS: Final = (
     " UNION ALL SELECT 'member', a.account_id, a.keeps, a.local_part || '@' || a.domain, f.address FROM alias_target t"
     " JOIN account a USING (account_id) LEFT JOIN account_forward f USING (account_id)"
     " WHERE t.domain = ?1 AND t.local_part = ?2"
+)
+_LIMITED: Final = (
+    "SELECT account_id FROM account_counter WHERE account_id IN carray(?) AND (quota_bytes OR quota_messages)"
 )
 _LOWEST: Final = "SELECT min(account_id) FROM account"
 _FIRST: Final = f"{_ACCOUNT} WHERE a.account_id = ({_LOWEST})"
@@ -124,6 +131,12 @@ def _of_alias(rows: Rows, domain: str, local_part: str) -> Route | None:
     return Route(RouteKind.ACCOUNTS, tuple(accounts), tuple(forwards.values()), posting, posters, personal)
 
 
+def _limited(rows: Rows, found: Route) -> Route:
+    """With those of its accounts that have a quota: of the others nobody need ask at each RCPT how full they are."""
+    limited = rows.all(_LIMITED, (apsw.carray(array("q", found.accounts)),))
+    return replace(found, limited=tuple(AccountId(account) for (account,) in limited)) if limited else found
+
+
 def _forward(row: Sequence[Any]) -> Forward:
     account_id, _, address, forward = row
     return Forward(forward, address, AccountId(account_id))
@@ -160,6 +173,8 @@ class Routes:
             found = route(self._reader, local_part, domain)
         elif (found := _named(self._reader, domain, local_part)) is None:
             return self._route(plain, domain)
+        if found.accounts:
+            found = _limited(self._reader, found)
         if found.kind is RouteKind.ACCOUNTS:  # others are a stranger's guesses, without end
             self._remember(key, found)
         return found
