@@ -7,7 +7,8 @@ judged with the next one: white space (kept as one space) and a CR are carried o
 something follows them, for empty lines at the end don't count. So each form is the same for any division into chunks, and at
 the end exactly one CRLF is owed when anything was written. Memory is one block.
 
-The floor is SHA-256: 3.9 ms for 7 MB with SHA-NI. To see that dense text has no double space costs twice that.
+The floor is SHA-256: 3.9 ms for 7 MB with SHA-NI. To see that dense text is canonical already costs twice that: one
+search, with each CR taken for a space, and from the right, where bytes search faster (CPython 3.11 to 3.13).
 """
 
 import re
@@ -37,12 +38,20 @@ def _squeezed(text: bytes) -> bytes:
     """Each run of white space as one space."""
     if b"\t" in text:
         text = text.replace(b"\t", b" ")
-    if b"  " in text:
+    if text.rfind(b"  ") >= 0:
         for run in _LONG_RUNS:
-            text = text.replace(run, b" ")
-        while b"  " in text:
+            if run in text:
+                text = text.replace(run, b" ")
+        while text.rfind(b"  ") >= 0:
             text = text.replace(b"  ", b" ")
     return text
+
+
+def _is_relaxed(text: bytes) -> bool:
+    """No white space has to go. Never True where some has; False now and then where bare CRs stand."""
+    if b"\t" in text:
+        return False
+    return b" " not in text or text.replace(b"\r", b" ").rfind(b"  ") < 0
 
 
 def relaxed_value(value: bytes) -> bytes:
@@ -102,7 +111,7 @@ class _Form:
             self._carried = b""
         if data[-1] != 0x0A:
             data = self._without_open_end(data)
-        if self._relaxed and (b" " in data or b"\t" in data):
+        if self._relaxed and not _is_relaxed(data):
             data = _squeezed(data).replace(b" \r\n", _CRLF)
         if data:
             self._pass(data)
