@@ -26,8 +26,10 @@ _SOME: Final = (
     " WHERE k.account_id = ? AND k.gone_at >= ? ORDER BY k.gone_at DESC, k.mailbox_id, k.uid DESC LIMIT ?"
 )
 _ONE: Final = "account_id = ? AND gone_at = ? AND mailbox_id = ? AND uid = ?"
-_OLDEST: Final = "SELECT gone_at, mailbox_id, uid, size FROM kept_message WHERE account_id = ?"
+_OLDEST: Final = (
+    "SELECT gone_at, mailbox_id, uid, size FROM kept_message WHERE account_id = ?"
     " ORDER BY gone_at, mailbox_id, uid LIMIT ?"
+)
 
 
 def kept(rows: Rows, account_id: AccountId, since: int, limit: int) -> list[Kept]:
