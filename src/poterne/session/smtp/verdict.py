@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from poterne.mailauth.arc.outcome import Result as ArcResult
+from poterne.mailauth.dkim.outcome import Outcome as DkimOutcome
+from poterne.mailauth.dkim.outcome import Result as DkimResult
 from poterne.mailauth.dmarcreport.row import row
 from poterne.mailauth.results.write import Results
 from poterne.mailauth.results.write import field as results_field
@@ -245,16 +248,22 @@ def _detail(evidence: Evidence, verdict: Verdict) -> dict[str, str]:
     detail = {
         "author": evidence.author_domain,
         "spf": evidence.mail_from.result.value,
-        "dkim": ",".join(f"{one.domain}={one.result.value}" for one in evidence.dkim[:4]) or "none",
+        "dkim": ",".join(f"{one.domain}={_word(one)}" for one in evidence.dkim[:4]) or "none",
         "dmarc": evidence.dmarc.result.value,
         "verdict": _KINDS[type(verdict)],
         "why": verdict.word,
     }
-    if evidence.arc.hops:
+    if evidence.arc.result is not ArcResult.NONE:  # also where its sets could not even be read
         detail["arc"] = evidence.arc.result.value
     if noted := notes(evidence):
         detail["notes"] = ",".join(noted)
     return detail
+
+
+def _word(signature: DkimOutcome) -> str:
+    """As in the message's results: one by a key that is tested proves nothing."""
+    tested = signature.testing and signature.result is DkimResult.PASS
+    return DkimResult.POLICY.value if tested else signature.result.value
 
 
 def _count(verifying: Verifying, evidence: Evidence, combined: Combined) -> None:
