@@ -2,6 +2,7 @@
 
 import smtplib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
     folder = tmp_path_factory.mktemp("trusted")
     with served(zones()) as (_, dns):
-        chosen = {"dns": {"servers": [f"127.0.0.1:{dns}"]}, "inbound": {"verify": True}}
+        chosen: dict[str, dict[str, Any]] = {"dns": {"servers": [f"127.0.0.1:{dns}"]}, "inbound": {"verify": True}}
         node = Node(
             folder, f"mail.{DOMAIN}", "all-in-one", {"mx": mx(proxies=[ADDRESS])}, accounts=[ANN], domains=[DOMAIN],
             more=relay("printers", DOMAIN), chosen=chosen,

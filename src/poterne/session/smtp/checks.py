@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast, final
 
+from poterne.mailauth.arc import outcome as arc_outcome
 from poterne.mailauth.arc.outcome import Outcome as ArcOutcome
 from poterne.mailauth.arc.verify import Verifier as ArcVerifier
 from poterne.mailauth.dkim.outcome import Outcome as DkimOutcome
@@ -27,6 +28,11 @@ from poterne.message.header import HeaderIndex
 from poterne.session.smtp.asking import Asking, Names
 from poterne.values.address import Address
 from poterne.values.dns import TXT, Answer
+
+ARC_SETS_MOST: Final = 12
+"""Of a longer chain no key is asked for: it fails. Honest ones have one to four; 50, which RFC 8617 allows, are 51 questions to
+name servers of a stranger's choice, and a tenth of a second of work."""
+_TOO_LONG: Final = ArcOutcome(arc_outcome.Result.FAIL, arc_outcome.Reason.TOO_MANY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +89,19 @@ class Checks:
         self._author: Author | None = None
         self._dkim: DkimVerifier | None = None
         self._arc: ArcVerifier | None = None
+        """None also for a chain that is too long."""
         self._keys: Asking[Mapping[str, Answer[bytes]]] | None = None
         self._policy: Asking[Discovery] | None = None
 
     def begin(self, header: HeaderIndex, author: Author) -> None:
         """The header, as it was received."""
         self._author = author
-        self._arc = arc = ArcVerifier(header, self._now_s)
-        self._dkim = dkim = DkimVerifier(header, self._now_s, also=arc.wanted)  # the body is hashed once for both
-        names = tuple(dict.fromkeys((*dkim.names, *arc.names))) if arc.names else dkim.names
+        arc = ArcVerifier(header, self._now_s)
+        believable = len(arc.sealers) <= ARC_SETS_MOST
+        self._arc = arc if believable else None
+        also = arc.wanted if believable else ()
+        self._dkim = dkim = DkimVerifier(header, self._now_s, also=also)  # the body is hashed once for both
+        names = tuple(dict.fromkeys((*dkim.names, *arc.names))) if believable and arc.names else dkim.names
         if names:
             self._keys = Asking(_keys(names), self._names)
         self._policy = Asking(discover(author.domain), self._names)
@@ -117,11 +127,12 @@ class Checks:
         if self._keys is not None and self._keys.done:
             answers = await self._keys.result()
         dkim, arc, author = self._dkim, self._arc, self._author
-        if dkim is None or arc is None or author is None:
+        if dkim is None or author is None:
             raise RuntimeError("the header of this message was never known")
         signatures = dkim.finish(answers)
         aligned = await self._dmarc(author.domain, spf, signatures, ends_at)
-        return Findings(spf, called, signatures, arc.finish(answers, dkim.body), aligned)
+        chain = _TOO_LONG if arc is None else arc.finish(answers, dkim.body)
+        return Findings(spf, called, signatures, chain, aligned)
 
     @property
     def peer(self) -> str:
