@@ -53,13 +53,15 @@ def too_many(text: bytes) -> CommandError:
 class Cursor:
     """A place in a command. Reading methods take the token at this place and move behind it, or raise CommandError."""
 
-    __slots__ = ("at", "limits", "text", "utf8")
+    __slots__ = ("at", "forbids_charset", "limits", "text", "utf8")
 
     def __init__(self, text: bytes, at: int, limits: Limits, *, utf8: bool) -> None:
         self.text = text
         self.at = at
         self.limits = limits
         self.utf8 = utf8
+        self.forbids_charset = False
+        """SEARCH CHARSET is an error: the client enabled UTF8=ACCEPT (RFC 9755 §3)."""
 
     def end(self) -> None:
         """Nothing may be left."""
@@ -111,12 +113,14 @@ class Cursor:
         return found[0]
 
     def string(self) -> bytes:
-        """Quoted or literal. Quoted strings may hold 8-bit octets: what they mean is for the caller to judge."""
+        """Quoted or literal. 8-bit octets in quotes are UTF-8 once that is enabled (RFC 9755 §3), else the caller's to judge."""
         found = _QUOTED(self.text, self.at)
         if found is None:
             return self.literal()
         self.at = found.end()
         value = found[1]
+        if self.utf8 and not value.isascii():
+            decoded(value, "utf-8")
         return _ESCAPE.sub(rb"\1", value) if b"\\" in value else value
 
     def literal(self) -> bytes:

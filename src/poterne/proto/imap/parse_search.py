@@ -7,7 +7,7 @@ from typing import Final
 
 from poterne.proto.imap import commands
 from poterne.proto.imap.cursor import MAX_NUMBER64, CommandError, Cursor, decoded, syntax, too_many
-from poterne.proto.imap.responses import code_badcharset, no
+from poterne.proto.imap.responses import bad, code_badcharset, no
 from poterne.proto.imap.search import (
     Age,
     And,
@@ -72,6 +72,8 @@ def search(cursor: Cursor, tag: bytes, *, uid: bool) -> commands.Search:
     returns = _returns(cursor)
     charset = "utf-8"
     if _word_ahead(cursor) == b"CHARSET":
+        if cursor.forbids_charset:
+            raise CommandError("charset", bad(b"With UTF8=ACCEPT there is no other character set"))
         cursor.at += 7
         cursor.space()
         charset = _charset(cursor.astring())

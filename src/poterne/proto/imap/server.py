@@ -382,6 +382,7 @@ class ServerCore:
         """The command ended: parse it."""
         frame = self._frame
         cursor = Cursor(bytes(self._buffer[: frame.end]), frame.arguments_at, self.limits, utf8=self.utf8)
+        cursor.forbids_charset = "UTF8=ACCEPT" in self._capabilities
         event = entry.parse(cursor, self._tag or b"")
         self._consume()
         self._command = event

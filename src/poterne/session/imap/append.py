@@ -22,6 +22,10 @@ GRACE_S: Final = 60.0
 _NUL: Final = no(b"A message cannot have NUL octets", responses.UNKNOWN_CTE)
 _FULL: Final = no(b"The account has no space left", responses.OVERQUOTA)
 _EMPTY: Final = no(b"A message cannot be empty")
+_NEEDS_UTF8: Final = no(b"A header in UTF-8 needs ENABLE UTF8=ACCEPT first", responses.CANNOT)
+"""RFC 9755 §4 (RFC 6855 §4)."""
+MAX_HEADER_BYTES: Final = 256 * 1024
+"""Of a header that is looked at for UTF-8."""
 
 
 async def append_start(client: Client, command: commands.AppendStart) -> None:
@@ -50,6 +54,8 @@ async def append_start(client: Client, command: commands.AppendStart) -> None:
     else:
         current.ingest, current.flags = ingest, command.flags
         current.internal_at, current.internal_offset = internal_at, minutes
+    if client.appending is not None:
+        client.appending.head = None if client.core.utf8 else bytearray()
     client.send(Continue())
 
 
@@ -82,6 +88,10 @@ async def append_data(client: Client, event: commands.AppendData) -> None:
         appending.failed = _NUL
         appending.abort()
         return
+    if appending.head is not None and _is_utf8_header(appending, event.data):
+        appending.failed = _NEEDS_UTF8
+        appending.abort()
+        return
     try:
         appending.ingest.feed(event.data)
         if appending.ingest.must_drain:
@@ -91,10 +101,39 @@ async def append_data(client: Client, event: commands.AppendData) -> None:
         appending.abort()
 
 
+def _is_utf8_header(appending: Appending, data: bytes) -> bool:
+    """Was the header completed, and is it UTF-8 beyond ASCII? What is 8-bit otherwise says nothing and is taken, as ever."""
+    head = appending.head
+    if head is None:
+        return False
+    end = data.find(b"\r\n\r\n")
+    if not head and end >= 0 and data[:end].isascii():  # nearly all
+        appending.head = None
+        return False
+    head += data
+    end = head.find(b"\r\n\r\n")
+    if end < 0 and len(head) < MAX_HEADER_BYTES:
+        return False
+    appending.head = None
+    block = bytes(head[:end]) if end >= 0 else bytes(head)
+    return not block.isascii() and _is_utf8(block)
+
+
+def _is_utf8(block: bytes | bytearray) -> bool:
+    try:
+        block.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 async def append_end(client: Client, event: commands.AppendEnd) -> None:
     appending = client.appending
     if appending is None:
         return
+    if appending.failed is None and appending.head and not appending.head.isascii() and _is_utf8(appending.head):
+        appending.failed = _NEEDS_UTF8  # a message that is all header
+        appending.abort()
     if appending.failed is None:
         try:
             await _complete(client, appending)

@@ -19,6 +19,8 @@ class Appending:
     internal_at: int
     internal_offset: int
     deliveries: list[Delivery] = field(default_factory=list)
+    head: bytearray | None = None
+    """The header so far, while it is to be looked at (`append.is_utf8_header`); None: no more."""
     failed: Completed | None = None
     """Why it will be refused; what still comes is dropped."""
 

@@ -34,8 +34,9 @@ _SIGNED_IN: Final = (
     b"WITHIN",
     b"CONDSTORE",
     b"QRESYNC",
+    b"UTF8=ACCEPT",
 )
-_ENABLEABLE: Final = frozenset({"IMAP4REV2", "CONDSTORE", "QRESYNC"})
+_ENABLEABLE: Final = frozenset({"IMAP4REV2", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT"})
 _PRIVACY: Final = no(b"Start TLS first", responses.PRIVACYREQUIRED)
 _WRONG: Final = no(b"User name or password is wrong", responses.AUTHENTICATIONFAILED)
 _LATER: Final = no(b"Not possible just now; try again later", responses.UNAVAILABLE)
