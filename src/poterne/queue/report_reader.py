@@ -13,6 +13,7 @@ from typing import Final, final
 from poterne.config.reports import Reports as Settings
 from poterne.mailauth.reports_in.outcome import FailureReport, Fault, Limits, Reading
 from poterne.observe import Log
+from poterne.policy.domains import related
 from poterne.queue.domains import LocalDomains
 from poterne.queue.report_process import ReportProcess
 from poterne.store.errors import LimitError, NotFoundError, StoreError
@@ -83,18 +84,26 @@ class ReportReader:
 
         One that can't be read from the disk keeps none of the others waiting.
         """
-        done: set[ReportMailId] = set()
+        count = 0
+        stuck: set[ReportMailId] = set()
         failed: StoreError | None = None
-        while waiting := [one for one in await self._store.report_mail(AT_ONCE) if one.id not in done]:
+        while waiting := [one for one in await self._store.report_mail(AT_ONCE + len(stuck)) if one.id not in stuck]:
             for one in waiting:
-                done.add(one.id)
+                count += 1
+                stuck.add(one.id)
                 try:
                     await self._read(one)
                 except StoreError as error:
                     failed = error
+                except OSError:
+                    raise
+                except Exception as error:  # noqa: BLE001  (a bug with one mail must not keep the others waiting for ever)
+                    self._log.error("report.bug", trace=one.mail.trace_id, exc_info=error)
+                else:
+                    stuck.discard(one.id)
         if failed is not None:
             raise failed
-        return len(done)
+        return count
 
     async def _read(self, one: ReportMail) -> None:
         mail = one.mail
@@ -153,7 +162,8 @@ class ReportReader:
         for entry in entries:
             try:
                 fresh = await self._store.report_read(
-                    None, now, [entry.event], dmarc=entry.dmarc, tls=entry.tls, domain=entry.domain, proven=source.proven
+                    None, now, [entry.event], dmarc=entry.dmarc, tls=entry.tls, domain=entry.domain,
+                    proven=_answered_for(source, entry),
                 )  # fmt: skip
             except LimitError:
                 refused.append(Fault.RESOURCES.value)
@@ -215,6 +225,12 @@ class ReportReader:
             incidents=one.incidents,
         )
         return replace(event, peer=one.source_ip)
+
+
+def _answered_for(source: Source, entry: _Entry) -> bool:
+    """Whoever sent it is proven, and is who it says reports: anybody can prove a domain of their own."""
+    said = entry.dmarc.email if entry.dmarc is not None else entry.tls.contact if entry.tls is not None else ""
+    return source.proven and (not source.author or related(source.author, said.rpartition("@")[2].strip("<> ").lower()))
 
 
 def ours(name: str, names: Iterable[str]) -> bool:

@@ -570,8 +570,8 @@ class Reports(Protocol):
     ) -> bool:
         """It waits no more, and what was read of it is kept for `domain`. False: the same report was there already.
 
-        The same: reporter, report id and domain. `mail_id` None: it did not come by mail. Both None: it could not be read.
-        False also when the mail waits no more; no event is recorded then. Rows that are alike are added up, and the 20,000
+        The same: reporter, report id and domain; but what is `proven` is kept beside what is not. `mail_id` None: it did not
+        come by mail. Both None: it could not be read. False also when the mail waits no more; no event is recorded then. Rows that are alike are added up, and the 20,000
         with most messages kept; what covers several days counts on the first. LimitError: text that cannot be kept.
         """
 

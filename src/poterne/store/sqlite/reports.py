@@ -1,9 +1,10 @@
 """Reports that others sent about our domains, as they are kept and asked for.
 
-Theory of operation. A report is kept once: its reporter, domain and id are a key. Rows of DMARC reports are added up at once,
-by day, reporter, source and result (what DMARC, DKIM and SPF said, which many rows share: it is a row of its own). So a
-question about some days reads these days only, whatever there is besides. Anybody may send reports about us: rows of a
-report, and reports and rows of a domain, are bounded; what is beyond is not kept.
+Theory of operation. A report is kept once: its reporter, domain and id are a key. Ids can be guessed, so what nobody answers for
+keeps nothing out that somebody does. Rows of DMARC reports are added up at once, by day, reporter, source and result (what DMARC,
+DKIM and SPF said, which many rows share: it is a row of its own). So a question about some days reads these days only, whatever
+there is besides. Anybody may send reports about us: rows of a report, and reports and rows of a domain, are bounded; what is
+beyond is not kept.
 """
 
 from collections.abc import Sequence
@@ -39,6 +40,7 @@ _Result = tuple[str, str, str, str, tuple[DkimAuth, ...], tuple[SpfAuth, ...], t
 _DOMAIN: Final = "SELECT domain_id, reports, rows FROM report_domain WHERE place = ? AND place != ''"
 _BELOW: Final = "SELECT domain_id, place FROM report_domain WHERE place >= ? AND place < ? AND place != ''"
 _REPORTER: Final = "SELECT reporter_id FROM reporter WHERE domain_id = ? AND kind = ? AND organisation = ?"
+_KNOWN: Final = "SELECT proven FROM report WHERE reporter_id = ? AND digest = ?"
 _REPORT: Final = (
     "INSERT INTO report (reporter_id, digest, domain_id, kind, day, days, begin_at, received_at, proven, text)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -125,7 +127,12 @@ def keep(
     """False: it was there already."""
     domain_id, reports, rows = _domain(tx, domain)
     reporter_id = _reporter(tx, domain_id, read)
-    if tx.one("SELECT 1 FROM report WHERE reporter_id = ? AND digest = ?", (reporter_id, read.digest)):
+    digest = read.digest
+    known = tx.one(_KNOWN, (reporter_id, digest))
+    if known is not None and proven and not known[0]:  # whoever guesses an id must not keep the real one out
+        digest = blake2b(digest, digest_size=16, person=b"proven").digest()
+        known = tx.one(_KNOWN, (reporter_id, digest))
+    if known is not None:
         return False
     if reports >= reports_most:
         tx.run("DELETE FROM reporter WHERE reporter_id = ? AND reports = 0", (reporter_id,))
@@ -134,7 +141,7 @@ def keep(
     tx.run(
         _REPORT,
         (
-            *(reporter_id, read.digest, domain_id, read.kind.value, day, read.days, read.begin, now),
+            *(reporter_id, digest, domain_id, read.kind.value, day, read.days, read.begin, now),
             *(int(proven), read.text),
         ),
     )
