@@ -571,8 +571,9 @@ class Reports(Protocol):
         """It waits no more, and what was read of it is kept for `domain`. False: the same report was there already.
 
         The same: reporter, report id and domain; but what is `proven` is kept beside what is not. `mail_id` None: it did not
-        come by mail. Both None: it could not be read. False also when the mail waits no more; no event is recorded then. Rows that are alike are added up, and the 20,000
-        with most messages kept; what covers several days counts on the first. LimitError: text that cannot be kept.
+        come by mail. Both None: it could not be read. False also when the mail waits no more; no event is recorded then. Rows
+        that are alike are added up, and the 20,000 with most messages kept; what covers several days counts on the first.
+        LimitError: text that cannot be kept.
         """
 
     async def source_days(self, domain: str, from_day: int, to_day: int, limit: int = 50_000) -> list[SourceDay]:
