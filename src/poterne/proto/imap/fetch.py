@@ -88,6 +88,7 @@ _NUMBERS: Final = {
     FetchAtt.UID: (b"UID %d", attrgetter("uid")),
     FetchAtt.SIZE: (b"RFC822.SIZE %d", attrgetter("size")),
     FetchAtt.MODSEQ: (b"MODSEQ (%d)", attrgetter("modseq")),
+    FetchAtt.EMAILID: (b"EMAILID (M%x)", attrgetter("content_id")),
 }
 _FLAGS_OF: Final = attrgetter("flags")
 

@@ -18,6 +18,11 @@ class FetchAtt(Enum):
     BODY = b"BODY"
     """The structure without extension data."""
     BODYSTRUCTURE = b"BODYSTRUCTURE"
+    EMAILID = b"EMAILID"
+    """RFC 8474 §5."""
+    THREADID = b"THREADID"
+    SAVEDATE = b"SAVEDATE"
+    """RFC 8514 §4.2."""
 
 
 class SectionText(Enum):
@@ -87,6 +92,8 @@ class StatusItem(Enum):
     SIZE = b"SIZE"
     RECENT = b"RECENT"
     HIGHESTMODSEQ = b"HIGHESTMODSEQ"
+    MAILBOXID = b"MAILBOXID"
+    """RFC 8474 §4.3."""
 
 
 @dataclass(frozen=True, slots=True)

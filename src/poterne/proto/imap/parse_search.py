@@ -15,6 +15,7 @@ from poterne.proto.imap.search import (
     DateIs,
     DateKey,
     DateOf,
+    EmailIs,
     FlagIs,
     HeaderHolds,
     InSequence,
@@ -28,6 +29,7 @@ from poterne.proto.imap.search import (
     SearchReturn,
     SizeIs,
     TextHolds,
+    ThreadIs,
 )
 from poterne.proto.imap.sequence import MAX_NUMBER
 from poterne.values.mailbox import Flag
@@ -50,11 +52,13 @@ MONTHS: Final = {
 _WORD: Final = re.compile(rb"[A-Za-z0-9]+").match
 _DATE: Final = re.compile(rb'("?)([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4})\1').match
 _FIELD: Final = re.compile(rb"[!-9;-~]+").fullmatch
+_OBJECT_ID: Final = re.compile(rb"[A-Za-z0-9_-]{1,255}").fullmatch
 
 _CONSTANT: Final[dict[bytes, SearchKey]] = {
     b"ALL": And(()),
     b"NEW": And((Recent(), FlagIs(Flag.SEEN, is_set=False))),
     b"OLD": Not(Recent()),
+    b"SAVEDATESUPPORTED": And(()),  # RFC 8514 §4.3: by every mailbox of ours
     b"RECENT": Recent(),
     **{str(flag.name).encode(): FlagIs(flag, is_set=True) for flag in Flag},
     **{b"UN" + str(flag.name).encode(): FlagIs(flag, is_set=False) for flag in Flag},
@@ -183,6 +187,12 @@ class _Keys:
             cursor.space()
         return ModSeqAtLeast(cursor.number(MAX_NUMBER64))
 
+    def object_id(self) -> str:
+        found = self.cursor.atom()
+        if not _OBJECT_ID(found):
+            raise syntax(b"Invalid object identifier")
+        return found.decode("ascii")
+
     def keyword(self, *, is_set: bool) -> SearchKey:
         return KeywordIs(self.cursor.atom().decode("ascii"), is_set)
 
@@ -199,6 +209,8 @@ _READERS: Final[dict[bytes, Callable[[_Keys], SearchKey]]] = {
     b"OLDER": lambda keys: Age(keys.cursor.number(MAX_NUMBER, 1), younger=False),
     b"UID": lambda keys: InUids(keys.cursor.sequence_set()),
     b"MODSEQ": _Keys.mod_seq,
+    b"EMAILID": lambda keys: EmailIs(keys.object_id()),
+    b"THREADID": lambda keys: ThreadIs(keys.object_id()),
 }
 _ARGUMENTED: Final = frozenset({b"NOT", b"OR"}) | _HEADERS | _DATES.keys() | _READERS.keys()
 

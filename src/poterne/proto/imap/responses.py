@@ -242,8 +242,14 @@ def namespace() -> Untagged:
     return Untagged(b'* NAMESPACE (("" "/")) NIL NIL\r\n')
 
 
-def status(name: str, values: Mapping[StatusItem, int], *, utf8: bool) -> Untagged:
-    pairs = b" ".join([b"%b %d" % (item.value, value) for item, value in values.items()])
+def status(name: str, values: Mapping[StatusItem, int | bytes], *, utf8: bool) -> Untagged:
+    """Values that are bytes stand in parentheses: MAILBOXID (RFC 8474 §4.3)."""
+    pairs = b" ".join(
+        [
+            b"%b (%b)" % (item.value, value) if isinstance(value, bytes) else b"%b %d" % (item.value, value)
+            for item, value in values.items()
+        ]
+    )
     return Untagged(b"* STATUS %b (%b)\r\n" % (mailbox_name.render(name, utf8=utf8), pairs))
 
 

@@ -138,6 +138,20 @@ class ModSeqAtLeast:
     modseq: int
 
 
+@dataclass(frozen=True, slots=True)
+class EmailIs:
+    """EMAILID (RFC 8474 §6). As the client wrote it: an identifier that was never ours matches nothing."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadIs:
+    """THREADID, likewise."""
+
+    id: str
+
+
 SearchKey = (
     And
     | Or
@@ -154,6 +168,8 @@ SearchKey = (
     | BodyHolds
     | TextHolds
     | ModSeqAtLeast
+    | EmailIs
+    | ThreadIs
 )
 
 

@@ -35,6 +35,8 @@ _SIGNED_IN: Final = (
     b"CONDSTORE",
     b"QRESYNC",
     b"UTF8=ACCEPT",
+    b"OBJECTID",
+    b"SAVEDATE",
 )
 _ENABLEABLE: Final = frozenset({"IMAP4REV2", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT"})
 _PRIVACY: Final = no(b"Start TLS first", responses.PRIVACYREQUIRED)

@@ -18,7 +18,7 @@ from poterne.proto.imap import fetch as fetch_lines
 from poterne.proto.imap.items import Binary, BinarySize, BodySection, FetchAtt
 from poterne.proto.imap.responses import UNKNOWN_CTE, Untagged, bad, no, ok
 from poterne.proto.imap.sequence import IndexRanges
-from poterne.session.imap import binary, sections
+from poterne.session.imap import binary, object_ids, sections
 from poterne.session.imap.client import Client
 from poterne.session.imap.errors import UNAVAILABLE
 from poterne.session.imap.positions import EXPUNGED, NO_SUCH_NUMBER, names_gone, positions
@@ -41,8 +41,10 @@ HELD_BYTES: Final = 1024 * 1024
 """Sections up to this size are gathered into one piece; longer ones are handed on as they are, without a copy."""
 _FLAGS: Final = attrgetter("flags")
 _MODSEQ: Final = attrgetter("modseq")
-_IN_ROWS: Final = frozenset({FetchAtt.FLAGS, FetchAtt.INTERNALDATE, FetchAtt.SIZE, FetchAtt.MODSEQ})
-_STORED: Final = frozenset({FetchAtt.ENVELOPE, FetchAtt.BODYSTRUCTURE, FetchAtt.BODY})
+_IN_ROWS: Final = frozenset({FetchAtt.FLAGS, FetchAtt.INTERNALDATE, FetchAtt.SIZE, FetchAtt.MODSEQ, FetchAtt.EMAILID})
+_STORED: Final = frozenset(
+    {FetchAtt.ENVELOPE, FetchAtt.BODYSTRUCTURE, FetchAtt.BODY, FetchAtt.THREADID, FetchAtt.SAVEDATE}
+)
 _UNKNOWN_CTE: Final = no(b"A transfer encoding is not known", UNKNOWN_CTE)
 _DAMAGED: Final = no(b"Some messages could not be read", UNAVAILABLE.code)
 
@@ -207,6 +209,11 @@ class _Fetching:
                     columns[item] = [row.envelope for row in contents]
                 case FetchAtt.BODYSTRUCTURE:
                     columns[item] = [row.structure for row in contents]
+                case FetchAtt.THREADID:
+                    account_id = self._client.account.id
+                    columns[item] = [b"(%b)" % object_ids.thread(account_id, row.thread_id) for row in contents]
+                case FetchAtt.SAVEDATE:
+                    columns[item] = [fetch_lines.date_time(row.saved_at, 0) for row in contents]
                 case _:
                     columns[item] = [render.body(sections.decode_part(row.parsed)) for row in contents]
         client = self._client

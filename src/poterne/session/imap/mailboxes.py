@@ -7,6 +7,7 @@ from typing import Final
 from poterne.proto.imap import commands, responses
 from poterne.proto.imap.items import ListReturn, ListSelect, StatusItem
 from poterne.proto.imap.responses import Condition, no, ok
+from poterne.session.imap import object_ids
 from poterne.session.imap.client import Client
 from poterne.session.imap.turns import Turn
 from poterne.session.imap.updates import finish
@@ -155,8 +156,10 @@ async def status(client: Client, command: commands.Status) -> None:
     await finish(client, ok(b"Status told"))
 
 
-async def status_values(client: Client, mailbox: Mailbox, items: Iterable[StatusItem]) -> Mapping[StatusItem, int]:
-    values: dict[StatusItem, int] = {}
+async def status_values(
+    client: Client, mailbox: Mailbox, items: Iterable[StatusItem]
+) -> Mapping[StatusItem, int | bytes]:
+    values: dict[StatusItem, int | bytes] = {}
     for item in items:
         match item:
             case StatusItem.MESSAGES:
@@ -173,6 +176,8 @@ async def status_values(client: Client, mailbox: Mailbox, items: Iterable[Status
                 values[item] = mailbox.size_bytes
             case StatusItem.HIGHESTMODSEQ:
                 values[item] = mailbox.highest_modseq
+            case StatusItem.MAILBOXID:
+                values[item] = object_ids.mailbox(mailbox)
                 client.condstore = True  # RFC 7162 §3.1: a CONDSTORE enabling command
             case StatusItem.RECENT:
                 values[item] = await _count_recent(client, mailbox)
@@ -209,11 +214,13 @@ async def create(client: Client, command: commands.Create) -> None:
         client.send(no(b"Another mailbox has this special use", responses.USEATTR))
         return
     try:
-        await client.store.create_mailbox(client.account.id, name, use, client.event("mailbox.created", name=name))
+        made = await client.store.create_mailbox(
+            client.account.id, name, use, client.event("mailbox.created", name=name)
+        )
     except ConflictError:
         client.send(_EXISTS)
         return
-    await finish(client, ok(b"Created"))
+    await finish(client, ok(b"Created", responses.code_mailboxid(object_ids.mailbox(made))))
 
 
 async def delete(client: Client, command: commands.Delete) -> None:

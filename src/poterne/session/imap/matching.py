@@ -14,7 +14,7 @@ from typing import Final, assert_never, final
 from poterne.message.date import parse_date
 from poterne.proto.imap import search as keys
 from poterne.proto.imap.sequence import SequenceSet
-from poterne.session.imap import bits, envelope, texts
+from poterne.session.imap import bits, envelope, object_ids, texts
 from poterne.session.imap.bits import Bits
 from poterne.session.imap.client import Client
 from poterne.session.imap.turns import Turn
@@ -35,6 +35,8 @@ _COST: Final[dict[type, int]] = {
     keys.SizeIs: 2,
     keys.Age: 2,
     keys.ModSeqAtLeast: 2,
+    keys.EmailIs: 2,
+    keys.ThreadIs: 3,
 }
 
 
@@ -103,6 +105,12 @@ class Matching:
                 return await self._flag(bit, is_set, within)
             case keys.DateKey() | keys.Age() | keys.SizeIs() | keys.ModSeqAtLeast():
                 return await self._by_row(key, within)
+            case keys.EmailIs(wanted):
+                content_id = object_ids.content_of(wanted)
+                return await self._where(within, lambda row: row.content_id == content_id)
+            case keys.ThreadIs(wanted):
+                thread_id = object_ids.thread_of(self._mailbox.account_id, wanted)
+                return await self._where_wide(within, lambda row: row.thread_id == thread_id)
             case keys.HeaderHolds() | keys.BodyHolds() | keys.TextHolds():
                 return await self._by_text(key, within)
             case _:

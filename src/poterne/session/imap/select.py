@@ -5,6 +5,7 @@ from functools import partial
 from poterne.net.link import Poke
 from poterne.proto.imap import commands, responses
 from poterne.proto.imap.responses import Condition, Continue, bad, ok
+from poterne.session.imap import object_ids
 from poterne.session.imap.client import Client
 from poterne.session.imap.mailboxes import attributes
 from poterne.session.imap.positions import READ_ONLY, positions
@@ -81,6 +82,7 @@ async def _describe(client: Client, mailbox: Mailbox, view: View, *, resyncs: bo
         responses.status_line(Condition.OK, b"UIDs valid", responses.code_uidvalidity(mailbox.uid_validity)),
         responses.status_line(Condition.OK, b"Next UID", responses.code_uidnext(mailbox.uid_next)),
         responses.status_line(Condition.OK, b"Highest", responses.code_highestmodseq(mailbox.highest_modseq)),
+        responses.status_line(Condition.OK, b"Its identity", responses.code_mailboxid(object_ids.mailbox(mailbox))),
     ]
     if client.rev2:
         lines.append(responses.list_mailbox(mailbox.name, attributes(mailbox), utf8=client.core.utf8))
