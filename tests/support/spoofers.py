@@ -192,7 +192,7 @@ class Watched:
         reply = self._send(message, sender, peer, helo, to, options)
         if reply.startswith("250"):
             return self._kept(reply, to[0])
-        lines = wait_for(self._logged, 5, "nothing was logged")
+        lines = wait_for(self._logged, 5, f"nothing was logged of {reply}")
         refused = [line for line in lines if line["event"] == "smtp.refused"]
         assert len(refused) == 1, lines
         event = self._newest("message.refused", "message.deferred")

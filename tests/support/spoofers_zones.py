@@ -168,6 +168,9 @@ def zones() -> dict[str, str]:
         "case.test": zone(dmarc="v=dmarc1; p=reject", spf=SPF),
         "wrong.test": zone(dmarc="v=DMARC1; p=forbid", spf=SPF),
         "down.test": zone(dmarc="v=DMARC1; p=reject", spf=SPF),
+        "spfdown.test": zone(dmarc="v=DMARC1; p=reject"),
+        "spfdown2.test": zone(dmarc="v=DMARC1; p=reject", spf=f"v=spf1 include:i.spfdown2.test ip4:{FORGER} -all"),
+        "keydown.test": zone(dmarc="v=DMARC1; p=reject", spf=SPF),
         "mute.test": zone(dmarc="v=DMARC1; p=reject", spf=SPF),
         # What SPF can find
         "all.test": zone(dmarc="v=DMARC1; p=reject", spf="v=spf1 +all"),
