@@ -159,6 +159,7 @@ async def add_account(
     name: str = "",
     language: str = "en",
     quota_bytes: int = 0,
+    quota_messages: int = 0,
 ) -> Made:
     """An account with its folders; without a password one is generated."""
     address = parse_address(text)
@@ -176,7 +177,14 @@ async def add_account(
     folders: Sequence[tuple[str, SpecialUse | None]] = FOLDERS[language]
     try:
         account = await store.add_account(
-            address.key, name, language, hash_password(chosen), quota_bytes, folders, event
+            address.key,
+            name,
+            language,
+            hash_password(chosen),
+            quota_bytes,
+            folders,
+            event,
+            quota_messages=quota_messages,
         )
     except ConflictError:
         raise AdminError(f"{address.key} exists already, as an account or an alias") from None
@@ -218,7 +226,12 @@ async def set_password(store: Store, text: str, acting: Acting, *, password: Sec
 async def remove_account(store: Store, text: str, acting: Acting) -> None:
     """The account and all its mail."""
     account = await account_of(store, text)
-    await store.remove_account(account.id, acting.event("account.removed", address=account.address))
+    try:
+        await store.remove_account(account.id, acting.event("account.removed", address=account.address))
+    except ConflictError:
+        raise AdminError(
+            f"{account.address} is under a legal hold: its mail has to stay (poterne retention; poterne retention lift)"
+        ) from None
 
 
 async def set_forwards(

@@ -16,7 +16,7 @@ from poterne.proto.smtp.server import Server as SmtpServer
 from poterne.proto.smtp.settings import Offer
 from poterne.session.smtp.greeting import Greeting
 from poterne.session.smtp.harvest import Harvest
-from poterne.session.smtp.services import Service, Services
+from poterne.session.smtp.services import OVER_QUOTA, OVER_QUOTA_REFUSED, Service, Services
 from poterne.session.smtp.session import SmtpSession
 from poterne.values.networks import NetworkSet
 from poterne.values.reports import ReportKind
@@ -90,6 +90,7 @@ def _services(listener: Listener, parts: Parts, service: Service) -> Services:
         reputation=parts.reputation if mx and settings.server.role != "mailbox" else None,
         verifying=parts.verifying if mx else None,
         behind_edge=mx and settings.server.role == "mailbox",
+        over_quota=OVER_QUOTA if settings.quota.over == "defer" else OVER_QUOTA_REFUSED,
         quarantine_s=settings.inbound.quarantine_days * 86_400,
         reports=_reports(settings.reports) if mx else {},
         greeting=Greeting(smtp_settings.greeting_delay_s, smtp_settings.greeting_memory_s, known) if mx else None,

@@ -7,11 +7,17 @@ from poterne.config.settings import Settings
 from poterne.store.interface import Finding, Store
 from poterne.store.sqlite.backup import restore
 from poterne.store.sqlite.engine import open_store
+from poterne.store.sqlite.transaction import Limits
 
 
 def open_instance_store(data: Path, settings: Settings) -> Store:
     """The store in an instance's data folder, created or migrated where needed. Raises StoreError."""
-    return open_store(data, segment_bytes=settings.store.segment_bytes, grace_s=settings.store.grace_s)
+    return open_store(
+        data,
+        limits=Limits(undelete_s=settings.retention.undelete_days * 86_400),
+        segment_bytes=settings.store.segment_bytes,
+        grace_s=settings.store.grace_s,
+    )
 
 
 def restore_instance_store(backup: Path, data: Path) -> list[Finding]:

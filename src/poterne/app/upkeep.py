@@ -7,6 +7,8 @@ from typing import Any
 
 from poterne.admin import reports
 from poterne.admin.dkim_rotation import DkimRotation
+from poterne.admin.quota import QuotaNotices
+from poterne.admin.retention import RetentionUpkeep
 from poterne.app import dns_watch
 from poterne.app.context import Child
 from poterne.observe import Log
@@ -24,6 +26,8 @@ def jobs(child: Child, store: Store, resolver: Resolver, log: Log) -> Iterator[J
     yield DkimRotation(store, resolver, settings.dkim, clock=clock, log=log).run()
     yield dmarc_reports.of_settings(store, resolver, settings, clock=clock, chance=chance, log=log).run()
     yield reports.upkeep(store, settings, resolver, log, clock).run()
+    yield RetentionUpkeep(store, settings.retention, clock, log).run()
+    yield QuotaNotices(store, settings, clock, log).run()
     watch = dns_watch.watching(store, settings, child.config, child.data, clock, log)
     if watch is not None:
         yield watch.run()

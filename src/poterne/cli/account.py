@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from poterne.admin import people
+from poterne.admin import people, quota
 from poterne.cli.alias import warn_away
 from poterne.cli.common import acting, json_option, settings, show, with_store
 from poterne.config.limits import Limits
@@ -62,6 +62,7 @@ def add(
             name=name,
             language=language or values.server.language,
             quota_bytes=values.store.quota_bytes if quota_bytes is None else quota_bytes,
+            quota_messages=values.quota.messages,
         ),
     )
     _tell(made.account.address, made.password, "is made", as_json=as_json)
@@ -214,6 +215,41 @@ def _in_words(limits: SendingLimits) -> str:
         (limits.burst, "a minute"),
     )
     return "recipients: " + ", ".join(f"{number or 'any number'} {what}" for number, what in numbers)
+
+
+@command.command("quota")
+@click.argument("address")
+@click.option("--bytes", "quota_bytes", type=click.IntRange(0, 2**60), help="Octets that it may have; 0: any number.")
+@click.option("--messages", "quota_messages", type=click.IntRange(0, 2**60), help="Messages that it may have; 0: any.")
+@json_option
+@click.pass_context
+def quota_(
+    ctx: click.Context, address: str, quota_bytes: int | None, quota_messages: int | None, as_json: bool
+) -> None:
+    """How much mail the account ADDRESS may have; what is not named stays as it is. Without options: shows it.
+
+    What happens when it is full, and when its user is told before: [quota].
+    """
+
+    async def work(store: Store) -> Account:
+        if quota_bytes is None and quota_messages is None:
+            return await people.account_of(store, address)
+        return await quota.set_quota(store, address, acting(), quota_bytes=quota_bytes, quota_messages=quota_messages)
+
+    a = with_store(ctx, work)
+    if as_json:
+        row: dict[str, object] = {
+            "address": a.address,
+            "used_bytes": a.used_bytes,
+            "quota_bytes": a.quota_bytes,
+            "used_messages": a.used_messages,
+            "quota_messages": a.quota_messages,
+        }
+        show([row], as_json=True, empty="")
+        return
+    octets = f"{a.used_bytes:,} of {f'{a.quota_bytes:,}' if a.quota_bytes else 'any number of'} octets"
+    messages = f"{a.used_messages:,} of {f'{a.quota_messages:,}' if a.quota_messages else 'any number of'} messages"
+    click.echo(f"{a.address}: {octets}, {messages}.")
 
 
 @command.command("remove")

@@ -11,6 +11,7 @@ from poterne.config.outbound_tls import OutboundTls
 from poterne.config.publish import Publish, Zone
 from poterne.config.queue import Queue
 from poterne.config.reports import Reports
+from poterne.config.retention import Quota, Retention
 from poterne.config.route import Route
 from poterne.config.sendmail import Sendmail
 
@@ -408,5 +409,7 @@ class Settings:
     publish: Publish = made(Publish, "What DNS is to say of us.")
     zone: dict[str, Zone] = made(dict, "What each domain publishes, by domain.")
     store: Store = made(Store, "Storage.")
+    retention: Retention = made(Retention, "How long things are kept.")
+    quota: Quota = made(Quota, "Full mailboxes.")
     log: Log = made(Log, "Logging.")
     metrics: Metrics = made(Metrics, "Metrics.")

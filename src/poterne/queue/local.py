@@ -131,8 +131,9 @@ class LocalDelivery:
         room: list[Delivery] = []
         later: list[NewQueued] = []
         for delivery in deliveries:
-            account = await self._store.account_by_id(delivery.account_id)
-            if account.quota_bytes and account.used_bytes + delivery.content.blob.size > account.quota_bytes:
+            size_bytes = delivery.content.blob.size
+            if not all(state.has_room(size_bytes) for state in self._store.quotas((delivery.account_id,))):
+                account = await self._store.account_by_id(delivery.account_id)
                 mine = [Forward(account.address, account.address, account.id)]
                 later.append(await self._new(message, message.reverse_path, account.address, mine))
             else:

@@ -77,11 +77,11 @@ async def _members_without_room(
     for account_id in mailboxes:
         if isinstance(each.get(account_id), Quarantine):  # takes no room there
             continue
-        account = await services.store.account_by_id(account_id)
-        if account.quota_bytes and account.used_bytes + ingested.content.blob.size > account.quota_bytes:
-            if account_id in envelope.named:
-                return {}
-            full[account_id] = account.address
+        if all(state.has_room(ingested.content.blob.size) for state in services.store.quotas((account_id,))):
+            continue
+        if account_id in envelope.named:
+            return {}
+        full[account_id] = (await services.store.account_by_id(account_id)).address
     return full
 
 

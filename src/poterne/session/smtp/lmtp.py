@@ -11,7 +11,7 @@ refuse for now. Nobody signs in, and nothing leaves that no address of ours send
 
 import asyncio
 from collections.abc import Iterable
-from typing import Final, final
+from typing import final
 
 from poterne.net.limits import is_loopback
 from poterne.net.link import Link
@@ -25,8 +25,6 @@ from poterne.session.smtp.refused import Refused
 from poterne.session.smtp.services import Services
 from poterne.store.errors import NotFoundError, OverQuotaError, StoreError
 from poterne.values.ids import AccountId
-
-QUOTA: Final = Reply(452, "4.2.2", "The recipient's mailbox is full: try again later")
 
 
 def needs_tls(link: Link) -> bool:
@@ -111,7 +109,7 @@ class Shares:
             try:
                 await accept(services, incoming, ingested, None, peer, now, only=only)
             except OverQuotaError:
-                return QUOTA
+                return services.over_quota
             except StoreError as error:
                 _deferred(services, incoming, error)
                 return re.LOCAL_ERROR

@@ -72,7 +72,9 @@ async def place(
     if principal is None and (route.kind is RouteKind.UNKNOWN_USER or not route.personal):
         # Before a catch-all takes it: it would keep the notices that come back to a forward.
         refused = await _returning(services, envelope, address, recipient, event)
-    if refused is UNKNOWN_RECIPIENT and route.kind is RouteKind.ACCOUNTS:
+    if refused is UNKNOWN_RECIPIENT and route.limited and _is_full(services, route, envelope.mail.size or 0):
+        refused = Refused("quota", services.over_quota)
+    elif refused is UNKNOWN_RECIPIENT and route.kind is RouteKind.ACCOUNTS:
         checked = services.verifying is not None and not services.verifying.trusted(link.peer)
         refused = _local(envelope, route, recipient, principal, event, provable=checked)
     elif route.kind is RouteKind.NOT_LOCAL and principal is not None:
@@ -84,6 +86,14 @@ async def place(
     if refused is None:
         envelope.given.setdefault(address.key, recipient)
     return refused
+
+
+def _is_full(services: Services, route: Route, size_bytes: int) -> bool:
+    """Is it for one person, without room for so much? Of a list the others get it, and who has no room gets it later."""
+    (account, *others) = route.accounts
+    if others or any(forward.owner != account for forward in route.forwards):
+        return False
+    return not all(state.has_room(size_bytes) for state in services.store.quotas(route.limited))
 
 
 def _report(services: Services, address: Address, route: Route) -> ReportKind | None:

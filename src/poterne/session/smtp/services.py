@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Final, Protocol
 
 from poterne.config.limits import Limits
 from poterne.config.settings import Smtp
@@ -24,6 +24,9 @@ from poterne.store.interface import Store
 from poterne.values.ids import TraceId
 from poterne.values.reports import ReportKind
 from poterne.values.sending import Submitted
+
+OVER_QUOTA: Final = Reply(452, "4.2.2", "The recipient's mailbox is full: try again later")
+OVER_QUOTA_REFUSED: Final = Reply(552, "5.2.2", "The recipient's mailbox is full")
 
 
 class Service(Enum):
@@ -89,6 +92,8 @@ class Services:
     """Service mx: how it is found out who strangers' mail is from. None: it is not."""
     behind_edge: bool = False
     """Service mx: a server in front of us has verified who mail is from, and says what it found."""
+    over_quota: Reply = OVER_QUOTA
+    """For a mailbox that is full."""
     quarantine_s: int = 30 * 86_400
     """How long mail that nobody releases is kept in quarantine."""
     reports: Mapping[str, ReportKind] = field(default_factory=dict)

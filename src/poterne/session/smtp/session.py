@@ -38,7 +38,6 @@ _NO_RECIPIENT_ROOM = Reply(452, "4.5.3", "Too many recipients: send the rest in 
 _TOO_MANY_MESSAGES = Reply(421, "4.5.3", "Enough messages for one connection: open another one")
 _HARVEST = Reply(450, "4.7.1", "Too many unknown recipients came from your address: try again in some minutes")
 _HELD_FULL = Reply(452, "4.7.1", "Too much of your mail is held already: ask the administrator to look at it")
-_QUOTA = Reply(452, "4.2.2", "The recipient's mailbox is full: try again later")
 _NOT_YOURS = Reply(553, "5.7.1", "This sender address is not yours: send as your own address or one of your aliases")
 _NULL_SENDER = Reply(553, "5.7.1", "The null sender is for notices between servers: send as your own address")
 _TLS_REQUIRED = Reply(530, "5.7.0", "This server takes mail over TLS only: send STARTTLS first")
@@ -382,7 +381,7 @@ class SmtpSession:
             return self._refuse("data", "held-full", _HELD_FULL)
         except OverQuotaError:
             incoming.abort()
-            return self._refuse("data", "quota", _QUOTA)
+            return self._refuse("data", "quota", services.over_quota)
         except StoreError as error:
             incoming.abort()
             services.log.error(
