@@ -6,6 +6,7 @@ Made once for the served domains and the settings, and again when either changes
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from poterne.policy.confusables import shape
@@ -19,6 +20,8 @@ _NAME_MOST: Final = 1000
 _ADDRESSES_MOST: Final = 10
 _ADDRESS: Final = re.compile(r"[^\s<>()\[\],;:\"'«»“”\u2018\u2019]{1,64}@([^\s<>()\[\],;:\"'«»“”\u2018\u2019@]{3,255})")
 _WORD: Final = re.compile(r"[^\W\d_]+")
+_KEPT: Final = 4096
+"""Domains of strangers that were looked at lately."""
 _MORE_WORDS_MOST: Final = 2
 """That may stand beside a protected name: a title, a department."""
 
@@ -30,7 +33,7 @@ class Ours:
         """`served`: lower-case A-labels."""
         self._served = frozenset(served)
         self._neighbours = rules.neighbours
-        self._lookalikes = Lookalikes(self._served)
+        self._lookalike = lru_cache(maxsize=_KEPT)(Lookalikes(self._served).find)
         self._people = tuple(
             (frozenset(_words(name)), name) for name in rules.settings.protected_names if len(_words(name)) > 1
         )
@@ -47,7 +50,11 @@ class Ours:
         """What of ours a stranger's domain looks like; None for our own and for neighbours that the settings name."""
         if covering(domain, self._served) or covering(domain, self._neighbours):
             return None
-        return self._lookalikes.find(domain)
+        return self._lookalike(domain)
+
+    def nothing_displayed(self, field: bytes, addresses: int) -> bool:
+        """A From field's value with so many addresses shows nothing of ours beside them, as can be seen without reading it."""
+        return not self._people and b"=?" not in field and field.isascii() and field.count(b"@") <= addresses
 
     def impersonated(self, name: str) -> str:
         """What of ours a stranger's decoded name shows: an address, or a protected name; "" nothing. In linear time."""

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from poterne.message.decode import header_text
 from poterne.policy import confusables
 from poterne.policy.confusables import shape
 from poterne.policy.domains import covering, is_within, related
@@ -152,3 +153,22 @@ def test_domains() -> None:
     assert not related("a.example.org", "b.example.org")
     assert not related("example.org", "org")
     assert not related("", "example.org")
+
+
+NOBODY_PROTECTED = Ours(["ours.fr"], rules())
+
+
+@given(
+    st.lists(
+        st.sampled_from(["a", "@", "ours.fr", "=?utf-8?q?", "?=", "=40", '"', "(", ")", "\u00e9", " ", "x"]),
+        max_size=12,
+    ),
+)
+def test_a_field_that_shows_nothing_at_a_glance_shows_nothing(parts: list[str]) -> None:
+    """Whatever name is read from it."""
+    name = "".join(parts)
+    field = f"{name} <x@evil.example>".encode()
+    if NOBODY_PROTECTED.nothing_displayed(field, 1):
+        assert NOBODY_PROTECTED.impersonated(name) == ""
+        assert NOBODY_PROTECTED.impersonated(header_text(name)) == ""
+    assert not OURS.nothing_displayed(field, 1)  # names are protected: each has to be read

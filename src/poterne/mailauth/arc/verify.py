@@ -37,7 +37,7 @@ class Verifier:
         """`header`: as it was received, nothing added or removed."""
         self._header: Final = header
         self._now_s: Final = now_s
-        self._canonical: Final[dict[tuple[int, Canonical], bytes]] = {}
+        self._canonical: Final[dict[int, bytes]] = {}
         said = self._read()
         self._known: Final = said if isinstance(said, Outcome) else None
         """The outcome when it is known without a key."""

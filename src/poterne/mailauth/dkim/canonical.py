@@ -32,6 +32,7 @@ class Canonical(Enum):
 
     SIMPLE = "simple"
     RELAXED = "relaxed"
+    __hash__ = object.__hash__  # each is one object; the hash of an Enum takes as long as a look into ten tables
 
 
 def _squeezed(text: bytes) -> bytes:
@@ -57,8 +58,10 @@ def _is_relaxed(text: bytes) -> bool:
 def relaxed_value(value: bytes) -> bytes:
     """A field's value without folds, with single spaces and none around it; the CRLF at its end goes too."""
     if b"\r\n" in value:
-        value = value.removesuffix(_CRLF).replace(_CRLF, b"")
-    return _squeezed(value).strip(b" ")
+        value = value.replace(_CRLF, b"")
+    if b"\t" in value or b"  " in value:
+        value = _squeezed(value)
+    return value.strip(b" ")
 
 
 def field(header: HeaderIndex, found: Field, canonical: Canonical) -> bytes:

@@ -6,6 +6,10 @@ from typing import Final
 
 TAGS_MOST: Final = 64
 _NAME: Final = re.compile(rb"[A-Za-z][A-Za-z0-9_]*+")
+_USUAL: Final = frozenset(
+    (b"v", b"a", b"b", b"bh", b"c", b"d", b"h", b"i", b"k", b"l", b"n", b"p", b"q", b"s", b"t", b"x", b"z")
+)
+"""Names that need no look."""
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _WSP: Final = b" \t"
 _DIGITS: Final = re.compile(rb"[0-9]++")
@@ -36,7 +40,7 @@ def read(text: bytes) -> dict[bytes, bytes] | None:
     for spec in specs:
         name, equals, value = spec.partition(b"=")
         name = name.strip(_WSP)
-        if not equals or name in tags or _NAME.fullmatch(name) is None:
+        if not equals or name in tags or (name not in _USUAL and _NAME.fullmatch(name) is None):
             return None
         tags[name] = value.strip(_WSP)
     return tags

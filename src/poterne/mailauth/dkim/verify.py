@@ -34,6 +34,7 @@ SHOWN: Final = (
     b"from", b"reply-to", b"subject", b"date", b"to", b"cc", b"mime-version", b"content-type", b"content-transfer-encoding",
 )  # fmt: skip
 """Fields that readers see, or that say how to read the body."""
+_SHOWN: Final = tuple((name, name.decode()) for name in SHOWN)
 _PADDING: Final = PKCS1v15()
 _SHA256: Final = SHA256()
 
@@ -47,7 +48,7 @@ class Verifier:
     def __init__(self, header: HeaderIndex, now_s: int, also: Iterable[BodyForm] = ()) -> None:
         """`header`: as it was received, nothing added or removed. `also`: what `body` is to be hashed for beside this."""
         self._header: Final = header
-        self._canonical: Final[dict[tuple[int, Canonical], bytes]] = {}
+        self._canonical: Final[dict[int, bytes]] = {}
         own = header.find(NAME)
         self.ignored: Final = max(0, len(own) - SIGNATURES_MOST)
         """Signatures that are too many to be looked at."""
@@ -121,42 +122,45 @@ class Verifier:
     def _correct(self, signature: Signature, key: record.Key, length: int) -> Outcome:
         """It is correct: does it cover enough to count?"""
         beyond = 0 if signature.length is None else length - signature.length
-        header, fields = self._header, signature.fields
+        find, count = self._header.find, signature.fields.count
         lacking, extendable = [], []
-        for name in SHOWN:
-            there, covered = len(header.find(name)), fields.count(name)
-            if covered < there:
-                lacking.append(name.decode())
+        for name, shown in _SHOWN:
+            there, covered = len(find(name)), count(name)
             if covered <= there:
-                extendable.append(name.decode())
+                extendable.append(shown)
+                if covered < there:
+                    lacking.append(shown)
         if beyond:
             reason = Reason.UNSIGNED_BODY
-        elif any(fields.count(name) < len(header.find(name)) for name in header.duplicates):
+        elif any(count(name) < len(find(name)) for name in self._header.duplicates):
             reason = Reason.DUPLICATE_FIELD
         else:
             reason = Reason.VERIFIED
         return _outcome(signature, reason, key, beyond, tuple(lacking), tuple(extendable))
 
 
-def signed_octets(
-    header: HeaderIndex, signature: Signature, own: Field, known: dict[tuple[int, Canonical], bytes]
-) -> bytes:
+def signed_octets(header: HeaderIndex, signature: Signature, own: Field, known: dict[int, bytes]) -> bytes:
     """What the signature is of: the fields of h=, each name from the bottom up (RFC 6376 §5.4.2), and its own field.
 
-    `known`: canonical fields of this header, by their place; what is new is added.
+    `known`: canonical fields of this header, by their place, and by its complement in the simple form; what is new is added.
     """
-    form = signature.header_form
+    form, find = signature.header_form, header.find
+    relaxed = form is Canonical.RELAXED
     parts: list[bytes] = []
     left: dict[bytes, list[Field]] = {}
     for name in signature.fields:
         instances = left.get(name)
         if instances is None:
-            instances = left[name] = [found for found in header.find(name) if found is not own]
+            instances = list(find(name))
+            if name == own.name:
+                instances = [found for found in instances if found is not own]
+            left[name] = instances
         if instances:
             found = instances.pop()
-            text = known.get((found.name_start, form))
+            at = found.name_start if relaxed else ~found.name_start
+            text = known.get(at)
             if text is None:
-                text = known[found.name_start, form] = field(header, found, form)
+                text = known[at] = field(header, found, form)
             parts.append(text)
     parts.append(own_octets(header, own, form))
     return b"".join(parts)

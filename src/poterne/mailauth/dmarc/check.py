@@ -23,6 +23,8 @@ from poterne.values.dns import Resolver
 
 __all__ = ["IDENTITIES_MOST", "Discovery", "discover", "evaluate", "evaluated", "judge", "judged", "to_walk"]
 
+_SPF_PASS: Final = spf_outcome.Result.PASS
+_SPF_TEMPERROR: Final = spf_outcome.Result.TEMPERROR
 IDENTITIES_MOST: Final = 10
 """Domains in the author's organisation whose walks are made; others can't be decided on. DKIM looks at 8 signatures."""
 
@@ -187,11 +189,10 @@ def _is_aligned(domain: str, found: Discovery, organisational: Mapping[str, str]
 
 def _counts_spf(one: spf_outcome.Outcome) -> bool:
     """It proves a domain, or could yet."""
-    return (
-        one.identity is spf_outcome.Identity.MAIL_FROM
-        and one.domain != ""
-        and one.result in {spf_outcome.Result.PASS, spf_outcome.Result.TEMPERROR}
-    )
+    result = one.result
+    if result is not _SPF_PASS and result is not _SPF_TEMPERROR:
+        return False
+    return one.domain != "" and one.identity is spf_outcome.Identity.MAIL_FROM
 
 
 def _counts_dkim(one: dkim_outcome.Outcome) -> bool:

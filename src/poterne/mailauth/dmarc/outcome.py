@@ -58,6 +58,8 @@ class Reason(Enum):
     DKIM_DNS = "dkim-dns"
     """The same with a signature whose key could not be had."""
 
+    __hash__ = object.__hash__  # each is one object; the hash of an Enum takes as long as a look into ten tables
+
     @property
     def result(self) -> Result:
         return _RESULTS[self]

@@ -9,6 +9,7 @@ would have stopped is never looked at. Answers are kept by name in a `Tree`, so 
 import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from poterne.mailauth.dmarc import record
@@ -21,6 +22,8 @@ QUERIES_MOST: Final = 8
 PREFIX: Final = "_dmarc."
 _NAME_MOST: Final = 253
 _LABEL_MOST: Final = 63
+_KEPT: Final = 2048
+"""Names that were looked at lately."""
 _PLAIN: Final = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 
 
@@ -39,6 +42,7 @@ Tree = Mapping[str, Entry]
 """What is at `_dmarc.` of a name."""
 
 
+@lru_cache(maxsize=_KEPT)
 def read_domain(text: str) -> str | None:
     """A domain as A-labels in lower case; one dot at its end is left out. None: DNS can't hold it, or it is an IP address."""
     name = text.removesuffix(".").lower()
@@ -52,6 +56,7 @@ def read_domain(text: str) -> str | None:
     return name if len(name) <= _LABEL_MOST or max(map(len, name.split("."))) <= _LABEL_MOST else None
 
 
+@lru_cache(maxsize=_KEPT)
 def names(domain: str) -> tuple[str, ...]:
     """Those that the walk from a domain looks at, in its order."""
     labels = domain.split(".")
@@ -59,6 +64,7 @@ def names(domain: str) -> tuple[str, ...]:
     return domain, *(".".join(labels[at:]) for at in range(max(1, count - QUERIES_MOST + 1), count))
 
 
+@lru_cache(maxsize=_KEPT)
 def question(name: str) -> Question:
     return Question(PREFIX + name, TXT)
 

@@ -289,3 +289,13 @@ def test_quoted_printable_never_raises(value: bytes) -> None:
     tags.quoted_printable(value)
     tags.base64(value)
     tags.number(value, 12)
+
+
+_B_TAG = re.compile(rb"((?:^|;)[ \t\r\n]*b[ \t\r\n]*=)[^;]*")
+
+
+@given(
+    st.lists(st.sampled_from([b"b", b"bh", b"=", b";", b" ", b"\r\n\t", b"x", b"v=1", b"B"]), max_size=14).map(b"".join)
+)
+def test_unsigned_cuts_out_the_first_b_and_nothing_else(value: bytes) -> None:
+    assert unsigned(value) == _B_TAG.sub(rb"\1", value, count=1)
