@@ -70,6 +70,8 @@ def unchecked(services: Services, envelope: Envelope, judged: Judged, *, signed_
     if not envelope.forwards or judged.header is None:
         return None
     known = Authentication.PASS if signed_in else Authentication.NONE
+    if services.behind_edge and _edge_says(judged.header) is not None:
+        known = Authentication.FAIL
     return forwarding.sift(services, envelope, judged.header, known, signed_in=signed_in)
 
 
@@ -107,15 +109,20 @@ async def conclude(services: Services, envelope: Envelope, judged: Judged, check
 
 def from_edge(envelope: Envelope, header: HeaderIndex) -> Concluded:
     """What the server in front of us found. Only listed servers speak to us; they can ask for less than the inbox."""
-    kinds, reasons = header.values(_KIND[:-2].lower()), header.values(_REASON.lower())
-    kind = _BY_KIND.get(kinds[0].strip()) if len(kinds) == 1 else None
+    kind, reasons = _edge_says(header), header.values(_REASON.lower())
     if kind is None:
         return UNCHECKED
     word = reasons[0].partition(b";")[0].strip() if reasons else b""
     reason = next((one for one in Reason if one.value.encode() == word.partition(b"+")[0]), Reason.NO_POLICY)
-    fields = _KIND + kinds[0].strip() + b"\r\n"
+    fields = _KIND + _KINDS[kind].encode() + b"\r\n"
     fields += b"".join(map(header.raw, header.find(_REASON.lower())[:1]))
     return Concluded(fields, dict.fromkeys(envelope.accounts, kind(reason)), {"why": reason.value})
+
+
+def _edge_says(header: HeaderIndex) -> type[Junk] | type[Quarantine] | None:
+    """Where it is not for the inbox; None: it is."""
+    kinds = header.values(_KIND[:-2].lower())
+    return _BY_KIND.get(kinds[0].strip()) if len(kinds) == 1 else None
 
 
 _KIND: Final = b"X-Poterne-Verdict: "
