@@ -170,5 +170,5 @@ def test_a_field_that_shows_nothing_at_a_glance_shows_nothing(parts: list[str]) 
     field = f"{name} <x@evil.example>".encode()
     if NOBODY_PROTECTED.nothing_displayed(field, 1):
         assert NOBODY_PROTECTED.impersonated(name) == ""
-        assert NOBODY_PROTECTED.impersonated(header_text(name)) == ""
+        assert NOBODY_PROTECTED.impersonated(header_text(name.encode())) == ""
     assert not OURS.nothing_displayed(field, 1)  # names are protected: each has to be read
