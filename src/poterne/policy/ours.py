@@ -19,6 +19,9 @@ _NAME_MOST: Final = 1000
 """Characters of a name that are looked at; the From field is refused long before that."""
 _ADDRESSES_MOST: Final = 10
 _ADDRESS: Final = re.compile(r"[^\s<>()\[\],;:\"'«»“”\u2018\u2019]{1,64}@([^\s<>()\[\],;:\"'«»“”\u2018\u2019@]{3,255})")
+_OVERRIDE: Final = "\u202e"
+"""RIGHT-TO-LEFT OVERRIDE: readers see what follows from its end to its beginning, as far as POP DIRECTIONAL FORMATTING."""
+_TURNED: Final = re.compile(_OVERRIDE + "([^\u202c]*)")
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _KEPT: Final = 4096
 """Domains of strangers that were looked at lately."""
@@ -62,6 +65,11 @@ class Ours:
         if not (self._people or "@" in name or not name.isascii()):
             return ""
         shown = _visible(name)
+        if found := self._bears(shown):
+            return found
+        return self._bears(_visible(_TURNED.sub(lambda run: run[1][::-1], name))) if _OVERRIDE in name else ""
+
+    def _bears(self, shown: str) -> str:
         for count, found in enumerate(_ADDRESS.finditer(shown)):
             if count == _ADDRESSES_MOST:
                 break
