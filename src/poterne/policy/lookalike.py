@@ -10,7 +10,7 @@ Strong kinds, on which something may be done:
 - TYPO: one letter more, less, other, or two changed about. Only names of five letters or more, under the same suffix, or of eight
   under any: shorter ones are neighbours by chance, and their first letter is not misread. Another
   digit, or a number at the end, makes it weak: `lycee1`, `lycee2`;
-- EMBEDDED: our whole domain before somebody else's (`ours.fr.evil.com`, `ours-fr.com`, `oursfr.com`).
+- EMBEDDED: our whole domain before somebody else's (`ours.fr.evil.com`, `ours-fr.com`, `oursfr.com`, `ours-fr.evil.com`).
 
 Weak kinds, which are noted only: OTHER_SUFFIX (`ours.com`), PART (`ours-support.fr`), SIBLING (the numbers).
 
@@ -136,11 +136,11 @@ class Lookalikes:
         return self._embedded(other) or self._same(other) or self._typo(other) or self._part(other)
 
     def _embedded(self, other: _Name) -> Lookalike | None:
-        ours = self._joined.get(shape(other.name))
-        if ours is None and len(other.before) > 1:
-            ours = self._run(other.before)
-        if ours is None and "-" in other.name:
-            ours = self._run(tuple(other.name.split("-")))
+        ours = self._run(other.before) if len(other.before) > 1 else None
+        for label in other.before[-_WORDS_MOST:]:
+            ours = ours or self._joined.get(shape(label))
+            if ours is None and "-" in label:
+                ours = self._run(tuple(label.split("-")))
         return None if ours is None else Lookalike(ours, Kind.EMBEDDED)
 
     def _run(self, words: tuple[str, ...]) -> str | None:
