@@ -112,6 +112,12 @@ def _text(authserv_id: str, found: list[Words]) -> str:
     return "\r\n\t".join(lines) + "\r\n"
 
 
+@lru_cache(maxsize=1024)
+def _is_name(text: str) -> bool:
+    """It separates nothing. (Of names: 253 octets at most, or it is none.)"""
+    return _NAME.fullmatch(text) is not None
+
+
 @lru_cache(maxsize=64)
 def _first_line(authserv_id: str) -> str:
     safe = authserv_id if _NAME.fullmatch(authserv_id) else _quoted(_UNSAFE.sub("?", authserv_id[:255]) or "unknown")
@@ -185,7 +191,7 @@ def _spf(outcome: SpfOutcome, detail: _Detail) -> Words:
         return words
     if detail is _Detail.ALL and (problem := outcome.problem):
         words.append(_reason(problem))
-    if _NAME.fullmatch(outcome.domain):  # never the local part (RFC 8601 §2.7.2)
+    if _is_name(outcome.domain):  # never the local part (RFC 8601 §2.7.2)
         words.append(f"{outcome.identity.property}={outcome.domain}")
     return words
 
@@ -200,7 +206,7 @@ def _dkim(outcome: DkimOutcome, detail: _Detail) -> Words:
         return words
     if detail is _Detail.ALL and result != "pass":
         words.append(f"reason={reason}")
-    if _NAME.fullmatch(outcome.domain):
+    if _is_name(outcome.domain):
         words.append(f"header.d={outcome.domain}")
     if detail is not _Detail.TELLING:
         words.extend(_dkim_detail(outcome))
@@ -209,7 +215,7 @@ def _dkim(outcome: DkimOutcome, detail: _Detail) -> Words:
 
 def _dkim_detail(outcome: DkimOutcome) -> Words:
     words = []
-    if _NAME.fullmatch(outcome.selector):
+    if _is_name(outcome.selector):
         words.append(f"header.s={outcome.selector}")
     if outcome.algorithm:
         words.append(f"header.a={outcome.algorithm}")
@@ -226,7 +232,7 @@ def _dmarc(outcome: DmarcOutcome, detail: _Detail) -> Words:
         return words
     if detail is _Detail.ALL and outcome.result is not DmarcResult.PASS:
         words.append(f"reason={outcome.reason.value}")
-    if _NAME.fullmatch(outcome.author_domain):
+    if _is_name(outcome.author_domain):
         words.append(f"header.from={outcome.author_domain}")
     if outcome.policy is not None:
         words.append(f"policy.dmarc={outcome.requested.value}")

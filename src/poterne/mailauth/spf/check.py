@@ -20,6 +20,7 @@ Choices where the RFC leaves one:
 import re
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, NoReturn, TypeVar, cast, final
 
@@ -55,6 +56,8 @@ EXPLANATION_MOST: Final = 400
 EXPLANATION_RECORD_MOST: Final = 2048
 _HELO_MOST: Final = 255
 _DETAIL_MOST: Final = 120
+_KEPT: Final = 2048
+"""Domains that were looked at lately."""
 _HOST: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+\.?")
 
 R = TypeVar("R")
@@ -142,7 +145,12 @@ async def answered(steps: Steps[T], resolver: Resolver) -> T:
 
 def _domain(text: str) -> str | None:
     """The name to ask, when it can have a record (RFC 7208 §4.3): two labels or more, and no address."""
-    name = macro.name(text) if len(text) <= macro.NAME_MOST + 1 and _HOST.fullmatch(text) else None
+    return _read_domain(text) if len(text) <= macro.NAME_MOST + 1 else None
+
+
+@lru_cache(maxsize=_KEPT)
+def _read_domain(text: str) -> str | None:
+    name = macro.name(text) if _HOST.fullmatch(text) else None
     return None if name is None or name.rpartition(".")[2].isdigit() else name
 
 
@@ -176,7 +184,6 @@ class _Check:
 
     __slots__ = (
         "_claim",
-        "_client",
         "_constant",
         "_domain",
         "_kind",
@@ -191,7 +198,6 @@ class _Check:
         self._claim: Final = claim
         self._version: Final = version
         self._number: Final = number
-        self._client: Final = str(IPv4Address(number) if version == 4 else IPv6Address(number))
         self._kind: Final = A if version == 4 else AAAA
         self._domain: Final = domain
         self._lookups = 0
@@ -200,6 +206,11 @@ class _Check:
         """Of the client, validated; None: not asked for yet."""
         self._constant: dict[str, str] | None = None
         """Values of the macros that are the same in all records."""
+
+    @property
+    def _client(self) -> str:
+        """Its address, as `values.dns` writes them; seldom needed."""
+        return str(IPv4Address(self._number) if self._version == 4 else IPv6Address(self._number))
 
     def outcome(self, *, explain: bool) -> Steps[Outcome]:
         identity, domain = self._claim.identity, self._domain
@@ -252,7 +263,7 @@ class _Check:
         return _Verdict(verdict.result, (found.redirect_text, *verdict.matched), verdict.where, verdict.explanation)
 
     def _record(self, domain: str) -> Steps[Record]:
-        answer = yield from _ask(domain, TXT)
+        answer = cast("Answer[bytes]", (yield (Question(domain, TXT),))[0])  # TXT was asked for
         if isinstance(answer, TempFail):
             self._stop_dns(domain, domain)
         # RFC 7208 §5.2, §6.1: nothing where another record leads is an error of that record
@@ -329,7 +340,7 @@ class _Check:
     def _is_among(self, directive: Directive, addresses: Sequence[str]) -> bool:
         bits = directive.host_bits_4 if self._version == 4 else directive.host_bits_6
         if not bits:
-            return self._client in addresses
+            return bool(addresses) and self._client in addresses
         for address in addresses[:ADDRESSES_MOST]:
             found = address_number(address)
             if found is not None and found[0] == self._version and not (found[1] ^ self._number) >> bits:
@@ -351,7 +362,8 @@ class _Check:
         if self._names is not None:
             return self._names, False
         self._names = ()
-        answer = yield from _ask(reverse_name(self._client) or "", PTR)
+        client = self._client
+        answer = yield from _ask(reverse_name(client) or "", PTR)
         if not isinstance(answer, Found):
             return (), not isinstance(answer, TempFail)
         names = _names(answer.records[:PTR_NAMES_MOST])
@@ -359,7 +371,7 @@ class _Check:
         self._names = tuple(
             name
             for name, those in zip(names, addresses, strict=True)
-            if isinstance(those, Found) and self._client in those.records
+            if isinstance(those, Found) and client in those.records
         )
         return self._names, False
 
