@@ -112,9 +112,9 @@ def test_without_protected_names() -> None:
     "name", ["a@" * 50_000, "ours.fr@" * 10_000, "\u202e" * 100_000, "ﷺ" * 100_000, "a" * 1_000_000]
 )
 def test_hostile_names_take_little_time(name: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     OURS.impersonated(name)
-    assert time.perf_counter() - start < 0.05
+    assert time.process_time() - start < 0.05
 
 
 @given(st.text(max_size=200))
