@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from poterne.admin import people
-from poterne.store.errors import NotFoundError
+from poterne.store.errors import NotFoundError, OverQuotaError
 from poterne.store.interface import Store
 from poterne.values.ids import TraceId
 from poterne.values.mailbox import UidRange
@@ -14,6 +16,8 @@ from poterne.values.quarantine import Quarantined
 from tests.support.checked import FORGER, LIST, arrive, checking, letter, signed
 from tests.support.outside import queued
 from tests.support.server import DOMAIN, Instance, wait_for
+from tests.support.stores import Clock, World, sqlite
+from tests.support.verifying import suspicious
 
 ACTING = people.Acting("test", int(time.time()), TraceId("test"))
 LISTED = ("List-Id: Users <users.lists.test>",)
@@ -104,3 +108,21 @@ def test_what_a_full_member_gets_later_is_the_inbox_when_it_is_proven(full: Inst
     assert arrive(full, message, "ann@strict.test", to=[f"team@{DOMAIN}"]).startswith("250")
     emptied(full)
     assert len(letters(full, "full", "proven-full")) == 1
+
+
+async def test_a_quarantine_is_no_way_to_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No quota counts what is in it, and a forger needs no more than a domain of its own to have mail put there."""
+    monkeypatch.setattr("poterne.store.sqlite.quarantine.KEPT_BYTES_MOST", 10_000)
+    clock = Clock()
+    world = World(sqlite(tmp_path, clock), tmp_path, clock)
+    await world.settle()
+    bob = await world.account("bob@example.org")
+    for _ in range(2):
+        kept = [await suspicious(world.store, world.alice, b"X: y\r\n\r\n" + b"x" * 4_900)]
+        await world.store.deliver([], [], [], quarantined=kept)
+    over = await suspicious(world.store, world.alice, b"X: y\r\n\r\n" + b"x" * 400)
+    with pytest.raises(OverQuotaError):
+        await world.store.deliver([], [], [], quarantined=[over])
+    assert len(await world.store.quarantined()) == 2
+    await world.store.deliver([], [], [], quarantined=[replace(over, account_id=bob)])
+    await world.store.close()

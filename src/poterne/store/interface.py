@@ -303,7 +303,8 @@ class Messages(Protocol):
     ) -> list[Appended]:
         """One message for all its recipients, all or nothing. Raises OverQuotaError, NotFoundError, UnavailableError.
 
-        OverQuotaError also when an account has `KEPT_MOST` messages in quarantine, or `REPORT_MAIL_MOST` reports wait.
+        OverQuotaError also when an account has `KEPT_MOST` messages or `KEPT_BYTES_MOST` octets in quarantine, or
+        `REPORT_MAIL_MOST` reports wait.
         """
 
     async def uids(self, account_id: AccountId, mailbox_id: MailboxId) -> tuple[Mailbox, bytes]:

@@ -9,6 +9,8 @@ from poterne.values.mailbox import NewContent
 QuarantineId = NewType("QuarantineId", int)
 KEPT_MOST: Final = 5_000
 """Messages in quarantine of one account."""
+KEPT_BYTES_MOST: Final = 1024 * 1024 * 1024
+"""The octets of these messages, which no quota counts: strangers must not fill the disk with what nobody sees."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from poterne.store.writer import GroupWriter
 from poterne.values.event import Event
 from poterne.values.ids import AccountId, BlobId, TraceId
 from poterne.values.mailbox import Appended, NewContent
-from poterne.values.quarantine import KEPT_MOST, NewQuarantined, Quarantined, QuarantineId
+from poterne.values.quarantine import KEPT_BYTES_MOST, KEPT_MOST, NewQuarantined, Quarantined, QuarantineId
 
 TEXT_MOST: Final = 250
 """Characters of each text that a stranger wrote."""
@@ -26,7 +26,7 @@ _INSERT: Final = (
     " expires_at, reason, recipient, reverse_path, header_from, subject, peer, envelope, structure, parsed)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_KEPT: Final = "SELECT count(*) FROM quarantine WHERE account_id = ?"
+_KEPT: Final = "SELECT count(*), ifnull(sum(blob_size), 0) FROM quarantine WHERE account_id = ?"
 _ROWS: Final = (
     "SELECT q.quarantine_id, q.account_id, a.local_part || '@' || a.domain, q.trace_id, q.segment, q.blob_offset, q.blob_size,"
     " q.header_size, q.sent_at, q.thread_hashes, q.at, q.expires_at, q.reason, q.recipient, q.reverse_path, q.header_from,"
@@ -81,10 +81,11 @@ def add(tx: Tx, messages: Sequence[NewQuarantined]) -> None:
     for new in messages:
         if not tx.one("SELECT 1 FROM account WHERE account_id = ?", (new.account_id,)):
             raise NotFoundError("no such account")
-        if tx.all(_KEPT, (new.account_id,))[0][0] >= KEPT_MOST:
-            raise OverQuotaError(f"account {new.account_id} has {KEPT_MOST} messages in quarantine")
         content = new.content
         blob = content.blob
+        count, size_bytes = tx.all(_KEPT, (new.account_id,))[0]
+        if count >= KEPT_MOST or size_bytes + blob.size > KEPT_BYTES_MOST:
+            raise OverQuotaError(f"account {new.account_id} has {count} messages, {size_bytes} bytes in quarantine")
         tx.run(
             _INSERT,
             (
