@@ -154,7 +154,7 @@ class Watched:
         }
         self.instance = Instance(folder, chosen=chosen)  # type: ignore[arg-type]
         self.instance.rewrite("[listener.mx]\n", "[listener.mx]\nmax_per_minute = 0\n")  # many cases, few addresses
-        self.instance.with_store(lambda store: people.set_forwarders(store, BOB, ["relay.test"], ACTING))
+        self.instance.with_store(_trusting)
         self.instance.spawn()
         self._read = 0
         self._last = ""
@@ -189,7 +189,7 @@ class Watched:
     ) -> Seen:
         """Send it, and look where it is."""
         self._logged()
-        reply = self._send(message, sender, peer, helo, to, options)
+        reply = self.send(message, sender, peer=peer, helo=helo, to=to, options=options)
         if reply.startswith("250"):
             return self._kept(reply, to[0])
         lines = wait_for(self._logged, 5, f"nothing was logged of {reply}")
@@ -202,7 +202,17 @@ class Watched:
             self._last = event.trace_id
         return Seen(reply, "", refused[0]["reason"], event)
 
-    def _send(self, message: bytes, sender: str, peer: str, helo: str, to: Sequence[str], options: str) -> str:
+    def send(
+        self,
+        message: bytes,
+        sender: str,
+        *,
+        peer: str = FORGER,
+        helo: str = "mail.evil.test",
+        to: Sequence[str] = (ALICE,),
+        options: str = "",
+    ) -> str:
+        """The answer to the message, or to the command before it that was refused."""
         wire = Wire(self.instance.ports["mx"], source=peer, timeout_s=8)
         try:
             greeting = wire.reply()
@@ -245,26 +255,33 @@ class Watched:
         for kept in self._world.wait(self.store.quarantined()):
             if kept.trace_id == trace and kept.account == to:
                 return "quarantine", self.store.blobs.read(kept.content.blob), kept.reason
+        received = re.compile(rb"[ \t]id %b[ ;]" % trace.encode())
         for folder in ("INBOX", "Junk"):
-            raw = self.newest(folder, to)
-            if re.search(rb"[ \t]id %b[ ;]" % trace.encode(), raw[:6000]):
-                return folder, raw, ""
+            for raw in self.latest(folder, to):
+                if received.search(raw[:6000]):
+                    return folder, raw, ""
         raise AssertionError(f"{trace} is nowhere")
 
-    def newest(self, folder: str, of: str = ALICE) -> bytes:
-        """The last message there, as a reader gets it; b"" when there is none."""
+    def latest(self, folder: str, of: str = ALICE) -> list[bytes]:
+        """The last messages there, as a reader gets them, the newest first: a notice of ours may come between."""
         name = of.partition("@")[0]
-        if name != "alice":
-            client = self.instance.imap(name, PASSWORD)
-        else:
+        if name == "alice":
             client = self._imap = self._imap or self.instance.imap()
-        state, data = client.select(folder, readonly=True)
+        else:
+            client = self.instance.imap(name, PASSWORD)
+        count = int(client.select(folder, readonly=True)[1][0] or b"0")
         found: list[Any] = []
-        if state == "OK" and data[0] != b"0":
-            found = client.fetch(data[0].decode(), "(BODY.PEEK[])")[1]  # type: ignore[union-attr]
+        if count:
+            found = client.fetch(f"{max(1, count - 2)}:{count}", "(BODY.PEEK[])")[1]
         if name != "alice":
             client.logout()
-        return found[0][1] if found else b""
+        return [part[1] for part in reversed(found) if isinstance(part, tuple)]
+
+
+async def _trusting(store: Store) -> None:
+    """Bob has mail of his at relay.test forwarded; and an address of ours sends everything on."""
+    await people.set_forwarders(store, BOB, ["relay.test"], ACTING)
+    await people.add_alias(store, f"forward@{DOMAIN}", ["far@quiet.test"], ACTING)
 
 
 async def _closed(server: NameServer) -> None:
