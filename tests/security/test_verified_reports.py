@@ -9,7 +9,7 @@ from poterne.config.reports import Reports
 from poterne.queue import report_reader
 from poterne.queue.domains import LocalDomains
 from poterne.queue.report_reader import ReportReader
-from poterne.store.errors import StoreError
+from poterne.store.errors import OverQuotaError, StoreError
 from poterne.store.interface import Store
 from poterne.values.event import Event
 from poterne.values.ids import TraceId
@@ -91,6 +91,16 @@ async def test_nothing_that_fails_keeps_the_others_waiting(store: Store, monkeyp
         await made.read()
     assert (await counted(store))["192.0.2.1"] == 7
     assert [one.mail.author for one in await store.report_mail()] == ["bug.example", "store.example"] * 2
+
+
+async def test_waiting_reports_are_no_way_to_fill_the_disk(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("poterne.store.sqlite.report_mail.BYTES_MOST", 3 * len(REAL))
+    for _ in range(3):
+        await arrived(store, REAL, "org.example")
+    with pytest.raises(OverQuotaError):
+        await arrived(store, b"x", "org.example")
+    await reader(store).read()
+    await arrived(store, REAL, "org.example")
 
 
 async def test_an_event_is_left_of_each(store: Store) -> None:

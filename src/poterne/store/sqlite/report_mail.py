@@ -14,7 +14,9 @@ _INSERT: Final = (
     "INSERT INTO report_mail (kind, domain, trace_id, segment, blob_offset, blob_size, at, author, proven)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_WAITING: Final = "SELECT count(*) FROM report_mail"
+_WAITING: Final = "SELECT count(*), ifnull(sum(blob_size), 0) FROM report_mail"
+BYTES_MOST: Final = 1024 * 1024 * 1024
+"""Of all that wait: no quota counts them."""
 _OLDEST: Final = (
     "SELECT mail_id, kind, domain, trace_id, segment, blob_offset, blob_size, at, author, proven FROM report_mail"
     " ORDER BY mail_id LIMIT ?"
@@ -23,8 +25,10 @@ _OLDEST: Final = (
 
 def add(tx: Tx, messages: Sequence[NewReportMail]) -> None:
     """They wait from now on. OverQuotaError when too many do."""
-    if tx.all(_WAITING)[0][0] + len(messages) > REPORT_MAIL_MOST:
-        raise OverQuotaError(f"{REPORT_MAIL_MOST} reports wait to be read")
+    count, size_bytes = tx.all(_WAITING)[0] if messages else (0, 0)
+    size_bytes += sum(new.blob.size for new in messages)
+    if count + len(messages) > REPORT_MAIL_MOST or size_bytes > BYTES_MOST:
+        raise OverQuotaError(f"{count} reports wait to be read, with these {size_bytes} bytes")
     for new in messages:
         blob = new.blob
         place = (blob.segment, blob.offset, blob.size)
