@@ -174,7 +174,7 @@ async def _evidence(
         own_domain=own,
         own_reverse_path=ours.own(reverse) if reverse else "",
         lookalike=None if own else ours.lookalike(author.domain),
-        displayed=_displayed(ours, header),
+        displayed=_displayed(ours, header, len(author.addresses)),
         list_id=_list_id(header),
         rules=verifying.rules,
     )
@@ -184,9 +184,11 @@ async def _evidence(
     return replace(evidence, lists=tuple(one for one in known if one is not None))
 
 
-def _displayed(ours: Ours, header: HeaderIndex) -> str:
+def _displayed(ours: Ours, header: HeaderIndex, authors: int) -> str:
     """What of ours the author's name shows."""
     for value in header.values(b"from"):
+        if ours.nothing_displayed(value, authors):
+            continue
         for address in parse_addresses(value, 10).addresses:
             if address.name and (shown := ours.impersonated(header_text(address.name))):
                 return shown
