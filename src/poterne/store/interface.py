@@ -617,6 +617,16 @@ class Quotas(Protocol):
         """Its user is told of this by the notice, for which there is always room. 0: it has sunk. NotFoundError."""
 
 
+class Search(Protocol):
+    """An index of texts, made from what is stored and never needed: without it, messages are read."""
+
+    def may_hold(self, mailbox: Mailbox, text: bytes, *, header: bool, body: bool) -> list[Uid] | None:
+        """UIDs of all messages that hold the text in their header, or in their body, and of some that do not.
+
+        `text` is UTF-8, folded as `message.decode.fold` does. None: all may hold it, for want of an index or of text.
+        """
+
+
 class Events(Protocol):
     async def record(self, events: Iterable[Event]) -> None: ...
     async def events(
@@ -661,6 +671,7 @@ class Store(
     DmarcResults,
     Reports,
     Watched,
+    Search,
     Quotas,
     Retention,
     Events,

@@ -17,6 +17,7 @@ from poterne.proto.imap.sequence import SequenceSet
 from poterne.session.imap import bits, envelope, object_ids, texts
 from poterne.session.imap.bits import Bits
 from poterne.session.imap.client import Client
+from poterne.session.imap.search_index import narrowed
 from poterne.session.imap.turns import Turn
 from poterne.store.errors import UnavailableError
 from poterne.values.mailbox import ContentRow, MessageRow
@@ -264,15 +265,18 @@ class Matching:
         needle = texts.Needle(key.text)
         match key:
             case keys.HeaderHolds(name) if name in envelope.FIELDS:
+                within = narrowed(self._client, needle.text, within, header=True)
                 return await self._where_wide(
                     within, lambda row: texts.in_envelope(row, name, needle), wants_envelope=True
                 )
             case keys.HeaderHolds(name):
+                within = narrowed(self._client, needle.text, within, header=True)
                 return await self._where_wide(within, lambda row: texts.in_header(blobs, row, name, needle))
             case keys.BodyHolds() | keys.TextHolds():
                 header = isinstance(key, keys.TextHolds)
                 if not needle.text:
                     return within
+                within = narrowed(self._client, needle.text, within, header=header, body=True)
                 return await self._where_wide(
                     within, lambda row: texts.in_message(blobs, row, needle, header=header), wants_parsed=True
                 )

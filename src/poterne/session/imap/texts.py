@@ -109,9 +109,14 @@ def in_message(blobs: Blobs, row: ContentRow, needle: Needle, *, header: bool) -
             yield in_whole_header(blobs.read(row.blob, inner.header_start, end), needle)
 
 
+def is_plain(part: Part) -> bool:
+    """As long as its octets are ASCII, they are its text."""
+    return part.encoding in _IDENTITY and _ASCII_BASED(find(part.params, b"charset") or b"") is not None
+
+
 def _in_text(blobs: Blobs, row: ContentRow, part: Part, needle: Needle) -> Iterator[bool]:
     start, end = part.body_start, part.body_end
-    if part.encoding in _IDENTITY and _ASCII_BASED(find(part.params, b"charset") or b""):
+    if is_plain(part):
         # Nearly all mail: as long as the octets are ASCII there is nothing to decode.
         overlap = max(0, len(needle.octets) - 1)
         at = start

@@ -28,6 +28,7 @@ from poterne.store.sqlite.reader import Reader
 from poterne.store.sqlite.reports_part import ReportsPart
 from poterne.store.sqlite.retention import RetentionPart
 from poterne.store.sqlite.routing import Routes
+from poterne.store.sqlite.search_part import SearchPart
 from poterne.store.sqlite.tls_part import TlsPart
 from poterne.store.sqlite.transaction import Limits, SqliteTransactions
 from poterne.store.sqlite.uid_cache import UidCache
@@ -51,6 +52,7 @@ class SqliteStore(
     DmarcPart,
     ReportsPart,
     WatchedPart,
+    SearchPart,
     EventsPart,
     QuotaPart,
     RetentionPart,
@@ -82,12 +84,14 @@ class SqliteStore(
         self._routes = Routes(self._reader)
         self._start_queue()
         self._uids = UidCache(self._reader, limit_bytes=16 * 1024 * 1024)
+        self._start_search(folder, clock)
         self._start_upkeep(open_one, FileLock(folder / WRITERS_LOCK), clock, grace_s, blobs.limits.segment_bytes)
 
     async def close(self) -> None:
         """Finish what was handed over and let go of all files. Safe to call twice."""
         await self._writer.close()
         self._reader.close()
+        self._end_search()
         self._end_upkeep()
         try:
             self.blobs.close()
