@@ -6,7 +6,9 @@ from pathlib import Path
 from poterne.config.settings import Settings
 from poterne.store.interface import Finding, Store
 from poterne.store.sqlite.backup import restore
+from poterne.store.sqlite.connection import BUSY_MS, connect
 from poterne.store.sqlite.engine import open_store
+from poterne.store.sqlite.migrate import is_current
 from poterne.store.sqlite.transaction import Limits
 
 
@@ -18,6 +20,15 @@ def open_instance_store(data: Path, settings: Settings) -> Store:
         segment_bytes=settings.store.segment_bytes,
         grace_s=settings.store.grace_s,
     )
+
+
+def needs_no_migration(data: Path) -> bool:
+    """Is the store there and of this version's schema, so that opening it changes nothing? Raises StoreError."""
+    connection = connect(data, busy_ms=BUSY_MS, cache_kib=256, read_only=True)
+    try:
+        return is_current(connection)
+    finally:
+        connection.close()
 
 
 def restore_instance_store(backup: Path, data: Path) -> list[Finding]:

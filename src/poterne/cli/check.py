@@ -10,11 +10,13 @@ import click
 from cryptography import x509
 
 from poterne.app.certificates import files
+from poterne.cli.check_authors import of_settings, of_store
 from poterne.cli.check_routes import Line, of_domains, of_passage
-from poterne.cli.common import EXIT_CONFIG, config_path, data_folder, json_option, run_with_store, show
+from poterne.cli.common import EXIT_CONFIG, config_path, data_folder, json_option, run_with_store, same_user, show
 from poterne.config.load import ConfigError, load
 from poterne.config.settings import Listener, Settings
 from poterne.net.tls import CertificateError, CertificateFiles, Certificates
+from poterne.store.errors import StoreError
 from poterne.store.interface import Store
 from poterne.store.sqlite.connection import DATABASE_NAME
 
@@ -35,22 +37,26 @@ def command(ctx: click.Context, as_json: bool) -> None:
     except ConfigError as error:
         _tell_problems(error, as_json=as_json)
         raise click.exceptions.Exit(EXIT_CONFIG) from None
-    lines = [
-        ("ok", f"{path}: every setting is understood"),
-        *_listeners(values),
-        *of_passage(values, path.parent),
-        *_certificates(path, values),
-        *_data(path, values),
-        *_domains(data_folder(path, values), values),  # last: as root it becomes the server's user
-    ]
-    if as_json:
-        show([{"outcome": outcome, "text": text} for outcome, text in lines], as_json=True, empty="")
-    else:
-        for outcome, text in lines:
+    found: list[Line] = []
+    for outcome, text in _all(path, values):
+        found.append((outcome, text))
+        if not as_json:
             click.secho(f"{outcome:5}", fg=COLOURS[outcome], nl=False)
             click.echo(text)
-    if any(outcome == "fail" for outcome, _ in lines):
+    if as_json:
+        show([{"outcome": outcome, "text": text} for outcome, text in found], as_json=True, empty="")
+    if any(outcome == "fail" for outcome, _ in found):
         raise click.exceptions.Exit(1)
+
+
+def _all(path: Path, values: Settings) -> Iterator[Line]:
+    yield "ok", f"{path}: every setting is understood"
+    yield from _listeners(values)
+    yield from of_passage(values, path.parent)
+    yield from of_settings(values, path.parent)
+    yield from _certificates(path, values)
+    yield from _data(path, values)
+    yield from _stored(path, values)  # last: as root it becomes the server's user
 
 
 def _tell_problems(error: ConfigError, *, as_json: bool) -> None:
@@ -156,12 +162,32 @@ def _data(path: Path, values: Settings) -> Iterator[Line]:
         yield "ok", f"the data folder {data} is readable by its owner only"
 
 
-def _domains(data: Path, values: Settings) -> list[Line]:
-    """Looked up only where it matters and there is something: a check makes no database."""
+def _stored(path: Path, values: Settings) -> Iterator[Line]:
+    """What only the store knows. A check makes no database, and brings none up to date under a server that runs."""
+    from poterne.app.stores import needs_no_migration
 
-    async def names(store: Store) -> list[str]:
-        return [domain.name for domain in await store.domains()]
+    data = data_folder(path, values)
+    try:
+        if not (data / DATABASE_NAME).exists():
+            return
+    except PermissionError:
+        yield "warn", f"you may not look into {data}: run this as root or as the server's user to hear of the domains"
+        return
+    same_user(data)
+    try:
+        current = needs_no_migration(data)
+    except StoreError as error:
+        yield "fail", f"the store can't be read: {error}"
+        return
+    if not current:
+        yield (
+            "warn",
+            "the database is of an earlier version: the next start brings it up to date; domains are not looked at",
+        )
+        return
 
-    if not any(route.inbound for route in values.route.values()) or not (data / DATABASE_NAME).exists():
-        return []
-    return list(of_domains(values, run_with_store(data, values, names)))
+    async def look(store: Store) -> list[Line]:
+        names = [domain.name for domain in await store.domains()]
+        return [*of_domains(values, names), *await of_store(store, values, path.parent)]
+
+    yield from run_with_store(data, values, look)

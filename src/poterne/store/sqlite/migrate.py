@@ -76,6 +76,11 @@ def require_known_history(connection: apsw.Connection, migrations: list[Migratio
     _require_same_history(applied(connection), {migration.number: migration for migration in wanted})
 
 
+def is_current(connection: apsw.Connection) -> bool:
+    """Nothing is missing, so that opening the store changes nothing in it."""
+    return {migration.number for migration in shipped()} <= applied(connection).keys()
+
+
 def applied(connection: apsw.Connection) -> dict[int, tuple[str, str]]:
     """Number → (name, checksum) of what this database has; empty for a new one."""
     if not connection.table_exists("main", "migration"):
