@@ -26,6 +26,7 @@ import dns.tsig
 import dns.update
 
 from poterne.admin.people import AdminError
+from poterne.policy.published.dmarc_kept import at_least
 from poterne.values.secret import Secret
 from poterne.values.zone import ZoneRecord
 
@@ -121,6 +122,9 @@ async def plan(server: Server, domain: str, wanted: Sequence[ZoneRecord]) -> Pla
     for name, kind in dict.fromkeys((record.name, record.type) for record in ours):
         group = [record for record in ours if (record.name, record.type) == (name, kind)]
         live, other_type = await _live(server, name, kind)
+        if kind == "TXT":
+            texts = [b"".join(_rdata("TXT", data).strings) for data in live]  # type: ignore[attr-defined]  # of a TXT record
+            group = [at_least(record, texts) for record in group]
         if other_type:
             blocked += group
             kept += [f"{name}. {other_type}"]

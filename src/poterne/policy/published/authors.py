@@ -15,13 +15,13 @@ from poterne.mailauth.dmarc.outcome import Reason as DmarcReason
 from poterne.mailauth.dmarc.record import Problem, Psd, Record
 from poterne.mailauth.spf.check import Steps
 from poterne.policy.published.asking import Check, Findings, Subject, ask, ask_all, records, why
+from poterne.policy.published.dmarc_kept import STRENGTH, at_least
 from poterne.policy.published.finding import Finding, Outcome, Severity
 from poterne.policy.published.wanted import dmarc_text
 from poterne.values.dns import AAAA, MX, TXT, A, Found, TempFail
 from poterne.values.zone import ZoneRecord, txt
 
 _WARN, _FAIL, _UNKNOWN = Outcome.WARN, Outcome.FAIL, Outcome.UNKNOWN
-_STRENGTH: Final = (Policy.NONE, Policy.QUARANTINE, Policy.REJECT)
 _PRESENCE: Final = frozenset((Problem.NO_RECORD, Problem.SEVERAL_RECORDS, Problem.VERSION, Problem.LEADING_SPACE))
 _WORDS: Final = {
     Problem.NO_RECORD: "there is no DMARC record: whoever forges the domain is not refused, and you do not hear of it",
@@ -73,11 +73,16 @@ def _record(check: Check, subject: Subject) -> Steps[Record | Finding | None]:
     return record.read(found[0]) if len(found) == 1 else None
 
 
+def _fix(subject: Subject, *live: bytes) -> tuple[ZoneRecord, ...]:
+    """The records to paste, no weaker than what is there."""
+    return tuple(at_least(one, live) for one in subject.records("dmarc"))
+
+
 def _presence(subject: Subject) -> Steps[Findings]:
     texts = yield from _live(PRESENCE, subject)
     if isinstance(texts, Finding):
         return [texts]
-    fix, name = subject.records("dmarc"), _where(subject.domain)
+    fix, name = _fix(subject, *texts), _where(subject.domain)
     problems = record.examine(texts)
     worst = [problem for problem in problems if problem in _PRESENCE]
     if len(worst) > 1 and Problem.NO_RECORD in worst:  # one is there, and counts as none: that says more
@@ -110,7 +115,7 @@ def _syntax(subject: Subject) -> Steps[Findings]:
     outcome = _FAIL if _SERIOUS.intersection(found.problems) else _WARN
     text = "the DMARC record is not as it should be: " + "; ".join(_WORDS[problem] for problem in found.problems)
     word = found.problems[0].value
-    return [SYNTAX.found(outcome, word, text, evidence=[found.text], fix=subject.records("dmarc"))]
+    return [SYNTAX.found(outcome, word, text, evidence=[found.text], fix=_fix(subject, found.text.encode()))]
 
 
 def _effective(subject: Subject) -> Steps[Findings]:
@@ -123,9 +128,9 @@ def _effective(subject: Subject) -> Steps[Findings]:
 
 
 def _weaknesses(subject: Subject, found: Record) -> Iterator[Finding]:
-    fix, evidence = subject.records("dmarc"), [found.text]
+    fix, evidence = _fix(subject, found.text.encode()), [found.text]
     wanted, live = Policy(subject.facts.dmarc), found.p or Policy.NONE
-    if _STRENGTH.index(live) < _STRENGTH.index(wanted):
+    if STRENGTH.index(live) < STRENGTH.index(wanted):
         text = f"the policy in DNS is p={live.value}; the settings say {wanted.value}"
         yield EFFECTIVE.found(_FAIL, "weaker", text, evidence=evidence, fix=fix)
     elif live is Policy.NONE:
@@ -136,7 +141,7 @@ def _weaknesses(subject: Subject, found: Record) -> Iterator[Finding]:
         text = "t=y: the policy counts one level less than it says"
         yield EFFECTIVE.found(_WARN, "testing", text, evidence=evidence, fix=fix)
     existing, _ = found.subdomains(existing=True)
-    if _STRENGTH.index(existing) < _STRENGTH.index(live):
+    if STRENGTH.index(existing) < STRENGTH.index(live):
         text = f"sp={existing.value}: names below the domain are easier to forge than itself"
         yield EFFECTIVE.found(_WARN, "subdomains", text, evidence=evidence, fix=fix)
     missing, tag = found.subdomains(existing=False)
@@ -168,6 +173,8 @@ def _divergence(subject: Subject) -> Steps[Findings]:
     fix = subject.records("dmarc")
     if found.reason is DmarcReason.DNS:
         return [DIVERGENCE.found(_UNKNOWN, "dns", f"{_where(subject.domain)}: DNS does not say now")]
+    if found.record is not None:
+        fix = _fix(subject, found.record.text.encode())
     if found.record is not None and found.policy_domain != subject.domain:
         text = f"the policy comes from {found.policy_domain}: receivers of RFC 7489 and RFC 9989 may disagree"
         return [DIVERGENCE.found(_WARN, "inherited", text, evidence=[found.record.text], fix=fix)]
@@ -183,7 +190,7 @@ def _reports(subject: Subject) -> Steps[Findings]:
         return [found]
     if found is None:
         return []
-    fix, out = subject.records("dmarc"), Findings()
+    fix, out = _fix(subject, found.text.encode()), Findings()
     evidence = [found.text]
     if not found.rua:
         text = "nobody gets the reports (no rua=): you do not hear who forges the domain"
@@ -233,7 +240,7 @@ def _below(subject: Subject) -> Steps[Findings]:
         found = yield from discover(name)
         if found.reason is DmarcReason.DNS:
             out.append(BELOW.found(_UNKNOWN, "dns", f"_dmarc.{name}: DNS does not say now"))
-        elif found.record is None or _STRENGTH.index(found.requested) < _STRENGTH.index(Policy(subject.facts.dmarc)):
+        elif found.record is None or STRENGTH.index(found.requested) < STRENGTH.index(Policy(subject.facts.dmarc)):
             text = f"{name}, which is served here too, is easier to forge than {subject.domain}"
             fix = [txt(_where(name), dmarc_text(subject.facts), "dmarc")]
             out.append(BELOW.found(_WARN, "weaker", text, fix=fix))
