@@ -75,6 +75,8 @@ def _print(world: "World", folder: Path) -> None:
     for line in table(world):
         click.echo(line)
     click.echo(f"  what they took: {world.internet.taken}/\n")
+    click.secho(f"A spoofer wrote to {world.ours.accounts[0]} as", bold=True)
+    click.echo(f"{world.forged}\n")
     for what, line in lines(world, write_mbsyncrc(world, folder)):
         click.secho(f"# {what}", fg="cyan")
         click.echo(line)

@@ -23,6 +23,12 @@ TAKEN: Final = "taken"
 STRANGER: Final = "mail.somebody-else.test"
 
 
+def above() -> dict[str, str]:
+    """The zones above all others: what nobody has does not exist, instead of failing."""
+    soa = "$TTL 300\n@ SOA ns postmaster 1 3600 900 604800 60\n@ NS ns\nns A 127.0.0.1\n"
+    return {".": soa, "test": soa}
+
+
 def _why(address: str, port: int, error: OSError) -> str:
     """What can't be listened on; the words of asyncio for it are long."""
     return f"{address}:{port} can't be used ({os.strerror(error.errno) if error.errno else error})"

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from poterne.lab import spoofer
 from poterne.lab.instances import ADDRESS, PASSWORD
 from poterne.lab.world import World
 
@@ -33,6 +34,7 @@ def lines(world: World, mbsyncrc: Path) -> Iterator[tuple[str, str]]:
     ca = shlex.quote(str(ours.ca))
     mx = f"{ADDRESS}:{ours.port('mx')}"
     stranger = f"swaks --server {mx} --local-interface {neighbour.address} -tls --helo {neighbour.hostname}"
+    forger = f"swaks --server {mx} --local-interface {spoofer.ADDRESS} -tls --helo {spoofer.HELO}"
     as_alice = f"swaks --server {ADDRESS}:{ours.port('submission')} -tls -au {alice} -ap {PASSWORD} --from {alice}"
     yield (
         "a stranger's server brings mail (MX, STARTTLS)",
@@ -55,10 +57,18 @@ def lines(world: World, mbsyncrc: Path) -> Iterator[tuple[str, str]]:
         f"{as_alice} --to anyone@clear.test",
     )
     yield (
+        "a spoofer writes in the neighbour's name, and is refused (in bob's, too)",
+        f"{forger} --from x@{spoofer.DOMAIN} --header 'From: {carol}' --to {alice}",
+    )
+    yield (
         "how mail would travel, with DANE and MTA-STS",
         f"{_poterne()} -c {shlex.quote(str(ours.settings))} queue route-test anyone@dane.test",
     )
     yield ("what waits to go out, and why", f"{_poterne()} -c {shlex.quote(str(ours.settings))} queue list")
+    yield (
+        "what is kept apart until somebody decides",
+        f"{_poterne()} -c {shlex.quote(str(ours.settings))} quarantine list",
+    )
     yield (
         "read it over IMAP",
         f"curl -s --cacert {ca} --user {bob}:{PASSWORD} 'imaps://localhost:{ours.port('imaps')}/INBOX;MAILINDEX=1'",

@@ -86,6 +86,9 @@ def _records(remote: Remote, mx_port: int, policy_address: str, tlsa: str) -> It
     yield f"@ SOA ns.{remote.domain}. postmaster.{remote.domain}. 1 3600 900 604800 300"
     yield f"@ NS ns.{remote.domain}."
     yield f"ns A {policy_address}"
+    yield f'@ TXT "v=spf1 {"" if remote.null_mx else "mx "}-all"'
+    yield '_dmarc TXT "v=DMARC1; p=reject"'
+    yield '*._domainkey TXT "v=DKIM1; p="'  # it signs nothing, and says so
     if remote.null_mx:
         yield "@ MX 0 ."
         return

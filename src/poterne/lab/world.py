@@ -3,6 +3,7 @@
 ours        poterne.test    alice and bob          our server, as `setup` and `serve` make and run it
 neighbour   voisin.test     carol                  another instance, smaller, that sends to us and takes mail
 internet    clear.test … seven-bit.test            servers of strangers, each with a way of its own (`remotes.py`)
+spoofer     impostor.test, p0terne.test            writes in other people's names (`spoofer.py`)
 """
 
 import asyncio
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Final, final
 
@@ -24,10 +26,15 @@ import dns.asyncresolver
 import dns.exception
 
 from poterne.admin.dkim import DkimRecord
+from poterne.admin.instance import DATA
+from poterne.app.stores import open_instance_store
+from poterne.config.load import load
+from poterne.lab import spoofer
 from poterne.lab.dns import NameServer, Zones
 from poterne.lab.instances import ADDRESS, Organisation, organisations, prepare, zone
-from poterne.lab.internet import Internet
+from poterne.lab.internet import Internet, above
 from poterne.lab.letters import Post, samples, send
+from poterne.store.interface import Store
 
 START_S: Final = 20.0
 
@@ -137,6 +144,23 @@ async def deliver_samples(ours: Organisation, neighbour: Organisation, dns_port:
         raise LabError(f"the sample messages were not taken: {error}") from None
 
 
+async def forge(ours: Organisation, neighbour: Organisation) -> str:
+    """The spoofer writes to alice; gives what became of it. Raises StoreError."""
+    alice, bob = ours.accounts
+    forged = spoofer.forgeries(neighbour.accounts[0], bob)
+    post = Post(ours.address, ours.port("mx"), spoofer.ADDRESS)
+    now = format_datetime(dt.datetime.now(dt.UTC))
+    try:
+        answers = await asyncio.to_thread(spoofer.send, post, str(ours.ca), alice, forged, now)
+    except (OSError, smtplib.SMTPException) as error:
+        return f"  not there: {error}"
+    store: Store = open_instance_store(ours.folder / DATA, load(ours.settings))
+    try:
+        return "\n".join(spoofer.rows(forged, answers, await store.events(kind="message.accepted")))
+    finally:
+        await store.close()
+
+
 @final
 class World:
     """Everything that runs. `run` stays until `stopped` is set."""
@@ -149,6 +173,8 @@ class World:
         self._say: Final = say
         self._keys: Final[dict[str, list[DkimRecord]]] = {}
         """What each of ours publishes of its keys."""
+        self.forged = ""
+        """What became of mail in other people's names, as lines to show."""
 
     def prepare(self) -> None:
         """Make what is not there yet. Raises LabError, InstanceError, AdminError, ConfigError, StoreError."""
@@ -163,7 +189,13 @@ class World:
 
     async def run(self, ready: Callable[[], None], stopped: asyncio.Event) -> None:
         """Start all, deliver the samples the first time, call `ready`, wait, stop all. Raises LabError."""
-        zones = Zones({o.domain: zone(o, self._keys.get(o.domain, ())) for o in (self.ours, self.neighbour)})
+        zones = Zones(
+            {
+                **above(),
+                **spoofer.zones(),
+                **{o.domain: zone(o, self._keys.get(o.domain, ())) for o in (self.ours, self.neighbour)},
+            }
+        )
         names = NameServer(zones, ADDRESS, self.dns_port)
         servers: list[Server] = []
         try:
@@ -185,12 +217,20 @@ class World:
                 count = await deliver_samples(self.ours, self.neighbour, self.dns_port)
                 first.write_text(f"{count}\n")
                 self._say(f"{count} sample messages were delivered over SMTP with STARTTLS.")
+            self.forged = await self._forged()
             ready()
             await _until(stopped, servers)
         finally:
             names.close()
             await self.internet.close()
             await asyncio.gather(*(asyncio.to_thread(server.stop) for server in servers))
+
+    async def _forged(self) -> str:
+        """What became of forged mail, which is sent the first time only."""
+        path = self.ours.folder / "forged-mail"
+        if not path.exists():
+            path.write_text(await forge(self.ours, self.neighbour), encoding="utf-8")
+        return path.read_text(encoding="utf-8")
 
 
 async def _until(stopped: asyncio.Event, servers: list[Server]) -> None:

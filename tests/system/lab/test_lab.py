@@ -34,6 +34,23 @@ def test_it_is_ready_soon_with_mail(lab: Lab) -> None:
     assert len(lab.servers()) >= 5
 
 
+def test_it_shows_what_forged_mail_gets(lab: Lab) -> None:
+    """In other people's names, from a stranger whose own names pass SPF; and honest mail came before (the samples)."""
+    table = lab.said.partition("A spoofer wrote to alice@poterne.test as\n")[2].partition("\n\n")[0].splitlines()
+    found = [(who.strip(), what.strip()) for who, what in zip(table[::2], table[1::2], strict=True)]
+    expected = (
+        ("carol@voisin.test", "550 5.7.26 voisin.test does not answer for this message"),
+        ("bob@poterne.test", "550 5.7.22 poterne.test is served here"),
+        ("news@shop.poterne.test", "550 5.7.22 shop.poterne.test is served here"),
+        ("bob@p0terne.test", "quarantine (proven-lookalike)"),
+        ('"bob@poterne.test" <x@impostor.test>', "Junk (display-name)"),
+    )
+    assert len(found) == len(expected)
+    for (who, what), (name, begins) in zip(found, expected, strict=True):
+        assert who.startswith(f"{name}, ")
+        assert what.startswith(begins)
+
+
 def test_taken_ports_are_told(lab: Lab, tmp_path: Path) -> None:
     other = Lab(tmp_path / "other", lab.offset)
     assert other.end(0) == 1
@@ -95,9 +112,11 @@ def test_every_printed_line_works(lab: Lab) -> None:
     assert "Accepted as" in paste("swaks", 2)
     assert "Accepted as" in paste("swaks", 3)
     assert "Accepted as" in paste("swaks", 4)
+    assert "voisin.test does not answer for this message" in paste("swaks", 5, status=26)
     poterne = shlex.quote(str(Path(sys.executable).with_name("poterne")))
     assert "(DNSSEC)" in paste(poterne, 0)
     wait_for(lambda: "Nothing waits." in paste(poterne, 1))
+    assert "proven-lookalike" in paste(poterne, 2)
     assert "test" in paste("curl", 0)
     assert "test" in paste("curl", 1)
     session = paste("openssl", text="a login alice@poterne.test open-the-small-door\nb logout\n")

@@ -6,14 +6,21 @@ import email.policy
 import re
 from pathlib import Path
 
+import dns.message
+import dns.rcode
 import dns.zone
 
 from poterne.config.load import load
+from poterne.lab import remotes, spoofer
+from poterne.lab.dns import Zones
 from poterne.lab.instances import organisations, prepare, zone
+from poterne.lab.internet import above
 from poterne.lab.letters import samples
 from poterne.lab.lines import lines, table, thunderbird, write_mbsyncrc
 from poterne.lab.remotes import REMOTES
 from poterne.lab.world import World
+from poterne.values.event import Event
+from poterne.values.ids import TraceId
 
 
 def test_an_instance_is_made_once_and_follows_the_ports_that_are_asked_for(tmp_path: Path) -> None:
@@ -78,6 +85,52 @@ def test_the_zones_can_be_read_and_name_our_ports(tmp_path: Path) -> None:
         assert "@ 300 IN MX 10 mail\n" in text
 
 
+def test_all_organisations_say_who_may_send_for_them(tmp_path: Path) -> None:
+    texts = {org.domain: zone(org) for org in organisations(tmp_path, 20_000)} | spoofer.zones()
+    texts |= {
+        remote.domain: remotes.zone(remote, 20_025, "127.0.0.1", "3 1 1 " + "5a" * 32) for remote in remotes.REMOTES
+    }
+    assert len(texts) == len(remotes.REMOTES) + 4
+    for domain, text in texts.items():
+        found = dns.zone.from_text(text, origin=f"{domain}.")
+        for name, begins in (("@", '"v=spf1 '), ("_dmarc", '"v=DMARC1; p=')):
+            records = found.get_rdataset(name, "TXT")
+            assert records is not None
+            assert [one.to_text().startswith(begins) for one in records] == [True], (domain, name)
+
+
+def test_what_nobody_has_does_not_exist() -> None:
+    names = Zones({**above(), **spoofer.zones()})
+
+    def code(name: str) -> dns.rcode.Rcode:
+        reply = names.answer(dns.message.make_query(name, "TXT").to_wire())
+        assert reply is not None
+        return reply.rcode()
+
+    for name in ("nobody-has.test", "a.b.nobody-has.test", "_dmarc.test", "example.org", "org"):
+        assert code(name) is dns.rcode.NXDOMAIN, name
+    for name in ("impostor.test", "_dmarc.impostor.test", "test", "."):
+        assert code(name) is dns.rcode.NOERROR, name
+
+
+def test_what_became_of_forged_mail_is_one_row_each() -> None:
+    forged = spoofer.forgeries("carol@voisin.test", "bob@poterne.test")
+    taken = Event(1, "message.accepted", TraceId("abc"), detail={"verdict": "junk", "why": "display-name"})
+    answers = [
+        "550 5.7.26 " + "word " * 40,
+        "250 2.0.0 Accepted as abc",
+        "451 4.4.3 later",
+        "250 2.0.0 Accepted as x",
+        "250",
+    ]
+    found = list(spoofer.rows(forged, answers, [taken]))
+    assert len(found) == len(forged) == len({one.shown for one in forged})
+    assert found[0].endswith(" word …")
+    assert len(found[0].splitlines()[1]) <= spoofer.TEXT_MOST + 8
+    assert found[1] == f"  {forged[1].shown}\n      Junk (display-name)"
+    assert found[2].endswith("\n      451 4.4.3 later")
+
+
 def test_the_samples_are_good_mail() -> None:
     found = list(samples("carol@voisin.test", "alice@poterne.test", dt.datetime(2026, 11, 22, tzinfo=dt.UTC)))
     assert len({message["Message-ID"] for message in found}) == len(found) >= 4
@@ -93,7 +146,7 @@ def test_the_lines_name_the_worlds_ports_and_nothing_outside(tmp_path: Path) -> 
     ports = {int(number) for number in re.findall(r"\b2\d{4}\b", text)}
     ours = {listener.port for listener in world.ours.listeners.values()}
     assert ours <= ports <= ours | {world.dns_port}
-    assert set(re.findall(r"\d+\.\d+\.\d+\.\d+", text)) == {"127.0.0.1", "127.0.0.2"}
+    assert set(re.findall(r"\d+\.\d+\.\d+\.\d+", text)) == {"127.0.0.1", "127.0.0.2", "127.0.0.3"}
     assert (tmp_path / "mbsyncrc").stat().st_mode & 0o077 == 0
 
 
