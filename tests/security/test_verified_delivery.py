@@ -1,7 +1,7 @@
 """Mail that is not for the inbox must not come there by a detour: over the queue, over a list, over a mailbox that is full."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,3 +126,29 @@ async def test_a_quarantine_is_no_way_to_fill_the_disk(tmp_path: Path, monkeypat
     assert len(await world.store.quarantined()) == 2
     await world.store.deliver([], [], [], quarantined=[replace(over, account_id=bob)])
     await world.store.close()
+
+
+def test_nobody_reads_by_which_forwarder_another_has_the_same_mail(server: Instance) -> None:
+    """One message, one text on top of it: what holds for one of its recipients only is not said there."""
+    server.with_store(lambda store: people.set_forwarders(store, FRIEND, ["lists.test"], ACTING))
+    try:
+        message = letter("ann@strict.test", "two-ways")
+        both = [FRIEND, f"bob@{DOMAIN}"]
+        assert arrive(server, message, "b@lists.test", peer=LIST, to=both).startswith("250")
+        first, second = quarantined(server, "two-ways")
+        assert {first.reason, second.reason} == {"dmarc-reject+forwarder", "dmarc-reject"}
+        (text,) = {server.with_store(_octets(one)) for one in (first, second)}
+        reason = text[text.index(b"X-Poterne-Reason") :]
+        assert b"X-Poterne-Verdict: quarantine" in text
+        assert reason.startswith(b"X-Poterne-Reason: dmarc-reject;")
+        assert b"forward" not in reason
+        assert b"lists.test" not in reason
+    finally:
+        server.with_store(lambda store: people.set_forwarders(store, FRIEND, [], ACTING))
+
+
+def _octets(one: Quarantined) -> Callable[[Store], Awaitable[bytes]]:
+    async def read(store: Store) -> bytes:
+        return store.blobs.read(one.content.blob)
+
+    return read

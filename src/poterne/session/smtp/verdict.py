@@ -103,7 +103,8 @@ async def conclude(services: Services, envelope: Envelope, judged: Judged, check
         verifying.lists.saw(seen.list_id, seen.domain, seen.last_at)
     results = results_field(services.hostname, _results(findings), most_bytes=RESULTS_BYTES)
     if not isinstance(gravest, Accept):
-        results += _KIND + _KINDS[type(gravest)].encode() + b"\r\n" + gravest.field(verifying.language)
+        results += _KIND + _KINDS[type(gravest)].encode() + b"\r\n"
+        results += _for_all(gravest, combined.each).field(verifying.language)
     return Concluded(results, each, _detail(evidence, gravest), proven, author.domain)
 
 
@@ -136,6 +137,11 @@ _GRAVITY: Final[dict[type[Kept], int]] = {Accept: 0, Junk: 1, Quarantine: 2}
 
 def _gravest(verdicts: Iterable[Kept]) -> Kept:
     return max(verdicts, key=lambda one: _GRAVITY[type(one)])
+
+
+def _for_all(gravest: Kept, each: Iterable[Kept]) -> Kept:
+    """What all may read, who have the same octets: not by which forwarder of theirs one of them has it."""
+    return gravest if all(one.found == gravest.found for one in each) else replace(gravest, found=None)
 
 
 def _results(findings: Findings) -> Results:
