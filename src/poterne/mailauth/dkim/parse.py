@@ -170,15 +170,26 @@ def _name(text: str, reason: Reason) -> str:
 def _domain(value: bytes | None) -> str:
     if value is None:
         raise _ReadError(Reason.MISSING_TAG)
+    return _usual_domain(value) if len(value) <= _NAME_MOST else _read_domain(value)
+
+
+def _read_domain(value: bytes) -> str:
     name = _name(_text(value, Reason.DOMAIN), Reason.DOMAIN)
     if "." not in name:  # a top-level domain signs for nobody (RFC 6376 §3.5 wants two labels)
         raise _ReadError(Reason.DOMAIN)
     return name
 
 
+_usual_domain: Final = lru_cache(maxsize=_KEPT)(_read_domain)
+
+
 def _selector(value: bytes | None, domain: str) -> str:
     if value is None:
         raise _ReadError(Reason.MISSING_TAG)
+    return _usual_selector(value, domain) if len(value) <= _NAME_MOST else _read_selector(value, domain)
+
+
+def _read_selector(value: bytes, domain: str) -> str:
     text = _text(value, Reason.SELECTOR)
     name = text.lower() if text.isascii() else _name(text, Reason.SELECTOR)
     if len(key_name(name, domain)) > _NAME_MOST or _SELECTOR.fullmatch(name) is None:
@@ -186,6 +197,9 @@ def _selector(value: bytes | None, domain: str) -> str:
     if len(name) > _LABEL_MOST and max(map(len, name.split("."))) > _LABEL_MOST:
         raise _ReadError(Reason.SELECTOR)
     return name
+
+
+_usual_selector: Final = lru_cache(maxsize=_KEPT)(_read_selector)
 
 
 def _forms(value: bytes) -> tuple[Canonical, Canonical]:

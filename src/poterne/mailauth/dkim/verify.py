@@ -8,6 +8,7 @@ of them.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final, final
 
@@ -34,7 +35,8 @@ SHOWN: Final = (
     b"from", b"reply-to", b"subject", b"date", b"to", b"cc", b"mime-version", b"content-type", b"content-transfer-encoding",
 )  # fmt: skip
 """Fields that readers see, or that say how to read the body."""
-_SHOWN: Final = tuple((name, name.decode()) for name in SHOWN)
+_KEPT: Final = 256
+"""Kinds of signatures that were seen lately."""
 _PADDING: Final = PKCS1v15()
 _SHA256: Final = SHA256()
 
@@ -122,21 +124,25 @@ class Verifier:
     def _correct(self, signature: Signature, key: record.Key, length: int) -> Outcome:
         """It is correct: does it cover enough to count?"""
         beyond = 0 if signature.length is None else length - signature.length
-        find, count = self._header.find, signature.fields.count
-        lacking, extendable = [], []
-        for name, shown in _SHOWN:
-            there, covered = len(find(name)), count(name)
-            if covered <= there:
-                extendable.append(shown)
-                if covered < there:
-                    lacking.append(shown)
+        find, fields = self._header.find, signature.fields
+        lacking, extendable = _uncovered(fields, tuple([len(find(name)) for name in SHOWN]))
         if beyond:
             reason = Reason.UNSIGNED_BODY
-        elif any(count(name) < len(find(name)) for name in self._header.duplicates):
+        elif any(fields.count(name) < len(find(name)) for name in self._header.duplicates):
             reason = Reason.DUPLICATE_FIELD
         else:
             reason = Reason.VERIFIED
-        return _outcome(signature, reason, key, beyond, tuple(lacking), tuple(extendable))
+        return _outcome(signature, reason, key, beyond, lacking, extendable)
+
+
+@lru_cache(maxsize=_KEPT)
+def _uncovered(fields: tuple[bytes, ...], there: tuple[int, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Of the SHOWN fields, so many of which are there: those that h= does not cover, and those that one may be added of."""
+    covered = [(name.decode(), fields.count(name), number) for name, number in zip(SHOWN, there, strict=True)]
+    return (
+        tuple(name for name, signed, number in covered if signed < number),
+        tuple(name for name, signed, number in covered if signed <= number),
+    )
 
 
 def signed_octets(header: HeaderIndex, signature: Signature, own: Field, known: dict[int, bytes]) -> bytes:
