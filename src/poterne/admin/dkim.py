@@ -28,7 +28,7 @@ from poterne.mailauth.dkim.outcome import Reason
 from poterne.mailauth.dkim.parse import key_name
 from poterne.mailauth.dkim.record import KeyType
 from poterne.store.errors import ConflictError, NotFoundError
-from poterne.store.interface import DkimKeys
+from poterne.store.interface import DkimKeys, Store
 from poterne.values.address import domain_name
 from poterne.values.dkim import DkimKey, KeyState
 from poterne.values.dns import Answer, Found, TempFail
@@ -137,6 +137,14 @@ def kinds(settings: Dkim) -> tuple[KeyType, ...]:
 async def keys_of(store: DkimKeys, domain: str | None = None) -> list[DkimKey]:
     """All keys, or those of a domain. Raises AdminError for what is no domain."""
     return await store.dkim_keys(None if domain is None else parse_domain(domain))
+
+
+async def require_domain(store: Store, settings: Settings, domain: str) -> None:
+    """Raises AdminError for a domain that has no keys and can have none here: most likely it is misspelt."""
+    name = parse_domain(domain)
+    served = {one.name for one in await store.domains()} | relayed(settings)
+    if name not in served and not await store.dkim_keys(name):
+        raise AdminError(f"{name} is not served here: see poterne domain list")
 
 
 async def create(
@@ -273,5 +281,5 @@ async def _set(store: DkimKeys, key: DkimKey, state: KeyState, kind: str, acting
 
 __all__ = [
     "DkimRecord", "Published", "activate", "create", "for_new_domain", "keys_of", "kinds", "published", "records", "relayed",
-    "removable", "remove", "retire", "retire_older", "revoked",
+    "removable", "remove", "require_domain", "retire", "retire_older", "revoked",
 ]  # fmt: skip

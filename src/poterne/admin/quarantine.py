@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from poterne.admin.people import Acting, AdminError
+from poterne.admin.people import Acting, AdminError, parse_domain
 from poterne.store.errors import NotFoundError, OverQuotaError
 from poterne.store.interface import Store
 from poterne.values.quarantine import Quarantined, QuarantineId
@@ -15,8 +15,13 @@ SHOW_BYTES: Final = 1_048_576
 
 async def listed(store: Store, who: str, limit: int) -> list[Quarantined]:
     """Oldest first. `who`: an account's address, a domain, or "" for everybody. Raises AdminError, StoreError."""
+    if not who:
+        return await store.quarantined(limit)
     if "@" not in who:
-        return await store.quarantined(limit, domain=who.lower())
+        domain = parse_domain(who)
+        if domain not in {served.name for served in await store.domains()}:
+            raise AdminError(f"{domain} is not served here: see `poterne domain list`")
+        return await store.quarantined(limit, domain=domain)
     try:
         account = await store.account(who)
     except NotFoundError:

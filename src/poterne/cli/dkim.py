@@ -39,7 +39,13 @@ def command() -> None:
 def list_(ctx: click.Context, domain: str | None, as_json: bool) -> None:
     """Which keys there are, and what is to be done about them."""
     _, values = settings(ctx)
-    keys = with_store(ctx, lambda store: dkim.keys_of(store, domain))
+
+    async def work(store: Store) -> list[DkimKey]:
+        if domain is not None:
+            await dkim.require_domain(store, values, domain)
+        return await dkim.keys_of(store, domain)
+
+    keys = with_store(ctx, work)
     if as_json:
         show(_rows(keys), as_json=True, empty="")
         return
@@ -56,7 +62,7 @@ def list_(ctx: click.Context, domain: str | None, as_json: bool) -> None:
         }
         for key in keys
     ]
-    show(table, as_json=False, empty="No key yet: poterne dkim create example.org")
+    show(table, as_json=False, empty=f"No key yet: poterne dkim create {domain or 'example.org'}")
     _tell([key for key in keys if key.state is KeyState.NEXT and not key.seen_at])
 
 

@@ -44,6 +44,10 @@ def command(
     Status of --check: 0 when nothing fails; 1 when something does; 3 when nothing fails, and something could not be found out.
     Status of --update: 0 when all is written, or there is nothing to write; 1 otherwise.
     """
+    if sure and form != "update":
+        raise click.UsageError("--yes goes with --update")
+    if name_servers and (form != "zone" or as_json):
+        raise click.UsageError("--ns goes with --zone")
     path, values = settings(ctx)
     if form == "check":
         _check(path, values, domain, as_json=as_json)
@@ -52,7 +56,8 @@ def command(
 
         update(path, values, _facts(path, values, domain), sure=sure, as_json=as_json)
     else:
-        _show(_facts(path, values, domain), form, name_servers, as_json=as_json)
+        servers = tuple(_domain(name.removesuffix(".")) for name in name_servers)
+        _show(_facts(path, values, domain), form, servers, as_json=as_json)
 
 
 def _show(facts: Facts, form: str, name_servers: tuple[str, ...], *, as_json: bool) -> None:

@@ -45,6 +45,8 @@ def rows(run: Run, *arguments: str) -> list[dict[str, object]]:
 
 def test_a_life_on_the_command_line(run: Run) -> None:
     assert "No key yet: poterne dkim create example.org" in run("dkim", "list").stdout
+    assert f"No key yet: poterne dkim create {DOMAIN}" in run("dkim", "list", DOMAIN).stdout
+    assert "misspelt.test is not served here" in run("dkim", "list", "misspelt.test", status=1).stderr
     said = run("dkim", "create", DOMAIN).stdout
     published = re.findall(rf'^  (\S+)\._domainkey\.{re.escape(DOMAIN)}\. TXT "(v=DKIM1; k=\w+;)', said, re.MULTILINE)
     assert [start for _, start in published] == ["v=DKIM1; k=rsa;", "v=DKIM1; k=ed25519;"]

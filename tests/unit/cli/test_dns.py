@@ -54,6 +54,25 @@ def test_the_zone_with_name_servers_is_complete(folder: Path) -> None:
     assert {one.to_text() for one in found} == {"ns1.other.test.", "ns2.other.test."}
 
 
+def test_name_servers_that_are_none_or_need_addresses(folder: Path) -> None:
+    assert "is not a domain" in run(folder, DOMAIN, "--ns", "bad name!", status=1).stderr
+    assert "is not a full domain" in run(folder, DOMAIN, "--ns", "ns1", status=1).stderr
+    note = f"; ns1.{DOMAIN} is in this zone: add its A and AAAA records"
+    assert note in run(folder, DOMAIN, "--ns", f"ns1.{DOMAIN}").stdout
+    assert note not in run(folder, DOMAIN, "--ns", "ns1.other.test").stdout
+    for wrong in (
+        ("--lines", "--ns", "ns1.other.test"),
+        ("--yes",),
+        ("--check", "--yes"),
+        ("--json", "--ns", "n.test"),
+    ):
+        assert "goes with" in run(folder, DOMAIN, *wrong, status=2).stderr
+
+
+def test_the_first_policy_is_explained(folder: Path) -> None:
+    assert "; Leave DMARC at p=none until the reports show" in run(folder, DOMAIN).stdout
+
+
 def test_lines_and_json(folder: Path) -> None:
     lines = run(folder, DOMAIN, "--lines").stdout.splitlines()
     assert f"{DOMAIN}\tTXT\tv=spf1 mx ip4:{FOUR} -all" in lines

@@ -37,7 +37,10 @@ def _authority(domain: str, name_servers: Sequence[str], serial: int) -> Iterato
     if name_servers:
         first = name_servers[0].rstrip(".")
         yield f"{domain}. {TTL_S} IN SOA {first}. hostmaster.{domain}. {serial % _SERIAL_MOST} 7200 900 1209600 300"
-        yield from (f"{domain}. {TTL_S} IN NS {server.rstrip('.')}." for server in name_servers)
+        for server in (one.rstrip(".") for one in name_servers):
+            yield f"{domain}. {TTL_S} IN NS {server}."
+            if server == domain or server.endswith(f".{domain}"):
+                yield f"; {server} is in this zone: add its A and AAAA records, or name servers refuse to load it."
 
 
 def lines(records: Sequence[ZoneRecord]) -> str:
@@ -53,7 +56,7 @@ def notes(facts: Facts) -> Iterator[str]:
         yield f"No DKIM key: poterne dkim create {facts.domain}"
     if facts.policy is None:
         yield 'No MTA-STS: nobody serves its policy. Write a [listener.NAME] with service = "https", port = 443.'
-    elif not facts.dkim or facts.dmarc == "none":
+    if facts.dmarc == "none":
         yield "Leave DMARC at p=none until the reports show that all your mail passes."
     if not facts.keys:
         yield "No TLSA: the certificate in use comes from the instance's own CA, whose keys change when it is renewed."
