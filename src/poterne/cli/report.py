@@ -22,7 +22,7 @@ EXIT_BLOCKED = 3
 def command() -> None:
     """What others report about mail in the name of our domains (DMARC), and about their ways to us (TLS).
 
-    Exit status: 0 done, 1 refused, 2 wrong usage, 78 the settings can't be used.
+    Exit status: 0 done, 1 refused, 2 wrong usage, 78 the settings can't be used; 3 with dmarc --next, see there.
     """
 
 

@@ -21,6 +21,23 @@ RECORD_SHOWN = 1000
 _SETTING = {"NONE": "none", "QUARANTINE": "quarantine", "REJECT": "reject"}
 """What the settings call a step; a test of a stricter policy they don't know."""
 _BARS = "▁▂▃▄▅▆▇█"
+BARS_MOST = 60
+_REFUSED = {
+    "no-report": "holds no report",
+    "not-ours": "is about a domain that is not served here",
+    "too-large": "is larger than [reports] max_report_mib",
+    "bomb": "expands to more than [reports] max_expanded_mib, or 250 times",
+    "nested": "is an archive in an archive",
+    "archive": "is an archive that is broken, encrypted, or of an unknown kind",
+    "dtd": "has a document type, which reports have not",
+    "depth": "is nested deeper than a report",
+    "token": "has a name, tag or attribute that is longer than any report's",
+    "syntax": "can't be read: it is cut off, or not what its name says",
+    "incomplete": "does not say who reports, about which domain, or when",
+    "range": "is about a time that can't be",
+    "resources": "would take too much time or memory to read",
+}
+"""What becomes of a file, by its word; a word of the operating system stays as it is."""
 
 
 def date(unix_s: int) -> str:
@@ -36,7 +53,9 @@ def _percent(volume: "Volume", part: int) -> str:
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """One character for each; the highest is full."""
+    """One character for each, or for some days together where there are more than BARS_MOST; the highest is full."""
+    step = -(-len(values) // BARS_MOST)
+    values = [sum(values[at : at + step]) for at in range(0, len(values), step)] if step > 1 else values
     most = max(values, default=0)
     if most <= 0:
         return ""
@@ -249,7 +268,7 @@ def tell_tls(view: "TlsView", days: int, *, as_json: bool) -> None:
 
 def tell_import(counts: Mapping[str, int], problems: Sequence[tuple[str, str]]) -> None:
     for name, why in problems[:20]:
-        click.echo(f"{name}: {why}", err=True)
+        click.echo(f"{name}: {_REFUSED.get(why, why)}", err=True)
     if len(problems) > 20:
         click.echo(f"… and {len(problems) - 20} more", err=True)
     click.echo(

@@ -125,6 +125,8 @@ def next_step(
 def _proof(seen: Picture) -> tuple[str, ...]:
     honest = seen.of(*LEGITIMATE)
     days = seen.legitimate_days
+    if not honest.messages:
+        return ("No report tells of honest mail in this time.",)
     good = sum(1 for one in days.values() if one.share(one.passed) >= GOOD_PERCENT)
     how = f"({honest.share(honest.dkim):.1f} % signed, {honest.share(honest.spf):.1f} % by SPF)"
     facts = [

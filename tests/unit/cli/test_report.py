@@ -14,8 +14,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from poterne.cli.main import cli
-from poterne.cli.report_text import sparkline
+from poterne.cli.report_text import _REFUSED, sparkline
 from poterne.lab.dns import Zones
+from poterne.mailauth.reports_in.outcome import Fault
 from tests.support.name_server import zones_served
 from tests.support.server import DOMAIN, Instance
 from tests.unit.mailauth.reports_in.test_hostile import attached, mail
@@ -247,7 +248,8 @@ def test_all_that_can_be_imported(run: Run, tmp_path: Path) -> None:
     assert found == {"documents": 11, "new": 7, "duplicates": 0, "failures": 0, "refused": 4}
     said = run("import", str(box / "notes.txt"), status=1)
     assert "no report about a domain of ours was found" in said.stderr
-    assert "notes.txt: no-report" in said.stderr
+    assert "notes.txt: holds no report" in said.stderr
+    assert "other.xml: is about a domain that is not served here" in run("import", str(box), status=0).stderr
     run("import", str(box / "nothing"), status=2)
 
 
@@ -262,6 +264,12 @@ def test_a_file_that_cannot_be_read(run: Run, tmp_path: Path) -> None:
 def test_sparkline() -> None:
     assert sparkline([]) == sparkline([0, 0]) == ""
     assert sparkline([1, 0, 8, 4]) == "▂ █▅"
+    assert sparkline([1] * 120) == "█" * 60
+    assert len(sparkline([0, *[1] * 3650])) <= 60
+
+
+def test_each_word_for_what_is_not_kept_has_a_text() -> None:
+    assert {fault.value for fault in Fault} | {"not-ours"} == set(_REFUSED)
 
 
 def test_the_commands_are_named(run: Run) -> None:
