@@ -172,6 +172,8 @@ InboundDanger = tuple[tuple[str, ...], str, str]
 """(key, what is wrong, what to do)."""
 
 MAX_PROTECTED_NAMES: Final = 1000
+_WIDEST: Final = {4: 8, 6: 20}
+"""Prefix lengths: no forwarder has more addresses."""
 _MOST: Final = {"known_neighbours": 10_000, "arc_sealers": 1000, "forwarders": 1000, "lists": 10_000}
 
 
@@ -197,9 +199,13 @@ def of_inbound(inbound: Inbound) -> Iterator[InboundDanger]:
 def _of_entry(field: str, entry: str) -> Iterator[InboundDanger]:
     if field == "forwarders" and ("/" in entry or ":" in entry or entry.replace(".", "").isdigit()):
         try:
-            parse_network(entry)
+            network = parse_network(entry)
         except NetworkError as error:
             yield ("inbound", field), f'"{error.entry}" {error.what}', error.remedy
+            return
+        if network.prefixlen < _WIDEST[network.version]:
+            what = f'"{entry}" is a good part of the Internet: whoever forges mail could do it from there'
+            yield ("inbound", field), what, "write the addresses of the servers that forward"
         return
     example = "users.lists.example.org" if field == "lists" else "example.org"
     remedy = f'write its name, for example "{example}"; whatever is below it is meant as well'

@@ -52,7 +52,8 @@ class _Reader:
     def table(self, kind: type, raw: object, key: tuple[str, ...]) -> object:
         """An instance of dataclass `kind` from a TOML table; problems are noted and defaults used in their place."""
         if not isinstance(raw, dict):
-            self.fail(key, "is not a table", f"write [{'.'.join(key)}] and its settings below")
+            where = f'{key[0]}."example.org"' if key[0] == "zone" and len(key) > 1 else ".".join(key)
+            self.fail(key, "is not a table", f"write [{where}] and its settings below")
             return kind()
         fields = {f.name: f for f in dataclasses.fields(kind)}
         hints = typing.get_type_hints(kind)
@@ -60,7 +61,7 @@ class _Reader:
         for name, value in raw.items():
             here = (*key, name)
             if name not in fields:
-                self.fail(here, "unknown setting", _did_you_mean(name, fields))
+                self.fail(here, "unknown setting", _quoted(here, value) or _did_you_mean(name, fields))
                 continue
             ok, converted = self.value(hints[name], fields[name], value, here)
             if ok:
@@ -120,6 +121,18 @@ def _kind(value: object) -> str:
         list: "a list",
         dict: "a table",
     }.get(type(value), "of another kind")
+
+
+def _quoted(key: tuple[str, ...], value: object) -> str:
+    """[zone.example.org] is a table in a table to TOML, and a domain to who wrote it."""
+    if not isinstance(value, dict) or len(key) < 3:
+        return ""
+    names = [key[1]]
+    rest: object = {key[2]: value}
+    while isinstance(rest, dict) and len(rest) == 1 and isinstance(inner := next(iter(rest.values())), dict):
+        names.append(str(next(iter(rest))))
+        rest = inner
+    return f'a name with dots needs quotes: write [{key[0]}."{".".join(names)}"]'
 
 
 def _did_you_mean(name: str, known: typing.Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +13,8 @@ from poterne.values.address import Address, AddressError, domain_name
 
 _EXCHANGER: Final = re.compile(r"([0-9]{1,5}) +(\S+)")
 _SPF_TERM: Final = re.compile(r"[+?~-]?(?:include|a|mx|ip4|ip6|exists)(?:[:/][!-~]+)?")
+_SPF_WIDEST: Final = {4: 8, 6: 20}
+"""Prefix lengths: nobody who sends for you has more addresses."""
 _ISSUER: Final = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+(?:; ?[!-~ ]+)?")
 
 
@@ -100,9 +103,13 @@ def of_publish(settings: Publish, zones: Mapping[str, Zone]) -> Iterator[Danger]
     """What is wrong in these tables."""
     for entry in settings.addresses:
         try:
-            ipaddress.ip_address(entry)
+            address = ipaddress.ip_address(entry)
         except ValueError:
             yield ("publish", "addresses"), f'"{entry}" is not an IP address', 'write for example "192.0.2.25"'
+            continue
+        if address.is_unspecified or address.is_multicast:
+            what = f'"{entry}" is not the address of a server'
+            yield ("publish", "addresses"), what, "write the address that others see"
     for entry in settings.exchangers:
         found = _EXCHANGER.fullmatch(entry)
         if found is None or int(found[1]) > 65_535 or not _is_domain(found[2]):
@@ -144,8 +151,38 @@ def _of_zone(domain: str, zone: Zone) -> Iterator[Danger]:
 
 def _spf(key: tuple[str, ...], terms: list[str]) -> Iterator[Danger]:
     for term in terms:
-        if _SPF_TERM.fullmatch(term) is None:
+        if _SPF_TERM.fullmatch(term) is None or not _is_complete(term):
             yield key, f'"{term}" is not an SPF mechanism', 'write for example "include:_spf.example.net"'
+        elif _is_wide(term):
+            what = f'"{term}" lets a good part of the Internet send in your name'
+            yield key, what, 'write the addresses of the servers, for example "ip4:192.0.2.25"'
+
+
+def _is_complete(term: str) -> bool:
+    """Has it what its name needs (RFC 7208 §5)? A domain may be a macro, and is not looked at."""
+    name, _, value = term.lstrip("+-~?").partition(":")
+    if name in {"include", "exists"}:
+        return "." in value
+    return _network(term) is not None if name.split("/")[0] in {"ip4", "ip6"} else True
+
+
+def _is_wide(term: str) -> bool:
+    network = _network(term)
+    return network is not None and term[0] not in "-~?" and network.prefixlen < _SPF_WIDEST[network.version]
+
+
+def _network(term: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    """Of `ip4:` and `ip6:`; None for other terms, and for what can't be read."""
+    name, _, value = term.lstrip("+-~?").partition(":")
+    length = value.partition("/")[2]
+    if length and not (length.isascii() and length.isdigit()):
+        return None  # a netmask, which SPF does not know
+    with suppress(ValueError):
+        if name == "ip4":
+            return ipaddress.IPv4Network(value, strict=False)
+        if name == "ip6":
+            return ipaddress.IPv6Network(value, strict=False)
+    return None
 
 
 def _is_domain(text: str) -> bool:

@@ -91,7 +91,7 @@ def of_reports(settings: Reports) -> Iterator[tuple[tuple[str, ...], str, str]]:
         yield (
             ("reports", "tls_address"),
             "both kinds of reports would come to the same address",
-            'write for example "tls-reports"',
+            "give each kind a name of its own",
         )
     for key, text in (("organisation", settings.organisation), ("contact", settings.contact)):
         if len(text) > _TEXT_MOST or not text.isprintable():

@@ -32,6 +32,8 @@ def test_what_is_right() -> None:
         ("arc_sealers", "192.0.2.1", "is not a domain name"),
         ("forwarders", "192.0.2.1/24", "has bits set"),
         ("forwarders", "192.0.2", "is not a network"),
+        ("forwarders", "0.0.0.0/0", "a good part of the Internet"),
+        ("forwarders", "2000::/3", "a good part of the Internet"),
         ("forwarders", "2001:db8::/200", "is not a network"),
         ("forwarders", "com", "all of a top-level domain"),
         ("lists", "users@lists.example.org", "is not a domain name"),

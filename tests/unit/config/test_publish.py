@@ -22,7 +22,21 @@ def refused(text: str) -> str:
         ('[publish]\naddresses = ["mail.d.test"]', "publish.addresses"),
         ('[publish]\nexchangers = ["mail.d.test"]', "publish.exchangers"),
         ('[publish]\nexchangers = ["70000 mail.d.test"]', "publish.exchangers"),
+        ('[publish]\naddresses = ["0.0.0.0"]', "is not the address of a server"),
+        ('[publish]\naddresses = ["ff02::1"]', "is not the address of a server"),
         ('[publish]\nspf = ["-all"]', "publish.spf"),
+        ('[publish]\nspf = ["include"]', "is not an SPF mechanism"),
+        ('[publish]\nspf = ["exists:"]', "is not an SPF mechanism"),
+        ('[publish]\nspf = ["ip4:banana"]', "is not an SPF mechanism"),
+        ('[publish]\nspf = ["ip4"]', "is not an SPF mechanism"),
+        ('[publish]\nspf = ["ip4:192.0.2.1/99"]', "is not an SPF mechanism"),
+        ('[publish]\nspf = ["ip4:192.0.2.0/255.255.255.0"]', "is not an SPF mechanism"),
+        ('[publish]\nspf = ["ip6:192.0.2.1"]', "is not an SPF mechanism"),
+        ('[publish]\nspf = ["ip4:0.0.0.0/0"]', "a good part of the Internet"),
+        ('[publish]\nspf = ["+ip6:2000::/3"]', "a good part of the Internet"),
+        ('[zone.d.test]\ndmarc = "none"', 'write [zone."d.test"]'),
+        ('[zone.d.co.test]\ndmarc = "none"', 'write [zone."d.co.test"]'),
+        ('[zone]\ndmarc = "none"', 'write [zone."example.org"]'),
         ('[publish]\nspf = ["include:a.test -all"]', "publish.spf"),
         ('[publish]\ncaa = ["Let\'s Encrypt"]', "publish.caa"),
         ('[publish]\nupdate_server = "ns.d.test"\nupdate_key = "k"', "publish.update_server"),
@@ -44,7 +58,8 @@ def test_refused(text: str, what: str) -> None:
 
 def test_taken() -> None:
     settings = parse(
-        HEAD + '[publish]\naddresses = ["5.45.100.25"]\nspf = ["include:_spf.a.test", "ip4:192.0.2.0/24"]\n'
+        HEAD
+        + '[publish]\naddresses = ["5.45.100.25"]\nspf = ["include:_spf.a.test", "ip4:192.0.2.1/24", "?ip4:0.0.0.0/0", "ip6:2001:db8::/32", "a", "mx:a.test", "exists:%{i}.a.test"]\n'
         'exchangers = ["10 a.test", "20 b.test"]\ncaa = ["letsencrypt.org; validationmethods=dns-01"]\n'
         '[zone."d.test"]\ndmarc = "reject"\n[listener.h]\nservice = "https"\nport = 443\ntls = "implicit"\n',
         Path("poterne.toml"),
