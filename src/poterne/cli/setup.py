@@ -61,6 +61,8 @@ def command(
     click.echo("\nIt answers on loopback only. Next:")
     click.echo(f"  poterne -c {config} check")
     click.echo(f"  poterne -c {config} serve")
+    click.echo(f"  poterne -c {config} dns {name}")
+    click.echo("      what to publish in DNS, before others can write to it and its own mail is signed")
 
 
 def _server_user(user: str) -> Identity | None:
