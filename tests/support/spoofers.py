@@ -279,9 +279,10 @@ class Watched:
 
 
 async def _trusting(store: Store) -> None:
-    """Bob has mail of his at relay.test forwarded; and an address of ours sends everything on."""
+    """Bob has mail of his at relay.test forwarded; an address of ours sends everything on, another is a list's."""
     await people.set_forwarders(store, BOB, ["relay.test"], ACTING)
     await people.add_alias(store, f"forward@{DOMAIN}", ["far@quiet.test"], ACTING)
+    await people.add_alias(store, f"team@{DOMAIN}", [ALICE, BOB], ACTING)
 
 
 async def _closed(server: NameServer) -> None:
