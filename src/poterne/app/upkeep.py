@@ -11,6 +11,7 @@ from poterne.admin.quota import QuotaNotices
 from poterne.admin.retention import RetentionUpkeep
 from poterne.app import dns_watch
 from poterne.app.context import Child
+from poterne.app.searching import Indexing
 from poterne.observe import Log
 from poterne.queue import dmarc_reports
 from poterne.store.interface import Store
@@ -28,6 +29,7 @@ def jobs(child: Child, store: Store, resolver: Resolver, log: Log) -> Iterator[J
     yield reports.upkeep(store, settings, resolver, log, clock).run()
     yield RetentionUpkeep(store, settings.retention, clock, log).run()
     yield QuotaNotices(store, settings, clock, log).run()
+    yield Indexing(store, settings.search, log).run()
     watch = dns_watch.watching(store, settings, child.config, child.data, clock, log)
     if watch is not None:
         yield watch.run()

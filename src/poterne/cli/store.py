@@ -2,7 +2,7 @@
 
 import click
 
-from poterne.cli.common import json_option, progress_bar, show, with_store
+from poterne.cli.common import fail, json_option, progress_bar, settings, show, with_store
 from poterne.store.interface import Finding, Store
 
 
@@ -43,3 +43,25 @@ def compact(ctx: click.Context) -> None:
     """Give the space of removed messages back now (the server does this by itself every hour)."""
     freed = with_store(ctx, lambda store: store.compact())
     click.echo(f"{freed:,} octets freed.")
+
+
+@command.command("reindex")
+@click.pass_context
+def reindex(ctx: click.Context) -> None:
+    """Make the index of texts for SEARCH anew, at full speed. Works while the server runs; searches are slow meanwhile."""
+
+    async def work(store: Store) -> int:
+        from poterne.app.searching import reindex as made_anew
+
+        with progress_bar("Indexing") as bar:
+
+            def progress(done: int, total: int) -> None:
+                bar.length = max(total, 1)
+                bar.update(done - bar.pos)
+
+            return made_anew(store, progress)
+
+    if not settings(ctx)[1].search.index:
+        fail("the settings say that there is to be no index: [search] index = false")
+    indexed = with_store(ctx, work)
+    click.echo(f"{indexed:,} messages are in the index.")

@@ -13,6 +13,7 @@ from poterne.config.queue import Queue
 from poterne.config.reports import Reports
 from poterne.config.retention import Quota, Retention
 from poterne.config.route import Route
+from poterne.config.search import Search
 from poterne.config.sendmail import Sendmail
 
 KIB = 1024
@@ -411,5 +412,6 @@ class Settings:
     store: Store = made(Store, "Storage.")
     retention: Retention = made(Retention, "How long things are kept.")
     quota: Quota = made(Quota, "Full mailboxes.")
+    search: Search = made(Search, "The index of texts.")
     log: Log = made(Log, "Logging.")
     metrics: Metrics = made(Metrics, "Metrics.")

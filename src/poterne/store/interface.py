@@ -11,7 +11,7 @@ starts with the account. Reads are short and indexed, or come in pages. All meth
 Cancelling the caller does not undo an operation that was handed to the writer; its result is then lost, not its effect.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,6 +50,7 @@ from poterne.values.quarantine import NewQuarantined, Quarantined, QuarantineId
 from poterne.values.queue import NewQueued, Pause, PauseKind, QueueChange, QueuedRecipient, QueueState
 from poterne.values.reports import NewReportMail, ReporterSeen, ReportMail, ReportMailId, TlsReport
 from poterne.values.retention import QuotaState
+from poterne.values.search import Words
 from poterne.values.secret import Secret
 from poterne.values.sender import Sender, SenderCredential, SenderScope, SenderState
 from poterne.values.sending import Charge, Incident, IncidentState, SendingLimits, Submitted
@@ -60,6 +61,8 @@ REPORT_MAIL_MOST = 10_000
 """Reports that wait to be read; beyond, they are answered 4xx."""
 HELD_MOST = 100_000
 """Recipients that one incident holds; beyond, its origin's mail is answered 4xx."""
+WAITING_LEAST = 32
+"""Fewer new messages than these are not worth an index: to read them takes some milliseconds."""
 Uids = Sequence[UidRange]
 """A set of UIDs as ascending, disjoint ranges."""
 
@@ -625,6 +628,43 @@ class Search(Protocol):
 
         `text` is UTF-8, folded as `message.decode.fold` does. None: all may hold it, for want of an index or of text.
         """
+
+    def search_writer(self) -> "SearchWriter":
+        """Who makes the index; to be closed."""
+
+
+ReadWords = Callable[[ContentRow, Words], Iterator[None]]
+"""Gathers a message's words, in small steps. Raises UnavailableError for one that is damaged."""
+
+
+class SearchWriter(Protocol):
+    """Makes the index, in steps of some milliseconds: each value of a generator is how many messages that step finished.
+
+    A generator that is closed leaves what was committed, and the next one goes on from there. All raise UnavailableError.
+    """
+
+    def begin(self, *, wait: bool = False) -> bool:
+        """Become the one who writes; False: another process does."""
+
+    def end(self) -> None:
+        """Let another one write."""
+
+    def waiting(self) -> dict[AccountId, int]:
+        """How many messages of each account are not in the index; accounts without any are left out."""
+
+    def index(self, read: ReadWords, least: int = WAITING_LEAST) -> Generator[int, None, None]:
+        """All accounts that have at least so many new messages. What belongs to no account any more goes."""
+
+    def tidy(self, blocks: int) -> Generator[int, None, None]:
+        """What is of messages that are gone goes: looks at so many blocks (of 1,024 messages), from where the last call ended."""
+
+    def forget_all(self) -> None:
+        """The index is gone; all is searched in the messages until it is made anew."""
+
+    def save(self) -> None:
+        """Bring what was committed to its place. Waits for the disk: not for the event loop's thread."""
+
+    def close(self) -> None: ...
 
 
 class Events(Protocol):

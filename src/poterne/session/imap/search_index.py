@@ -15,9 +15,9 @@ from poterne.session.imap import bits, envelope, texts
 from poterne.session.imap.bits import Bits
 from poterne.session.imap.client import Client
 from poterne.store.interface import Blobs
-from poterne.store.sqlite.search_grams import Words
 from poterne.values.mailbox import ContentRow
 from poterne.values.mime import Part
+from poterne.values.search import Words
 
 MOST_BYTES: Final = 2 * 1024 * 1024
 """Text of one message that is read for the index; one with more is looked into by each search."""

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import Final, final
 
+from poterne.values.search import Words
+
 MIN_OCTETS: Final = 3
 MOST_GRAMS: Final = 16
 """Of one string; the more, the fewer candidates, but each costs a lookup in each block."""
@@ -83,19 +85,6 @@ def positions(bits: int) -> list[int]:
         found.append(lowest.bit_length() - 1)
         bits ^= lowest
     return found
-
-
-@final
-class Words:
-    """The distinct words of one document's header and body."""
-
-    __slots__ = ("body", "header", "incomplete")
-
-    def __init__(self) -> None:
-        self.header: set[bytes] = set()
-        self.body: set[bytes] = set()
-        self.incomplete = False
-        """Not all of its text was read: it may hold anything."""
 
 
 @final

@@ -9,6 +9,7 @@ from typing import Final, final
 import apsw
 import msgspec
 
+from poterne.store.sqlite.connection import Row
 from poterne.store.sqlite.delivery import CONTENT_BITS
 from poterne.store.sqlite.reader import Reader
 from poterne.store.sqlite.search_file import Opened
@@ -29,14 +30,15 @@ class SearchPart:
     def _start_search(self, folder: Path, clock: Callable[[], float]) -> None:
         self._search = Opened(folder)
         self._contents_of = _ContentsOf(self._reader)
-        self._search_writer = lambda: SearchWriter(folder, self._reader, clock)
+        self._search_folder = folder
+        self._search_clock = clock
 
     def _end_search(self) -> None:
         self._search.close()
 
     def search_writer(self) -> SearchWriter:
-        """Who makes the index; see there. To be closed."""
-        return self._search_writer()
+        """See `interface.Search`."""
+        return SearchWriter(self._search_folder, self._reader, self._search_clock)
 
     def may_hold(self, mailbox: Mailbox, text: bytes, *, header: bool, body: bool) -> list[Uid] | None:
         """See `interface.Search`."""
@@ -60,24 +62,26 @@ class SearchPart:
 
     def _upto(self, connection: apsw.Connection, account_id: AccountId) -> int:
         """How far the account is indexed; 0 when what is indexed are other messages (an older database was put in place)."""
-        rows = connection.execute(
+        rows: list[Row] = connection.execute(
             "SELECT upto, mark_id, mark FROM indexed WHERE account_id = ?", (account_id,)
         ).fetchall()
         counter = self._reader.one("SELECT last_content FROM account_counter WHERE account_id = ?", (account_id,))
         if not rows or counter is None:
             return 0
+        upto: int
         upto, mark_id, mark = rows[0]
-        return int(upto) if upto <= counter[0] and marked(self._reader, account_id, mark_id, mark) else 0
+        usable: bool = upto <= counter[0] and marked(self._reader, account_id, mark_id, mark)
+        return upto if usable else 0
 
 
 def _documents(connection: apsw.Connection, account_id: AccountId, asked: list[list[Gram]]) -> set[int]:
     """Content numbers that have all grams of one of the lists."""
     found: set[int] = set()
     execute = connection.execute
-    for (first,) in execute("SELECT first FROM block WHERE account_id = ?", (account_id,)).fetchall():
-        here = 0
-        for (stored,) in execute(_GRAM, (account_id, first, ANY)):
-            here = unpacked(stored)
+    blocks: list[Row] = execute("SELECT first FROM block WHERE account_id = ?", (account_id,)).fetchall()
+    for (first,) in blocks:
+        row: Row | None = execute(_GRAM, (account_id, first, ANY)).fetchone()
+        here = unpacked(row[0]) if row is not None else 0
         for grams in asked:
             bits = -1
             for gram in grams:
@@ -106,7 +110,7 @@ class _ContentsOf:
     def __call__(self, mailbox: Mailbox) -> "tuple[array[int], array[int]]":
         """UIDs, ascending, and their contents."""
         key = (mailbox.account_id, mailbox.id, mailbox.uid_validity)
-        uids, numbers = self._known.pop(key, None) or (array("I"), array("Q"))
+        uids, numbers = self._known.get(key, (array("I"), array("Q")))
         before = len(uids)
         rows = self._reader.all(
             "SELECT json_group_array(uid), json_group_array(content_id & ?) FROM message"
@@ -116,6 +120,7 @@ class _ContentsOf:
         uids.extend(_decode(rows[0][0]))
         numbers.extend(_decode(rows[0][1]))
         self._known[key] = (uids, numbers)
+        self._known.move_to_end(key)
         self._held += len(uids) - before
         while self._held > _HELD_MESSAGES and len(self._known) > 1:
             _, (dropped, _) = self._known.popitem(last=False)

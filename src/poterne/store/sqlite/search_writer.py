@@ -7,7 +7,7 @@ blocks before it that are not larger: each message is written some five times, a
 Contents that are gone stay in their block as bits that lead nowhere, until `tidy` writes the block anew without them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Final, final
 from zlib import crc32
@@ -15,17 +15,17 @@ from zlib import crc32
 import apsw
 
 from poterne.store.errors import UnavailableError
+from poterne.store.interface import WAITING_LEAST, ReadWords
 from poterne.store.sqlite.connection import Row, Rows
 from poterne.store.sqlite.delivery import CONTENT_BITS
 from poterne.store.sqlite.lock import FileLock
 from poterne.store.sqlite.search_file import SEARCH_LOCK, SEARCH_NAME, Opened
-from poterne.store.sqlite.search_grams import Gathering, Words
+from poterne.store.sqlite.search_grams import Gathering
 from poterne.values.ids import AccountId, BlobId, ThreadId, Uid
 from poterne.values.mailbox import ContentRow
+from poterne.values.search import Words
 
 SLOT: Final = 1024
-WAITING_LEAST: Final = 32
-"""Fewer new messages than these are searched as they are, which takes some milliseconds; an index of theirs would be large."""
 _PAGE_DOCUMENTS: Final = 20
 _PAGE_ROWS: Final = 1_000
 _TIDY_AFTER_S: Final = 86_400
@@ -43,16 +43,10 @@ _CLEAR: Final = (
     " (SELECT gram FROM posting WHERE account_id = ?1 AND first = ?2 LIMIT ?3)"
 )
 
-ReadWords = Callable[[ContentRow, Words], Iterator[None]]
-"""Gathers a message's words, in small steps. Raises UnavailableError for one that is damaged."""
-
 
 @final
 class SearchWriter:
-    """Its generators do a few milliseconds of work between two values; each value is how many messages that step finished.
-
-    A generator that is closed leaves what was committed. Raises UnavailableError from all methods.
-    """
+    """See `interface.SearchWriter`."""
 
     def __init__(self, folder: Path, rows: Rows, clock: Callable[[], float]) -> None:
         self._rows: Final = rows
@@ -64,7 +58,6 @@ class SearchWriter:
     # Who may write
 
     def begin(self, *, wait: bool = False) -> bool:
-        """Become the one who writes; False: another process does."""
         return self._lock.acquire(wait=wait)
 
     def end(self) -> None:
@@ -75,18 +68,16 @@ class SearchWriter:
         self._lock.close()
 
     def forget_all(self) -> None:
-        """The index is gone; all is searched in the messages until it is made anew."""
         self._file.remove()
 
     def save(self) -> None:
-        """Bring what was committed into the file, which waits for the disk: not for the event loop's thread."""
+        """A transaction of ours is not open now, so the thread that calls is of no matter."""
         if (connection := self._file.connection()) is not None:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     # What is to do
 
     def waiting(self) -> dict[AccountId, int]:
-        """How many messages of each account are not in the index; accounts without any are left out."""
         try:
             upto = {row[0]: row[1] for row in self._file.all("SELECT account_id, upto FROM indexed")}
         except (apsw.Error, OSError):
@@ -98,8 +89,7 @@ class SearchWriter:
             if last != upto.get(account_id, 0)
         }
 
-    def index(self, read: ReadWords, least: int = WAITING_LEAST) -> Iterator[int]:
-        """All accounts that have at least so many new messages; and what belongs to no account any more goes."""
+    def index(self, read: ReadWords, least: int = WAITING_LEAST) -> Generator[int, None, None]:
         return self._guarded(self._index(read, least))
 
     def _index(self, read: ReadWords, least: int) -> Iterator[int]:
@@ -215,8 +205,7 @@ class SearchWriter:
 
     # Forgetting
 
-    def tidy(self, blocks: int) -> Iterator[int]:
-        """Look at so many blocks, from where the last call ended: contents that are gone leave the index."""
+    def tidy(self, blocks: int) -> Generator[int, None, None]:
         return self._guarded(self._tidy(blocks))
 
     def _tidy(self, blocks: int) -> Iterator[int]:
@@ -260,13 +249,12 @@ class SearchWriter:
     def _forget(self, account_id: AccountId) -> Iterator[int]:
         """No reader believes the blocks from now on; then they go."""
         with self._file.change() as connection:
-            for (first,) in connection.execute(
-                "SELECT first FROM block WHERE account_id = ?", (account_id,)
-            ).fetchall():
+            blocks = self._file.all("SELECT first FROM block WHERE account_id = ?", (account_id,))
+            for (first,) in blocks:
                 yield from self._clear(connection, account_id, first)
             connection.execute("DELETE FROM indexed WHERE account_id = ?", (account_id,))
 
-    def _guarded(self, steps: Iterator[int]) -> Iterator[int]:
+    def _guarded(self, steps: Iterator[int]) -> Generator[int, None, None]:
         """The same steps; errors by meaning. A damaged file goes: the next call begins a new one."""
         try:
             yield from steps
