@@ -58,12 +58,16 @@ class Senders:
     def letter(self, number: int, size_bytes: int, kinds: Sequence[KeyType]) -> bytes:
         """A message of that size with signatures above it."""
         domain = _DOMAINS[number % len(_DOMAINS)]
-        message = plain_message(size_bytes, number).replace(b"sender@example.net", f"ann@{domain}".encode(), 1)
+        message = plain_message(size_bytes, number).replace(b"sender@example.net", self.author(number).encode(), 1)
         header = index(message)
         signer = Signer([key for key in self._keys[domain] if key.type in kinds], header, int(time.time()))
         signer.feed(message[header.end :])
         return signer.finish() + message
 
+    def author(self, number: int) -> str:
+        """Of the letter with that number; its envelope names the same."""
+        return f"ann@{_DOMAINS[number % len(_DOMAINS)]}"
+
     def opening(self, number: int, recipients: Sequence[str]) -> bytes:
         """The envelope of the letter with that number."""
-        return smtp.envelope(recipients, f"ann@{_DOMAINS[number % len(_DOMAINS)]}")
+        return smtp.envelope(recipients, self.author(number))
