@@ -147,6 +147,10 @@ def test_what_a_known_forwarder_broke_is_kept_in_quarantine_until_somebody_decid
     assert json.loads(server.poterne("quarantine", "list", f"alice@{DOMAIN}", "--json").stdout) == []
     first, second, third = (str(one["id"]) for one in listed)
     assert "From: ann@strict.test" in server.poterne("quarantine", "show", first).stdout
+    assert (
+        "nothing with the number 99999 is" in server.poterne("quarantine", "release", first, "99999", status=1).stderr
+    )
+    server.poterne("quarantine", "show", first)  # it is there still: all of them, or none
     assert "is delivered to" in server.poterne("quarantine", "release", first).stdout
     server.poterne("quarantine", "delete", "--yes", second)
     assert "quarantine list" in server.poterne("quarantine", "release", first, status=1).stderr

@@ -230,7 +230,7 @@ async def retire_older(store: DkimKeys, key: DkimKey, acting: Acting) -> list[Dk
 
 
 async def retire(store: DkimKeys, domain: str, selector: str, acting: Acting, *, last: bool = False) -> DkimKey:
-    """It signs no more. `last`: also when no other key of the domain signs. Raises AdminError."""
+    """It signs no more. `last`: also when no other key of the domain signs, or no RSA key. Raises AdminError."""
     key = await _key(store, domain, selector)
     if key.state is KeyState.NEXT:
         raise AdminError(f"{selector} has not signed yet: remove it (poterne dkim remove {key.domain} {selector})")
@@ -241,6 +241,15 @@ async def retire(store: DkimKeys, domain: str, selector: str, acting: Acting, *,
         raise AdminError(
             f"{selector} is the only key of {key.domain} that signs: activate another one first, or say --last "
             "and let mail leave unsigned"
+        )
+    if (
+        key.algorithm == KeyType.RSA.algorithm
+        and not any(one.algorithm == key.algorithm for one in others)
+        and not last
+    ):
+        raise AdminError(
+            f"{selector} is the only RSA key of {key.domain} that signs, and many servers verify nothing else: activate "
+            "another one first, or say --last"
         )
     return await _set(store, key, KeyState.RETIRED, "dkim.retired", acting)
 

@@ -45,30 +45,35 @@ async def message(store: Store, number: int) -> tuple[Quarantined, bytes]:
 
 
 async def release(store: Store, numbers: Sequence[int], acting: Acting) -> list[Quarantined]:
-    """Into the inbox of whose it is; what was released. Stops at the first that can't be. Raises AdminError, StoreError."""
+    """Into the inbox of whose it is; what was released. Nothing when one of them is unknown. Raises AdminError, StoreError."""
     done: list[Quarantined] = []
-    for number in numbers:
-        found = await one(store, number)
+    for found in [await one(store, number) for number in dict.fromkeys(numbers)]:
+        number = found.id
         event = acting.event("quarantine.released", address=found.account, number=number, reason=found.reason)
         try:
             await store.release_quarantined(found.id, acting.now, event)
         except NotFoundError:
-            raise AdminError(f"{number} has just been released or deleted by somebody else") from None
+            raise AdminError(f"{number} has just been released or deleted by somebody else{_so_far(done)}") from None
         except OverQuotaError:
-            raise AdminError(f"the mailbox of {found.account} is full: make room, or give it a larger quota") from None
+            what = f"the mailbox of {found.account} is full: make room, or give it a larger quota"
+            raise AdminError(what + _so_far(done)) from None
         done.append(found)
     return done
 
 
 async def delete(store: Store, numbers: Sequence[int], acting: Acting) -> list[Quarantined]:
-    """For good; nobody is told. Raises AdminError, StoreError."""
+    """For good; nobody is told. Nothing when one of them is unknown. Raises AdminError, StoreError."""
     done: list[Quarantined] = []
-    for number in numbers:
-        found = await one(store, number)
+    for found in [await one(store, number) for number in dict.fromkeys(numbers)]:
+        number = found.id
         event = acting.event("quarantine.deleted", address=found.account, number=number, reason=found.reason)
         try:
             await store.delete_quarantined(found.id, event)
         except NotFoundError:
-            raise AdminError(f"{number} has just been released or deleted by somebody else") from None
+            raise AdminError(f"{number} has just been released or deleted by somebody else{_so_far(done)}") from None
         done.append(found)
     return done
+
+
+def _so_far(done: Sequence[Quarantined]) -> str:
+    return f" (done before it: {', '.join(str(one.id) for one in done)})" if done else ""

@@ -8,6 +8,7 @@ from poterne.admin import dns_update, zone
 from poterne.admin.people import AdminError
 from poterne.cli.check_routes import Line
 from poterne.config.settings import Settings
+from poterne.mailauth.dkim.record import KeyType
 from poterne.store.interface import Store
 from poterne.values.directory import RouteKind
 from poterne.values.dkim import KeyState
@@ -80,6 +81,9 @@ async def of_store(store: Store, values: Settings, folder: Path) -> list[Line]:
 async def _signed(store: Store, domain: str) -> Line:
     keys = await store.dkim_keys(domain)
     active = [key for key in keys if key.state is KeyState.ACTIVE]
+    if active and not any(key.algorithm == KeyType.RSA.algorithm for key in active):
+        what = f"only {', '.join(key.selector for key in active)} signs, and many servers verify RSA keys alone"
+        return "warn", f"{domain}: {what}: poterne dkim list {domain}"
     if active:
         return "ok", f"{domain}: its mail is signed with {', '.join(key.selector for key in active)}"
     if any(key.state is KeyState.NEXT for key in keys):

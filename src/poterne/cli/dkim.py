@@ -22,7 +22,11 @@ _REMEDIES: Final = {
     Published.OTHER: "DNS has another record there: replace it, wait, and try again",
     Published.UNKNOWN: "DNS does not say now: try again later",
 }
-_last = click.option("--last", is_flag=True, help="Also the only key that signs: mail leaves unsigned then.")
+_last = click.option(
+    "--last",
+    is_flag=True,
+    help="Also the only key that signs, or the only RSA key: mail is unsigned then, for all or for many.",
+)
 _force = click.option("--force", is_flag=True, help="Without asking DNS.")
 _early = click.option("--early", is_flag=True, help="Also while its record may still be needed.")
 

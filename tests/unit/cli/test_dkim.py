@@ -123,3 +123,13 @@ def test_setup_makes_keys(tmp_path: Path) -> None:
     assert done.exit_code == 0, (done.stdout, done.stderr)
     listed = CliRunner().invoke(cli, ["-c", str(folder / "poterne.toml"), "dkim", "list", "--json"])
     assert [row["algorithm"] for row in json.loads(listed.stdout)] == ["ed25519-sha256", "rsa-sha256"]
+
+
+def test_the_key_that_everybody_verifies_is_not_given_up_unasked(run: Run) -> None:
+    made = {str(one["algorithm"]): str(one["selector"]) for one in rows(run, "create", DOMAIN)}
+    for selector in made.values():
+        run("dkim", "activate", DOMAIN, selector, "--force")
+    rsa = made["rsa-sha256"]
+    assert "is the only RSA key" in run("dkim", "retire", DOMAIN, rsa, status=1).stderr
+    run("dkim", "retire", DOMAIN, rsa, "--last")
+    assert "is the only key" in run("dkim", "retire", DOMAIN, made["ed25519-sha256"], status=1).stderr
