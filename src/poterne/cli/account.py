@@ -95,6 +95,7 @@ def list_(ctx: click.Context, domain: str | None, as_json: bool) -> None:
             "quota_bytes": a.quota_bytes,
             "disabled": a.disabled,
             "forwards": " ".join(a.forwards) + ("" if a.keeps else " (not kept here)"),
+            **({"forwarded_by": list(a.forwarders)} if as_json else {}),
         }
         for a in found
     ]
@@ -142,11 +143,19 @@ def forwarded_by(ctx: click.Context, address: str, domains: tuple[str, ...], off
 
     Forwarding breaks SPF, and often signatures. What such a server brings, by its proven name or envelope, is then not taken for
     forged: see [inbound] forwarded.
+
+    Without options: shows them.
     """
-    if off == bool(domains):
+    if off and domains:
         raise click.UsageError("say either --from DOMAIN or --off")
-    made = with_store(ctx, lambda store: people.set_forwarders(store, address, domains, acting()))
-    if off:
+
+    async def work(store: Store) -> Account:
+        if not (off or domains):
+            return await people.account_of(store, address)
+        return await people.set_forwarders(store, address, domains, acting())
+
+    made = with_store(ctx, work)
+    if not made.forwarders:
         click.echo(f"Nobody forwards mail to {made.address} as far as we know.")
     else:
         click.echo(f"Mail to {made.address} may come by way of {', '.join(made.forwarders)}.")

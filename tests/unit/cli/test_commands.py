@@ -199,6 +199,17 @@ def test_a_damaged_store_is_told(run: Run, folder: Path) -> None:
     assert "Traceback" not in said
 
 
+def test_who_forwards_to_an_account(run: Run) -> None:
+    assert "Nobody forwards mail" in run("account", "forwarded-by", ALICE).stdout
+    run("account", "forwarded-by", ALICE, "--from", "alumni.test", "--from", "old.test")
+    assert "by way of alumni.test, old.test." in run("account", "forwarded-by", ALICE).stdout
+    assert json.loads(run("account", "list", "--json").stdout)[0]["forwarded_by"] == ["alumni.test", "old.test"]
+    run("account", "forwarded-by", ALICE, "--off", "--from", "old.test", status=2)
+    assert "is not a domain name" in run("account", "forwarded-by", ALICE, "--from", "a@old.test", status=1).stderr
+    run("account", "forwarded-by", ALICE, "--off")
+    assert "Nobody forwards mail" in run("account", "forwarded-by", ALICE).stdout
+
+
 # -- check -------------------------------------------------------------------------------------------------------------
 
 
