@@ -76,7 +76,8 @@ def check(world: World, path: Path, way: str) -> None:
         elif what == ".":
             say(wire, unescape(text))
         elif what == "<":
-            assert wire.line() == unescape(text) + b"\r\n", place
+            heard = wire.line()
+            assert heard == unescape(text) + b"\r\n", (place, heard)
         else:
             heard = wire.line()
             assert re.fullmatch(unescape(text) + b"\r\n", heard), (place, heard)

@@ -20,7 +20,7 @@ from poterne.proto.imap.items import (
     StatusItem,
 )
 from poterne.proto.imap.responses import Completed
-from poterne.proto.imap.search import SearchKey, SearchReturn
+from poterne.proto.imap.search import SearchKey, SearchReturn, SortBy, Threading
 from poterne.proto.imap.sequence import SequenceSet
 from poterne.values.mailbox import FlagChange, SpecialUse
 from poterne.values.secret import Secret
@@ -257,6 +257,24 @@ class Search(Tagged):
 
 
 @dataclass(frozen=True, slots=True)
+class Sort(Tagged):
+    """RFC 5256. `order` has each key once: a second time it could decide nothing."""
+
+    uid: bool
+    order: tuple[SortBy, ...]
+    key: SearchKey
+
+
+@dataclass(frozen=True, slots=True)
+class Thread(Tagged):
+    """RFC 5256."""
+
+    uid: bool
+    algorithm: Threading
+    key: SearchKey
+
+
+@dataclass(frozen=True, slots=True)
 class Fetch(Tagged):
     """Macros are written out; items are without doubles and in the order asked. With `uid`, UID is always in `items`."""
 
@@ -337,6 +355,8 @@ Command = (
     | Unselect
     | Expunge
     | Search
+    | Sort
+    | Thread
     | Fetch
     | Store
     | Copy

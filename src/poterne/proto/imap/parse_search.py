@@ -28,7 +28,10 @@ from poterne.proto.imap.search import (
     SearchKey,
     SearchReturn,
     SizeIs,
+    SortBy,
+    SortKey,
     TextHolds,
+    Threading,
     ThreadIs,
 )
 from poterne.proto.imap.sequence import MAX_NUMBER
@@ -85,6 +88,46 @@ def search(cursor: Cursor, tag: bytes, *, uid: bool) -> commands.Search:
     key = _Keys(cursor, charset).all()
     cursor.end()
     return commands.Search(tag, uid, key, returns)
+
+
+def sort(cursor: Cursor, tag: bytes, *, uid: bool) -> commands.Sort:
+    """`SORT (criteria) charset keys`, RFC 5256 §5."""
+    cursor.space()
+    order: dict[SortKey, SortBy] = {}
+    for by in cursor.listed(lambda: _sort_by(cursor)):
+        order.setdefault(by.key, by)
+    return commands.Sort(tag, uid, tuple(order.values()), _criteria(cursor))
+
+
+def thread(cursor: Cursor, tag: bytes, *, uid: bool) -> commands.Thread:
+    cursor.space()
+    try:
+        algorithm = Threading(cursor.word())
+    except ValueError:
+        raise syntax(b"Unknown threading algorithm") from None
+    return commands.Thread(tag, uid, algorithm, _criteria(cursor))
+
+
+def _sort_by(cursor: Cursor) -> SortBy:
+    word = cursor.word()
+    reverse = word == b"REVERSE"
+    if reverse:
+        cursor.space()
+        word = cursor.word()
+    try:
+        return SortBy(SortKey(word), reverse)
+    except ValueError:
+        raise syntax(b"Unknown sort criterion") from None
+
+
+def _criteria(cursor: Cursor) -> SearchKey:
+    """`search-criteria`: the charset must be there."""
+    cursor.space()
+    charset = _charset(cursor.astring())
+    cursor.space()
+    key = _Keys(cursor, charset).all()
+    cursor.end()
+    return key
 
 
 def _word_ahead(cursor: Cursor) -> bytes:

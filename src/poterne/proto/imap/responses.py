@@ -262,6 +262,47 @@ def search(numbers: Iterable[int], modseq: int | None = None) -> Untagged:
     return Untagged(b"* SEARCH " + found + tail)
 
 
+def sort(numbers: Iterable[int]) -> Untagged:
+    """RFC 5256 §4."""
+    found = " ".join(map(str, numbers)).encode("ascii")
+    return Untagged(b"* SORT %b\r\n" % found if found else b"* SORT\r\n")
+
+
+def thread(threads: Sequence["Node"]) -> Untagged:
+    """RFC 5256 §4. However deep a thread is, it is rendered without recursion."""
+    out: list[bytes] = []
+    waiting: list[Node | bytes] = list(reversed(threads))
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, bytes):
+            out.append(node)
+            continue
+        out.append(b"(")
+        gap = b""
+        while True:
+            if node.number:
+                out.append(b"%b%d" % (gap, node.number))
+                gap = b" "
+            if len(node.children) != 1:
+                break
+            node = node.children[0]
+        waiting.append(b")")
+        if node.children:
+            out.append(gap)
+            waiting.extend(reversed(node.children))
+    return Untagged(b"* THREAD %b\r\n" % b"".join(out) if out else b"* THREAD\r\n")
+
+
+class Node:
+    """A message of a thread and its answers; `number` 0 stands for one that is not there, which only a root can be."""
+
+    __slots__ = ("children", "number")
+
+    def __init__(self, number: int, children: list["Node"] | None = None) -> None:
+        self.number = number
+        self.children: list[Node] = [] if children is None else children
+
+
 def esearch(
     tag: bytes,
     *,

@@ -173,6 +173,33 @@ SearchKey = (
 )
 
 
+class SortKey(Enum):
+    """RFC 5256 §3, RFC 5957 §4."""
+
+    ARRIVAL = b"ARRIVAL"
+    CC = b"CC"
+    DATE = b"DATE"
+    FROM = b"FROM"
+    SIZE = b"SIZE"
+    SUBJECT = b"SUBJECT"
+    TO = b"TO"
+    DISPLAYFROM = b"DISPLAYFROM"
+    DISPLAYTO = b"DISPLAYTO"
+
+
+@dataclass(frozen=True, slots=True)
+class SortBy:
+    key: SortKey
+    reverse: bool
+
+
+class Threading(Enum):
+    """Algorithms of THREAD, RFC 5256 §3."""
+
+    ORDEREDSUBJECT = b"ORDEREDSUBJECT"
+    REFERENCES = b"REFERENCES"
+
+
 class SearchReturn(Enum):
     """RETURN options, RFC 4731 §3.1 and RFC 9051 §6.4.4."""
 

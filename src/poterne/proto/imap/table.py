@@ -87,6 +87,10 @@ COMMANDS: Final[dict[bytes, Entry]] = {
     b"STORE": Entry(partial(parse_message.store, uid=False), _SELECTED),
     b"COPY": Entry(partial(parse_message.copy, uid=False), _SELECTED),
     b"MOVE": Entry(partial(parse_message.move, uid=False), _SELECTED),
+    b"SORT": Entry(partial(parse_search.sort, uid=False), _SELECTED),
+    b"THREAD": Entry(partial(parse_search.thread, uid=False), _SELECTED),
+    b"UID SORT": Entry(partial(parse_search.sort, uid=True), _SELECTED),
+    b"UID THREAD": Entry(partial(parse_search.thread, uid=True), _SELECTED),
     b"UID EXPUNGE": Entry(partial(parse_message.expunge, uid=True), _SELECTED),
     b"UID SEARCH": Entry(partial(parse_search.search, uid=True), _SELECTED),
     b"UID FETCH": Entry(partial(parse_message.fetch, uid=True), _SELECTED),
@@ -98,4 +102,5 @@ COMMANDS: Final[dict[bytes, Entry]] = {
 
 def holds_expunges(command: commands.Event) -> bool:
     """While this command is answered no EXPUNGE may be sent: it would change what its numbers mean (RFC 9051 §7.5.1)."""
-    return isinstance(command, commands.Fetch | commands.Store | commands.Search) and not command.uid
+    held = commands.Fetch | commands.Store | commands.Search | commands.Sort | commands.Thread
+    return isinstance(command, held) and not command.uid

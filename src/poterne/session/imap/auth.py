@@ -37,6 +37,10 @@ _SIGNED_IN: Final = (
     b"UTF8=ACCEPT",
     b"OBJECTID",
     b"SAVEDATE",
+    b"SORT",
+    b"SORT=DISPLAY",
+    b"THREAD=ORDEREDSUBJECT",
+    b"THREAD=REFERENCES",
 )
 _ENABLEABLE: Final = frozenset({"IMAP4REV2", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT"})
 _PRIVACY: Final = no(b"Start TLS first", responses.PRIVACYREQUIRED)

@@ -20,10 +20,8 @@ async def search(client: Client, command: commands.Search) -> None:
         client.saved = None  # RFC 5182 §2.1: a failed search leaves an empty result
     if _asks_modseq(command.key):
         client.condstore = True
-    everything = (1 << len(view)) - 1
-    gone = bits.of_spans(view.spans_of(sorted(view.gone)), len(view))
     uids = view.uids
-    found = bits.positions(await Matching(client, int(client.service.clock())).matches(command.key, everything & ~gone))
+    found = await positions_of(client, command.key)
     shown = [uids[i] for i in found] if command.uid else [i + 1 for i in found]
     modseq = _highest_modseq(client, _subject(found, returns)) if found and _asks_modseq(command.key) else None
     if command.returns is None and not client.rev2:
@@ -33,7 +31,15 @@ async def search(client: Client, command: commands.Search) -> None:
     if SearchReturn.SAVE in returns:
         client.saved = array("I", [uids[i] for i in _subject(found, returns)])
     # RFC 7162 §3.2.10.2: the same holds for UID SEARCH where it has message numbers.
-    await finish(client, ok(b"Searched"), expunge=command.uid and not _has_numbers(command.key))
+    await finish(client, ok(b"Searched"), expunge=command.uid and not has_numbers(command.key))
+
+
+async def positions_of(client: Client, key: SearchKey) -> list[int]:
+    """Ascending positions of the messages that match and are still there."""
+    _, view = client.selected
+    everything = (1 << len(view)) - 1
+    gone = bits.of_spans(view.spans_of(sorted(view.gone)), len(view))
+    return bits.positions(await Matching(client, int(client.service.clock())).matches(key, everything & ~gone))
 
 
 def _subject(found: list[int], returns: frozenset[SearchReturn]) -> list[int]:
@@ -76,14 +82,15 @@ def _asks_modseq(key: SearchKey) -> bool:
             return isinstance(key, ModSeqAtLeast)
 
 
-def _has_numbers(key: SearchKey) -> bool:
+def has_numbers(key: SearchKey) -> bool:
+    """Are there message numbers in it, which nothing may move while it is answered?"""
     match key:
         case And(keys):
-            return any(_has_numbers(part) for part in keys)
+            return any(has_numbers(part) for part in keys)
         case Or(left, right):
-            return _has_numbers(left) or _has_numbers(right)
+            return has_numbers(left) or has_numbers(right)
         case Not(inner):
-            return _has_numbers(inner)
+            return has_numbers(inner)
         case _:
             return isinstance(key, InSequence) and not key.messages.saved
 

@@ -7,7 +7,7 @@ from poterne.net.link import Link, Poke
 from poterne.proto.imap import commands
 from poterne.proto.imap.responses import Greeting
 from poterne.proto.imap.server import ServerCore
-from poterne.session.imap import append, auth, copy, errors, fetch, mailboxes, search, select, store
+from poterne.session.imap import append, auth, copy, errors, fetch, mailboxes, search, select, sort, store
 from poterne.session.imap.client import Client, Service
 from poterne.session.imap.updates import leave, sync
 from poterne.store.errors import StoreError, UnavailableError
@@ -48,10 +48,12 @@ _HANDLERS: Final[dict[type, Callable[[Client, Any], Awaitable[None]]]] = {
     commands.SaslResponse: auth.sasl_response,
     commands.Search: search.search,
     commands.Select: select.select,
+    commands.Sort: sort.sort,
     commands.StartTls: auth.start_tls,
     commands.Status: mailboxes.status,
     commands.Store: store.store,
     commands.Subscribe: mailboxes.subscribe,
+    commands.Thread: sort.thread,
     commands.Unselect: select.unselect,
     commands.Unsubscribe: mailboxes.unsubscribe,
 }
