@@ -150,6 +150,7 @@ class Watched:
         chosen: dict[str, dict[str, object]] = {
             "server": {"workers": 1, "drain_s": 1},
             "dns": {"servers": [f"127.0.0.1:{dns_port}"], "timeout_s": 1, "deadline_s": 1},
+            "smtp": {"greeting_delay_s": 0},
             "inbound": {"verify": True, "max_dns_s": 2, **inbound},
         }
         self.instance = Instance(folder, chosen=chosen)  # type: ignore[arg-type]
