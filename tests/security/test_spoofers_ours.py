@@ -1,6 +1,7 @@
 """Catalogue §1.7, X31–X34, and S09, S10: our own names from outside, look-alikes, shown names, lists and forwarders."""
 
 import base64
+import re
 import time
 from email.header import Header
 
@@ -177,6 +178,19 @@ def test_x31_a_name_that_shows_nobody_of_ours(spoofers: World, author: str) -> N
 )
 def test_x31_a_name_that_hides_something(spoofers: World, author: str, code: str) -> None:
     malformed(spoofers.judged(letter(author)), code)
+
+
+@pytest.mark.parametrize(
+    "author",
+    [
+        ", ".join(f"<u{number}@evil.test>" for number in range(20)) + f', "{PROTECTED}" <{EVIL}>',
+        '"' + " ".join(f"u{number}@evil.test" for number in range(60)) + f' {BOSS}" <{EVIL}>',
+        '"' + "x " * 1_000 + f'{BOSS}" <{EVIL}>',
+    ],
+)
+def test_x31_behind_much_else(spoofers: World, author: str) -> None:
+    folded = re.sub(r"(.{60}[^ ]*) ", "\\1\r\n ", author)
+    kept(spoofers.judged(letter(folded)), "Junk", "display-name", dmarc="pass")
 
 
 def test_x31_a_long_name_is_not_cut(spoofers: World) -> None:

@@ -15,9 +15,10 @@ from poterne.policy.evidence import Rules
 from poterne.policy.lookalike import Lookalike, Lookalikes
 from poterne.values.address import AddressError, domain_name
 
-_NAME_MOST: Final = 1000
-"""Characters of a name that are looked at; the From field is refused long before that."""
-_ADDRESSES_MOST: Final = 10
+_NAME_MOST: Final = 4096
+"""Octets of a name that are looked at: all that a From field can hold."""
+_SHOWN_MOST: Final = 8192
+"""Characters of it as readers see it: one octet can stand for six of them."""
 _ADDRESS: Final = re.compile(r"[^\s<>()\[\],;:\"'«»“”\u2018\u2019]{1,64}@([^\s<>()\[\],;:\"'«»“”\u2018\u2019@]{3,255})")
 _OVERRIDE: Final = "\u202e"
 """RIGHT-TO-LEFT OVERRIDE: readers see what follows from its end to its beginning, as far as POP DIRECTIONAL FORMATTING."""
@@ -62,6 +63,8 @@ class Ours:
     def impersonated(self, name: str) -> str:
         """What of ours a stranger's decoded name shows: an address, or a protected name; "" nothing. In linear time."""
         name = name[:_NAME_MOST]
+        if not name.isascii():
+            name = name.encode("utf-8", "replace")[:_NAME_MOST].decode("utf-8", "ignore")
         if not (self._people or "@" in name or not name.isascii()):
             return ""
         shown = _visible(name)
@@ -70,12 +73,10 @@ class Ours:
         return self._bears(_visible(_TURNED.sub(lambda run: run[1][::-1], name))) if _OVERRIDE in name else ""
 
     def _bears(self, shown: str) -> str:
-        for count, found in enumerate(_ADDRESS.finditer(shown)):
-            if count == _ADDRESSES_MOST:
-                break
+        for found in _ADDRESS.finditer(shown):
             if self._serves(found[1]):
                 return found[0][:250]
-        words = frozenset(_words(shown)) if self._people else frozenset()
+        words = frozenset(_shapes(shown)) if self._people else frozenset()
         for person, protected in self._people:
             if person <= words and len(words) <= len(person) + _MORE_WORDS_MOST:
                 return protected
@@ -90,9 +91,14 @@ class Ours:
 
 def _visible(name: str) -> str:
     """As a reader sees it: without what can't be seen, wide letters and signs as narrow ones."""
-    return "".join(char for char in unicodedata.normalize("NFKC", name) if unicodedata.category(char) != "Cf")
+    wide = unicodedata.normalize("NFKC", name)[:_SHOWN_MOST]
+    return "".join(char for char in wide if unicodedata.category(char) != "Cf")
 
 
 def _words(name: str) -> list[str]:
-    """By their shape, so that accents and other alphabets' letters are no way around."""
-    return [shape(word) for word in _WORD.findall(_visible(name).casefold())]
+    return _shapes(_visible(name))
+
+
+def _shapes(shown: str) -> list[str]:
+    """Words by their shape, so that accents and other alphabets' letters are no way around."""
+    return [shape(word) for word in _WORD.findall(shown.casefold())]

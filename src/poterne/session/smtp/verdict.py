@@ -15,6 +15,7 @@ from poterne.mailauth.dmarcreport.row import row
 from poterne.mailauth.results.write import Results
 from poterne.mailauth.results.write import field as results_field
 from poterne.message.address import parse_addresses
+from poterne.message.author import MAX_ADDRESSES as AUTHORS_MOST
 from poterne.message.author import Author
 from poterne.message.decode import header_text
 from poterne.message.header import HeaderIndex
@@ -195,7 +196,7 @@ def _displayed(ours: Ours, header: HeaderIndex, authors: int) -> str:
     for value in header.values(b"from"):
         if ours.nothing_displayed(value, authors):
             continue
-        for address in parse_addresses(value, 10).addresses:
+        for address in parse_addresses(value, AUTHORS_MOST).addresses:
             if address.name and (shown := ours.impersonated(header_text(address.name))):
                 return shown
     return ""
