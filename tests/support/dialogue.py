@@ -3,6 +3,7 @@ r"""Golden dialogues of several clients with the real server: what is said, and 
     A> text     client A says text CRLF                 A< text     client A hears text CRLF, exactly
     A~ regex    client A hears a line that fits         A. octets   client A says the octets, without CRLF
     M: name     a message, up to a line with "."        D: name     it is delivered into INBOX, behind the clients' backs
+    Q: 3000 10  the account's quota in octets and messages; 0: none
 
 Clients (A to F) are signed in when they first speak. In the end each must have heard everything. Empty lines and "#" lines are
 for the reader; escapes as in `transcript`.
@@ -14,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.imap_world import Wire, World
+from poterne.values.event import Event
+from poterne.values.ids import TraceId
+from tests.support.imap_world import ADDRESS, Wire, World
 from tests.support.transcript import unescape
 
 _LINE = re.compile(r"([A-F])([><~.]) ?(.*)")
@@ -36,8 +39,8 @@ def read(path: Path) -> Dialogue:
             while (text := next(lines)) != ".":
                 taken.append(text)
             found.messages[line[3:]] = unescape("\r\n".join(taken) + "\r\n")
-        elif line.startswith("D: "):
-            found.steps.append(("D", "", line[3:]))
+        elif line.startswith(("D: ", "Q: ")):
+            found.steps.append((line[0], ":", line[3:]))
         elif line.strip() and not line.startswith("#"):
             matched = _LINE.fullmatch(line)
             assert matched, f"{path.name}: not a line of a dialogue: {line!r}"
@@ -49,6 +52,12 @@ def cases(folder: Path) -> list[object]:
     """Each dialogue twice: line by line, and octet by octet."""
     ways = ("lines", "octets")
     return [pytest.param(path, way, id=f"{path.stem}-{way}") for path in sorted(folder.glob("*.imap")) for way in ways]
+
+
+async def set_quota(world: World, size: int, count: int) -> None:
+    account = await world.store.account(ADDRESS)
+    event = Event(0, "test", TraceId("t"))
+    await world.store.set_account(account.id, event, quota_bytes=size, quota_messages=count)
 
 
 def check(world: World, path: Path, way: str) -> None:
@@ -64,8 +73,12 @@ def check(world: World, path: Path, way: str) -> None:
             wire.send(octets)
 
     for number, (who, what, text) in enumerate(dialogue.steps):
-        if who == "D":
-            world.deliver(dialogue.messages[text])
+        if what == ":":
+            if who == "D":
+                world.deliver(dialogue.messages[text])
+            else:
+                size, count = map(int, text.split())
+                world.call(set_quota(world, size, count))
             continue
         wire = clients.get(who)
         if wire is None:

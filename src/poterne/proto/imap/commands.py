@@ -177,6 +177,23 @@ class Status(Tagged):
 
 
 @dataclass(frozen=True, slots=True)
+class GetQuota(Tagged):
+    """RFC 9208 §4.1.1."""
+
+    root: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetQuotaRoot(Tagged):
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unauthenticate(Tagged):
+    """RFC 8437. Forget who signed in, call `unauthenticated()`, then send Completed OK: another answer is not allowed."""
+
+
+@dataclass(frozen=True, slots=True)
 class AppendStart(Tagged):
     """A message is announced. Answer `Continue` to have it (as AppendData pieces, then AppendEnd), or Completed to refuse.
 
@@ -348,6 +365,9 @@ Command = (
     | Lsub
     | Namespace
     | Status
+    | GetQuota
+    | GetQuotaRoot
+    | Unauthenticate
     | AppendStart
     | Idle
     | Check

@@ -92,6 +92,10 @@ class StatusItem(Enum):
     SIZE = b"SIZE"
     RECENT = b"RECENT"
     HIGHESTMODSEQ = b"HIGHESTMODSEQ"
+    APPENDLIMIT = b"APPENDLIMIT"
+    """RFC 7889 §3.2."""
+    DELETED_STORAGE = b"DELETED-STORAGE"
+    """RFC 9208 §4.1.4."""
     MAILBOXID = b"MAILBOXID"
     """RFC 8474 §4.3."""
 

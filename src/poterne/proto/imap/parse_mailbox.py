@@ -188,6 +188,13 @@ def status(cursor: Cursor, tag: bytes) -> commands.Status:
     return commands.Status(tag, mailbox, items)
 
 
+def get_quota(cursor: Cursor, tag: bytes) -> commands.GetQuota:
+    cursor.space()
+    root = cursor.text_string()
+    cursor.end()
+    return commands.GetQuota(tag, root)
+
+
 def _status_items(cursor: Cursor) -> tuple[StatusItem, ...]:
     def item() -> StatusItem:
         try:

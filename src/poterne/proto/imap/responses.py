@@ -253,6 +253,17 @@ def status(name: str, values: Mapping[StatusItem, int | bytes], *, utf8: bool) -
     return Untagged(b"* STATUS %b (%b)\r\n" % (mailbox_name.render(name, utf8=utf8), pairs))
 
 
+def quota_root(name: str, roots: Iterable[bytes], *, utf8: bool) -> Untagged:
+    """RFC 9208 §4.2.2."""
+    return Untagged(b" ".join((b"* QUOTAROOT", mailbox_name.render(name, utf8=utf8), *map(string, roots))) + b"\r\n")
+
+
+def quota(root: bytes, resources: Iterable[tuple[bytes, int, int]]) -> Untagged:
+    """RFC 9208 §4.2.1: names with usage and limit, at least one."""
+    listed = b" ".join([b"%b %d %d" % resource for resource in resources])
+    return Untagged(b"* QUOTA %b (%b)\r\n" % (string(root), listed))
+
+
 def search(numbers: Iterable[int], modseq: int | None = None) -> Untagged:
     """RFC 3501 §7.2.5, with the highest modseq of RFC 7162 §3.1.5 if the search had MODSEQ and found something."""
     found = " ".join(map(str, numbers)).encode("ascii")

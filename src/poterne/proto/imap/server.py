@@ -142,6 +142,11 @@ class ServerCore:
             raise RuntimeError("already authenticated")
         self.state = State.AUTHENTICATED
 
+    def unauthenticated(self) -> None:
+        """As after the greeting, but for TLS (RFC 8437 §3). To be called before the Completed of UNAUTHENTICATE."""
+        self.state = State.NOT_AUTHENTICATED
+        self._capabilities = frozenset()
+
     def selected(self, is_selected: bool) -> None:
         """A mailbox is selected from now on, or none is. To be called before the Completed."""
         if self.state not in (State.AUTHENTICATED, State.SELECTED):

@@ -41,6 +41,10 @@ _SIGNED_IN: Final = (
     b"SORT=DISPLAY",
     b"THREAD=ORDEREDSUBJECT",
     b"THREAD=REFERENCES",
+    b"QUOTA",
+    b"QUOTA=RES-STORAGE",
+    b"QUOTA=RES-MESSAGE",
+    b"UNAUTHENTICATE",
 )
 _ENABLEABLE: Final = frozenset({"IMAP4REV2", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT"})
 _PRIVACY: Final = no(b"Start TLS first", responses.PRIVACYREQUIRED)
@@ -151,6 +155,17 @@ async def id_(client: Client, command: commands.Id) -> None:
         client.service.log.info("imap.client", trace=client.link.trace, client=(name or "")[:64])
     client.send(responses.server_id([(b"name", b"Poterne")]))
     await finish(client, ok(b"So we know each other"))
+
+
+async def unauthenticate(client: Client, _command: commands.Unauthenticate) -> None:
+    """RFC 8437: somebody else may sign in on this connection; nothing of the one before is left."""
+    await leave(client)
+    client.sign_out()
+    client.core.unauthenticated()
+    settings = client.service.settings
+    client.link.set_deadline(settings.login_timeout_s, "login")
+    client.service.log.info("auth.ended", trace=client.link.trace, peer=client.link.peer)
+    client.send(ok(b"Signed out; sign in again"))
 
 
 async def logout(client: Client, _command: commands.Logout) -> None:

@@ -138,6 +138,16 @@ class Client:
         self._account = account
         self._flag_texts = flag_texts(account.keywords)
 
+    def sign_out(self) -> None:
+        """As it was before anyone signed in (RFC 8437 §3); only failed sign-ins still count."""
+        self.deselect()
+        self._account = None
+        self._flag_texts = None
+        self.read_only = False
+        self.condstore = False
+        self.qresync = False
+        self.bad_commands = 0
+
     @property
     def rev2(self) -> bool:
         """The client enabled IMAP4rev2."""

@@ -9,6 +9,7 @@ from poterne.proto.imap.items import ListReturn, ListSelect, StatusItem
 from poterne.proto.imap.responses import Condition, no, ok
 from poterne.session.imap import object_ids
 from poterne.session.imap.client import Client
+from poterne.session.imap.quota import deleted_bytes
 from poterne.session.imap.turns import Turn
 from poterne.session.imap.updates import finish
 from poterne.session.imap.wildcards import matcher
@@ -176,6 +177,10 @@ async def status_values(
                 values[item] = mailbox.size_bytes
             case StatusItem.HIGHESTMODSEQ:
                 values[item] = mailbox.highest_modseq
+            case StatusItem.APPENDLIMIT:
+                values[item] = client.service.settings.max_append_bytes
+            case StatusItem.DELETED_STORAGE:
+                values[item] = await deleted_bytes(client, mailbox)
             case StatusItem.MAILBOXID:
                 values[item] = object_ids.mailbox(mailbox)
                 client.condstore = True  # RFC 7162 §3.1: a CONDSTORE enabling command

@@ -7,7 +7,7 @@ from poterne.net.link import Link, Poke
 from poterne.proto.imap import commands
 from poterne.proto.imap.responses import Greeting
 from poterne.proto.imap.server import ServerCore
-from poterne.session.imap import append, auth, copy, errors, fetch, mailboxes, search, select, sort, store
+from poterne.session.imap import append, auth, copy, errors, fetch, mailboxes, quota, search, select, sort, store
 from poterne.session.imap.client import Client, Service
 from poterne.session.imap.updates import leave, sync
 from poterne.store.errors import StoreError, UnavailableError
@@ -34,6 +34,8 @@ _HANDLERS: Final[dict[type, Callable[[Client, Any], Awaitable[None]]]] = {
     commands.Enable: auth.enable,
     commands.Expunge: select.expunge,
     commands.Fetch: fetch.fetch,
+    commands.GetQuota: quota.get_quota,
+    commands.GetQuotaRoot: quota.get_quota_root,
     commands.Id: auth.id_,
     commands.Idle: select.idle,
     commands.List: mailboxes.list_,
@@ -54,6 +56,7 @@ _HANDLERS: Final[dict[type, Callable[[Client, Any], Awaitable[None]]]] = {
     commands.Store: store.store,
     commands.Subscribe: mailboxes.subscribe,
     commands.Thread: sort.thread,
+    commands.Unauthenticate: auth.unauthenticate,
     commands.Unselect: select.unselect,
     commands.Unsubscribe: mailboxes.unsubscribe,
 }
