@@ -52,8 +52,8 @@ async def checked(data: bytes, names: Asked, sender: str = "x@evil.test") -> tup
     named = author(header, smtputf8=False)
     assert isinstance(named, Author)
     checks = Checks(
-        names,  # type: ignore[arg-type]
-        Spoken("192.0.2.66", "mx.evil.test", "mail.ours.test", names, NOW),  # type: ignore[arg-type]
+        names,
+        Spoken("192.0.2.66", "mx.evil.test", "mail.ours.test", names, NOW),
         Address.parse(sender),
         "mail.ours.test",
         20.0,

@@ -17,6 +17,8 @@ from poterne.store.errors import StoreError
 from poterne.store.interface import Store
 
 FLUSH_S: Final = 10.0
+SHARES: Final = 10
+"""Of the questions that may be under way at a time, one origin has a tenth."""
 
 
 @final
@@ -46,6 +48,7 @@ class Verification:
             trusted=relays.listed,
             clock=clock,
             behind=_behind(settings),
+            share=settings.dns.max_in_flight // SHARES,
         )
 
     async def run(self) -> None:

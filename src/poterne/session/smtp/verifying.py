@@ -9,7 +9,7 @@ from poterne.policy.evidence import Rules
 from poterne.policy.ours import Ours
 from poterne.proto.smtp.events import MailFrom
 from poterne.queue.domains import LocalDomains
-from poterne.session.smtp.asking import Names
+from poterne.session.smtp.asking import Names, Shares
 from poterne.session.smtp.checks import Checks, Spoken
 from poterne.store.interface import Store
 from poterne.values.dmarc import DmarcRow, PublishedPolicy
@@ -52,14 +52,15 @@ class Verifying:
         trusted: Callable[[str], bool],
         clock: Callable[[], float],
         behind: Iterable[str] = (),
+        share: int = 40,
     ) -> None:
-        """`behind`: domains that servers behind this one have mailboxes of."""
+        """`behind`: domains that servers behind this one have mailboxes of. `share`: questions of one origin at a time."""
         self.rules: Final = rules
         self.language: Final = language
         self.tally: Final = tally
         self.lists: Final = lists
         self.trusted: Final = trusted
-        self._names: Final = names
+        self._names: Final = Shares(names, share)
         self._hostname: Final = hostname
         self._clock: Final = clock
         self._domains: Final = LocalDomains(store, clock)
@@ -83,12 +84,13 @@ class Verifying:
 
     def spoken(self, peer: str, name: str) -> Spoken:
         """For a connection whose client called itself so."""
-        return Spoken(peer, name, self._hostname, self._names, int(self._clock()))
+        return Spoken(peer, name, self._hostname, self._names.of(peer), int(self._clock()))
 
     def checks(self, spoken: Spoken, mail: MailFrom, peer_name: str) -> Checks:
         """For one message. `peer_name`: of the client's address in DNS, when it leads back to it."""
         dns_s, now_s = float(self.rules.settings.max_dns_s), int(self._clock())
-        return Checks(self._names, spoken, mail.path.address, self._hostname, dns_s, now_s, peer_name=peer_name)
+        names = self._names.of(spoken.claim.client)
+        return Checks(names, spoken, mail.path.address, self._hostname, dns_s, now_s, peer_name=peer_name)
 
 
 @final
