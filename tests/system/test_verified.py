@@ -146,7 +146,9 @@ def test_what_a_known_forwarder_broke_is_kept_in_quarantine_until_somebody_decid
     assert {one["reason"] for one in listed} == {"dmarc-reject+forwarder"}
     assert json.loads(server.poterne("quarantine", "list", f"alice@{DOMAIN}", "--json").stdout) == []
     first, second, third = (str(one["id"]) for one in listed)
-    assert "From: ann@strict.test" in server.poterne("quarantine", "show", first).stdout
+    shown = server.poterne("quarantine", "show", first).stdout
+    assert "From: ann@strict.test" in shown
+    assert "\nWhy: Nothing proves that this message is from strict.test" in shown
     assert (
         "nothing with the number 99999 is" in server.poterne("quarantine", "release", first, "99999", status=1).stderr
     )

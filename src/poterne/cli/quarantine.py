@@ -6,6 +6,8 @@ from poterne.admin import quarantine as admin
 from poterne.cli.common import acting, json_option, show, with_store
 from poterne.cli.queue import ID
 from poterne.cli.queue_pauses import moment
+from poterne.message.encoded import decode_words
+from poterne.message.header import index
 from poterne.values.quarantine import Quarantined
 
 numbers = click.argument("numbers", metavar="ID...", type=ID, nargs=-1, required=True)
@@ -65,13 +67,20 @@ def show_(ctx: click.Context, number: int, whole: bool, as_json: bool) -> None:
     found, octets = with_store(ctx, lambda store: admin.message(store, number))
     text = octets if whole else octets[: found.content.header_size]
     if as_json:
-        row = {**_row(found, as_json=True), "message": text.decode("utf-8", "replace")}
+        row = {**_row(found, as_json=True), "why": _why(octets), "message": text.decode("utf-8", "replace")}
         show([row], as_json=True, empty="")
         return
     show([_row(found, as_json=False)], as_json=False, empty="")
+    click.echo(f"Why: {_why(octets) or found.reason}")
     click.echo(f"Envelope: from <{found.reverse_path}> to <{found.recipient}>, brought by {found.peer or 'unknown'}.")
     click.echo(f"It is deleted on {moment(found.expires_at)}, if nobody releases it. Trace: {found.trace_id}\n")
     click.echo(_safe(text.decode("utf-8", "replace")))
+
+
+def _why(octets: bytes) -> str:
+    """The sentence of X-Poterne-Reason, as it is for the reader: in the language of the account."""
+    value = index(octets).value(b"x-poterne-reason") or b""
+    return _safe(decode_words(value).partition(";")[2].strip())
 
 
 def _safe(text: str) -> str:
