@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from poterne.proto.core import Signal
-from poterne.proto.pop3 import commands, replies
+from poterne.proto.pop3 import commands, replies, texts
 from poterne.proto.pop3.replies import BodyChunk, BodyEnd, BodyStart, Err, Listing, Ok, Sent
 from poterne.proto.pop3.server import Server
 from poterne.proto.pop3.settings import Limits, Offer
@@ -68,6 +68,16 @@ class Toy:
             case commands.Rset():
                 self.deleted.clear()
                 return [Ok()]
+            case commands.Utf8():
+                return [Ok()]
+            case commands.Lang(None):
+                return [Listing("Languages", [f"{tag} {name}".encode() for tag, name in texts.LANGUAGES.items()])]
+            case commands.Lang(str(wanted)):
+                tag = texts.chosen("en" if wanted == "*" else wanted)
+                if tag is None:
+                    return [Err("This language is not spoken here")]
+                self.core.speak(tag)
+                return [Ok(f"{tag} {texts.said('Language is now English', tag)}")]
             case commands.Bad():
                 return [event.reply]
             case _:

@@ -13,6 +13,7 @@ from poterne.observe import Log
 from poterne.session.authenticate import Authenticator
 from poterne.session.notify import Notifier
 from poterne.session.pending import Snapshots
+from poterne.session.pop3.visits import Visits
 from poterne.session.smtp.internal import Internal
 from poterne.session.smtp.relay import Relays
 from poterne.session.smtp.services import Tells
@@ -46,3 +47,4 @@ class Parts:
     queued: Callable[[], None]
     reputation: Reputation
     verifying: Verifying | None
+    visits: Visits

@@ -26,6 +26,7 @@ from poterne.session.imap.session import LAST_WORDS, ImapSession
 from poterne.session.policies import LAST_WORDS as HTTP_LAST_WORDS
 from poterne.session.policies import PolicySession
 from poterne.session.policies import Services as PolicyServices
+from poterne.session.pop3.expiry import Expiry
 from poterne.session.pop3.session import Pop3Session
 from poterne.session.pop3.session import Services as Pop3Services
 
@@ -98,6 +99,9 @@ def _pop3(listener: Listener, parts: Parts) -> Serve:
         settings=parts.settings.pop3,
         log=parts.log,
         clock=parts.clock,
+        visits=parts.visits,
+        expiry=Expiry(parts.store, parts.settings.retention, parts.clock),
+        language=parts.settings.server.language,
     )
     last_words = b"-ERR [SYS/TEMP] Something failed here, try again later\r\n"
 

@@ -45,6 +45,8 @@ from poterne.policy.origin import Origins
 from poterne.session.authenticate import Authenticator, Failure
 from poterne.session.notify import Subscriptions
 from poterne.session.pending import Snapshots
+from poterne.session.pop3.visits import FILE as VISITS
+from poterne.session.pop3.visits import Visits
 from poterne.session.smtp.relay import Relays
 from poterne.session.smtp.tells import Teller
 from poterne.store.errors import StoreError
@@ -140,6 +142,11 @@ class _Worker:
             relays=relays,
             verifying=None if verified is None else verified.verifying,
             srs=outbound.srs(self._child.data),
+            visits=Visits(
+                self._child.data / VISITS,
+                exclusive=self._settings.pop3.lock == "exclusive",
+                delay_s=self._settings.pop3.login_delay_s,
+            ),
             tells=Teller(self._store, self._settings, time.time, self._log),
             internal=self._internal,
             hidden=self._origins.hidden,

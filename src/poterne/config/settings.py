@@ -309,6 +309,22 @@ class Pop3:
         maximum=86_400,
     )
     max_bad_commands: int = setting(10, "Wrong commands after which the connection ends.", minimum=3, maximum=10_000)
+    lock: str = setting(
+        "shared",
+        '"shared": several programs may have the mailbox open at once. "exclusive": one POP3 session at a time (RFC 1939 §4), '
+        "others are told to come back (IN-USE).",
+        choices=("shared", "exclusive"),
+        why="Message numbers are each session's own here, so nobody disturbs another, and no lock keeps people from their "
+        "mail.",
+        risk='"exclusive": a phone with a bad connection keeps the computer out until it times out.',
+    )
+    login_delay_s: int = setting(
+        0,
+        "Seconds between two sign-ins of an account; sooner is refused, and clients are told (LOGIN-DELAY). 0: none.",
+        minimum=0,
+        maximum=86_400,
+        risk="A second program of the same person has to wait too.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

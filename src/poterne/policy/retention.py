@@ -72,6 +72,16 @@ class Rules:
         rules = (self._find(account_id, domain, What.FETCHED), self._of(account_id, domain, INBOX, {}))
         return min((rule.days for rule in rules if rule is not None and rule.days != NEVER), default=None)
 
+    def least_fetched_days(self) -> tuple[int | None, bool]:
+        """The least of any account, and whether accounts differ: what is known before somebody signs in."""
+        meant = [
+            rule
+            for rule in self._rules.values()
+            if rule.what in {What.FETCHED, What.EVERYTHING} or (rule.what is What.FOLDER and rule.folder == INBOX)
+        ]
+        differs = bool(self._holds) or any(rule.domain or rule.account_id is not None for rule in meant)
+        return min((rule.days for rule in meant if rule.days != NEVER), default=None), differs
+
     def _of(self, account_id: AccountId, domain: str, name: str, uses: dict[str, What]) -> Rule | None:
         """The rule that decides about a folder."""
         if self._folders:

@@ -53,7 +53,18 @@ class Stls(msgspec.Struct, frozen=True, gc=False):
 
 
 class Capa(msgspec.Struct, frozen=True, gc=False):
-    """Answer: `Ok`; the core adds the capabilities that hold now."""
+    """Answer: `Ok`, or `Capabilities` with more; the core adds those that it knows itself."""
+
+
+class Utf8(msgspec.Struct, frozen=True, gc=False):
+    """UTF8 (RFC 6856 §2). After `Ok` headers may be sent with text that is not ASCII (`Server.utf8`)."""
+
+
+class Lang(msgspec.Struct, frozen=True, gc=False):
+    """LANG (RFC 6856 §3). Without a language `Listing` of those there are; else call `Server.speak`, then `Ok`; or `Err`."""
+
+    language: str | None = None
+    """A language range, or "*": the server's choice for this user."""
 
 
 class Stat(msgspec.Struct, frozen=True, gc=False):
@@ -120,6 +131,8 @@ Event: TypeAlias = (
     | AuthCancel
     | Stls
     | Capa
+    | Utf8
+    | Lang
     | Stat
     | List
     | Uidl

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
 
+from poterne.proto.pop3.texts import DEFAULT, said
+
 
 class Code(StrEnum):
     """Response codes (RFC 2449 §8, RFC 3206)."""
@@ -16,6 +18,7 @@ class Code(StrEnum):
     SYS_PERM = "SYS/PERM"
     IN_USE = "IN-USE"
     LOGIN_DELAY = "LOGIN-DELAY"
+    UTF8 = "UTF8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,19 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
+class Capabilities:
+    """`+OK`, the capabilities that the core knows, and more (RFC 2449 §6)."""
+
+    text: str
+    expire_days: int | None = None
+    """How long messages are kept at least; None: for ever (EXPIRE NEVER)."""
+    expire_differs: bool = False
+    """It depends on who signs in."""
+    login_delay_s: int = 0
+    implementation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class BodyStart:
     """`+OK` before a message."""
 
@@ -66,7 +82,7 @@ class BodyEnd:
     """The message is complete; the core ends an unfinished last line and writes the final dot."""
 
 
-Sent: TypeAlias = Ok | Err | Challenge | Listing | BodyStart | BodyChunk | BodyEnd
+Sent: TypeAlias = Ok | Err | Challenge | Listing | Capabilities | BodyStart | BodyChunk | BodyEnd
 """What `Server.send` takes."""
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -74,13 +90,25 @@ _MOST: Final = 120
 """Characters of text, so that a line stays within the 512 octets of RFC 1939 §3 in UTF-8 too."""
 
 
-def line(reply: Ok | Err | BodyStart | Listing) -> bytes:
+def line(reply: Ok | Err | BodyStart | Listing | Capabilities, language: str = DEFAULT) -> bytes:
     """The status line."""
-    text = _UNPRINTABLE.sub("?", reply.text[:_MOST])
+    text = _UNPRINTABLE.sub("?", said(reply.text, language)[:_MOST])
     head = "+OK"
     if isinstance(reply, Err):
         head = f"-ERR [{reply.code.value}]" if reply.code is not None else "-ERR"
     return f"{head} {text}\r\n".encode(errors="replace") if text else f"{head}\r\n".encode()
+
+
+def capabilities(more: Capabilities, *, signed_in: bool) -> list[bytes]:
+    """The lines (RFC 2449 §6.5, §6.7, §6.9)."""
+    days = "NEVER" if more.expire_days is None else str(more.expire_days)
+    differs = " USER" if more.expire_differs and not signed_in else ""
+    lines = [f"EXPIRE {days}{differs}".encode()]
+    if more.login_delay_s:
+        lines.append(b"LOGIN-DELAY %d" % more.login_delay_s)
+    if more.implementation and signed_in:  # strangers need not know
+        lines.append(b"IMPLEMENTATION " + more.implementation.encode("ascii", "replace"))
+    return lines
 
 
 def stat(count: int, octets: int) -> Ok:

@@ -13,14 +13,16 @@ from poterne.proto.lines import LineBuffer, LineFault
 from poterne.proto.pop3 import commands, replies
 from poterne.proto.pop3.body import Body
 from poterne.proto.pop3.commands import Bad, Event
-from poterne.proto.pop3.replies import BodyChunk, BodyEnd, BodyStart, Challenge, Err, Listing, Ok, Sent
+from poterne.proto.pop3.replies import BodyChunk, BodyEnd, BodyStart, Capabilities, Challenge, Err, Listing, Ok, Sent
 from poterne.proto.pop3.settings import Limits, Offer
 from poterne.proto.pop3.state import ALLOWED, State
+from poterne.proto.pop3.texts import DEFAULT
 from poterne.proto.sasl import base64
 from poterne.proto.sasl.text import identity, password
 
 _NUMBER: Final = re.compile(rb"0*([1-9][0-9]{0,9})")
 _COUNT: Final = re.compile(rb"[0-9]{1,10}")
+_RANGE: Final = re.compile(rb"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8}){0,6}|\*")  # RFC 4647 §2.1
 _MECHANISM: Final = re.compile(r"[A-Z0-9_-]{1,20}")  # RFC 4422 §3.1
 _FOREIGN: Final = frozenset(
     {b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"DELETE", b"PATCH", b"TRACE", b"PRI"}
@@ -57,6 +59,7 @@ class Server:
     __slots__ = (
         "_body",
         "_eof",
+        "_language",
         "_limits",
         "_lines",
         "_offer",
@@ -67,10 +70,14 @@ class Server:
         "_state",
         "_user",
         "tls",
+        "utf8",
     )
 
     def __init__(self, offer: Offer, limits: Limits = _DEFAULT_LIMITS, *, tls: bool = False) -> None:
         self.tls = tls
+        self.utf8 = False
+        """The client takes headers that are not ASCII (RFC 6856 §2.1)."""
+        self._language = DEFAULT
         self._offer = offer
         self._limits = limits
         self._lines = LineBuffer(limits.skipped_line)
@@ -96,6 +103,10 @@ class Server:
     def body_complete(self) -> bool:
         """The answer to RETR or TOP needs no further chunk: send `BodyEnd`."""
         return self._body is not None and self._body.complete
+
+    def speak(self, language: str) -> None:
+        """From the next reply on, in one of `texts.LANGUAGES`."""
+        self._language = language
 
     def receive(self, data: bytes) -> None:
         if data:
@@ -151,26 +162,29 @@ class Server:
             self._state = State.AUTH
             self._read = Server._auth_line
         elif isinstance(reply, Listing):
-            self._write(b"\r\n".join((replies.line(reply)[:-2], *reply.lines, b".\r\n")))
+            self._write(b"\r\n".join((replies.line(reply, self._language)[:-2], *reply.lines, b".\r\n")))
+        elif isinstance(reply, Capabilities):
+            self._write(replies.line(reply, self._language) + self._capabilities(reply))
         else:
-            self._write(replies.line(reply))
+            self._write(replies.line(reply, self._language))
             self._settle(owed, positive=isinstance(reply, Ok))
         self._owed = None
         if isinstance(reply, Err) and reply.close:
             self._close()
 
-    def _check(self, owed: Event, reply: Ok | Err | Challenge | Listing) -> None:
+    def _check(self, owed: Event, reply: Ok | Err | Challenge | Listing | Capabilities) -> None:
         fits = True
         if self._body is not None:
             fits = False
         elif isinstance(reply, Challenge):
             fits = isinstance(owed, commands.AuthStart | commands.AuthResponse)
         elif isinstance(reply, Listing):
-            fits = isinstance(owed, commands.List | commands.Uidl) and owed.number is None
+            fits = _is_listing(owed)
+        elif isinstance(reply, Capabilities):
+            fits = isinstance(owed, commands.Capa)
         elif isinstance(reply, Ok):
-            fits = not isinstance(owed, Bad | commands.AuthCancel | commands.Retr | commands.Top) and not (
-                isinstance(owed, commands.List | commands.Uidl) and owed.number is None
-            )
+            wrong = isinstance(owed, Bad | commands.AuthCancel | commands.Retr | commands.Top)
+            fits = not wrong and not _is_listing(owed)
         if not fits:
             raise RuntimeError(f"{type(reply).__name__} does not answer {type(owed).__name__}")
 
@@ -189,7 +203,9 @@ class Server:
                 self._state = State.TLS
                 self._read = Server._handshake
             case commands.Capa() if positive:
-                self._write(self._capabilities())
+                self._write(self._capabilities(None))
+            case commands.Utf8() if positive:
+                self.utf8 = True
             case commands.Quit():
                 self._close()
             case _:
@@ -200,7 +216,7 @@ class Server:
             if not isinstance(owed, commands.Retr | commands.Top) or self._body is not None:
                 raise RuntimeError("BodyStart does not fit here")
             self._body = Body(owed.lines if isinstance(owed, commands.Top) else None)
-            self._write(replies.line(reply))
+            self._write(replies.line(reply, self._language))
         elif self._body is None:
             raise RuntimeError("BodyStart must come first")
         elif isinstance(reply, BodyChunk):
@@ -210,8 +226,12 @@ class Server:
             self._body = None
             self._owed = None
 
-    def _capabilities(self) -> bytes:
-        lines = [b"TOP", b"UIDL", b"RESP-CODES", b"AUTH-RESP-CODE", b"PIPELINING"]
+    def _capabilities(self, more: Capabilities | None) -> bytes:
+        lines = [b"TOP", b"UIDL", b"RESP-CODES", b"AUTH-RESP-CODE", b"PIPELINING", b"LANG"]
+        if self.tls:  # nothing may precede STLS (RFC 6856 §2.1), and names are asked for inside TLS only
+            lines.append(b"UTF8 USER" if self._offer.user else b"UTF8")
+        if more is not None:
+            lines += replies.capabilities(more, signed_in=self._state is State.TRANSACTION)
         if self._offer.stls and not self.tls:
             lines.append(b"STLS")
         if self.tls and self._offer.user:
@@ -326,6 +346,17 @@ class Server:
     def _read_capa(self, argument: bytes) -> Event | None:
         return self._read_plain(argument, commands.Capa())
 
+    def _read_utf8(self, argument: bytes) -> Event | None:
+        if not self.tls:
+            return Bad("auth-without-tls", _NEEDS_TLS, "UTF8")
+        return self._read_plain(argument, commands.Utf8())
+
+    def _read_lang(self, argument: bytes) -> Event | None:
+        wanted = argument.strip(b" ")
+        if not wanted:
+            return commands.Lang()
+        return commands.Lang(wanted.decode()) if _RANGE.fullmatch(wanted) else None
+
     def _read_stat(self, argument: bytes) -> Event | None:
         return self._read_plain(argument, commands.Stat())
 
@@ -380,7 +411,7 @@ class Server:
         self._lines.clear()
 
     def _fatal(self, code: str) -> PeerError:
-        self._write(replies.line(_FATAL[code]))
+        self._write(replies.line(_FATAL[code], self._language))
         self._close()
         return PeerError(code)
 
@@ -390,6 +421,8 @@ class Server:
         b"AUTH": _read_auth,
         b"STLS": _read_stls,
         b"CAPA": _read_capa,
+        b"UTF8": _read_utf8,
+        b"LANG": _read_lang,
         b"STAT": _read_stat,
         b"LIST": _read_list,
         b"UIDL": _read_uidl,
@@ -400,6 +433,15 @@ class Server:
         b"NOOP": _read_noop,
         b"QUIT": _read_quit,
     }
+
+
+def _is_listing(owed: Event) -> bool:
+    """It is answered by several lines, unless by an error."""
+    match owed:
+        case commands.List(number=None) | commands.Uidl(number=None) | commands.Lang(language=None):
+            return True
+        case _:
+            return False
 
 
 def _number(argument: bytes) -> int | None:

@@ -1,4 +1,4 @@
-"""Which command is allowed when (RFC 1939 §3, RFC 2449 §5, RFC 2595 §4, RFC 5034 §4)."""
+"""Which command is allowed when (RFC 1939 §3, RFC 2449 §5, RFC 2595 §4, RFC 5034 §4, RFC 6856)."""
 
 from enum import Enum
 from typing import Final
@@ -25,6 +25,8 @@ ALLOWED: Final[dict[bytes, frozenset[State]]] = {
     b"AUTH": _BEFORE,
     b"STLS": _BEFORE,
     b"CAPA": _BOTH,
+    b"UTF8": _BEFORE,
+    b"LANG": _BOTH,
     b"STAT": _WITHIN,
     b"LIST": _WITHIN,
     b"UIDL": _WITHIN,

@@ -125,5 +125,9 @@ class Maildrop:
         return sorted(self._retrieved - set(self.to_remove))
 
     @property
+    def fetched_and_left(self) -> list[Uid]:
+        return [Uid(uid) for uid in self.to_flag_seen]
+
+    @property
     def mailbox(self) -> Mailbox:
         return self._mailbox

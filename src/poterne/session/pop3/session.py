@@ -5,17 +5,21 @@ from dataclasses import dataclass
 from typing import Final, assert_never, final
 
 from poterne.config.settings import Pop3
+from poterne.message.surrogate import surrogate
 from poterne.net.drive import flush_if_big
 from poterne.net.link import Link, LinkClosed, Poke
 from poterne.observe import Log
 from poterne.proto.pop3 import commands as ev
-from poterne.proto.pop3.replies import BodyChunk, BodyEnd, BodyStart, Challenge, Code, Err, Listing, Ok
+from poterne.proto.pop3 import texts
+from poterne.proto.pop3.replies import BodyChunk, BodyEnd, BodyStart, Capabilities, Challenge, Code, Err, Listing, Ok
 from poterne.proto.pop3.server import Server
 from poterne.proto.sasl.mechanism import Challenge as SaslChallenge
 from poterne.proto.sasl.mechanism import Credentials, Exchange, Step
 from poterne.proto.sasl.registry import exchange
 from poterne.session.authenticate import Authenticator, Denied, Why
+from poterne.session.pop3.expiry import Expiry
 from poterne.session.pop3.maildrop import Maildrop, ranges
+from poterne.session.pop3.visits import Refusal, Visits
 from poterne.store.errors import NotFoundError, StoreError
 from poterne.store.interface import Store
 from poterne.values.directory import Account
@@ -23,6 +27,8 @@ from poterne.values.event import Event
 from poterne.values.mailbox import Flag, FlagChange
 from poterne.values.secret import Secret
 
+CONVERTED_OCTETS: Final = 524_288
+"""Of a header that is made ASCII; a longer one is for clients that say UTF8."""
 INLINE_OCTETS: Final = 262_144
 """Messages up to this size are read in one piece."""
 
@@ -35,6 +41,11 @@ _TOO_MANY = Err("Too many errors", close=True)
 _MALFORMED = Err("That is not a response of this mechanism", Code.AUTH)
 _AUTHZID = Err("Acting as somebody else is not possible: sign in as yourself", Code.AUTH)
 _CANCELLED = Err("Authentication cancelled")
+_IN_USE = Err("Another program has this mailbox open, try again later", Code.IN_USE)
+_NO_LANGUAGE = Err("This language is not spoken here")
+_UTF8_NEEDED = Err("Say UTF8 first: this message's header is international", Code.UTF8)
+_LANGUAGES = tuple(f"{tag} {name}".encode() for tag, name in texts.LANGUAGES.items())
+_IMPLEMENTATION = "Poterne"
 _NOT_REMOVED = Err("The messages could not be removed, they are all still there", Code.SYS_TEMP)
 
 
@@ -49,6 +60,10 @@ class Services:
     log: Log
     clock: Callable[[], float]
     """Unix seconds."""
+    visits: Visits
+    expiry: Expiry
+    language: str
+    """The server's own, for LANG *."""
 
 
 @final
@@ -82,6 +97,8 @@ class Pop3Session:
 
     async def closed(self) -> None:
         """Without QUIT nothing is removed (RFC 1939 §6)."""
+        if self._account is not None:
+            self._services.visits.end(self._account.id)
 
     async def handle(self, event: ev.Event, /) -> None:
         try:
@@ -108,7 +125,11 @@ class Pop3Session:
                 self._core.send(Ok())
             case ev.Quit():
                 self._core.send(await self._update() if event.update else Ok("Goodbye"))
-            case ev.Connect() | ev.User() | ev.Capa() | ev.Stls() | ev.Bad():
+            case ev.Capa():
+                self._core.send(await self._capabilities())
+            case ev.Lang():
+                self._speak(event.language)
+            case ev.Connect() | ev.User() | ev.Utf8() | ev.Stls() | ev.Bad():
                 self._before_sign_in(event)
             case ev.Pass():
                 await self._sign_in(event.name, event.password)
@@ -117,18 +138,39 @@ class Pop3Session:
             case _:
                 assert_never(event)
 
-    def _before_sign_in(self, event: ev.Connect | ev.User | ev.Capa | ev.Stls | ev.Bad) -> None:
+    def _before_sign_in(self, event: ev.Connect | ev.User | ev.Utf8 | ev.Stls | ev.Bad) -> None:
         match event:
             case ev.Connect():
                 self._core.send(Ok(f"{self._services.hostname} POP3"))
             case ev.User():
                 self._core.send(Ok())
-            case ev.Capa():
-                self._core.send(Ok("Capabilities"))
+            case ev.Utf8():
+                self._core.send(Ok("International text is on"))
             case ev.Stls():
                 self._core.send(Ok("Ready to start TLS"))
             case ev.Bad():
                 self._refuse(event.reply)
+
+    async def _capabilities(self) -> Capabilities:
+        services, account = self._services, self._account
+        if account is None:
+            days, differs = await services.expiry.least()
+        else:
+            days, differs = await services.expiry.of(account), False
+        return Capabilities("Capabilities", days, differs, services.visits.delay_s, _IMPLEMENTATION)
+
+    def _speak(self, wanted: str | None) -> None:
+        core, account = self._core, self._account
+        if wanted is None:
+            core.send(Listing("Languages", _LANGUAGES))
+            return
+        preferred = self._services.language if account is None else account.language
+        tag = texts.chosen(preferred if wanted == "*" else wanted)
+        if tag is None:
+            core.send(_NO_LANGUAGE)
+            return
+        core.speak(tag)
+        core.send(Ok(f"{tag} {texts.said('Language is now English', tag)}"))
 
     def _refuse(self, reply: Err) -> None:
         self._bad += 1
@@ -166,8 +208,19 @@ class Pop3Session:
             services.log.warning("auth.failed", trace=self._link.trace, peer=self._link.peer, why=outcome.why.value)
             self._refuse(_WRONG if outcome.why is Why.INVALID else _LATER)
             return
-        self._maildrop = await Maildrop.open(services.store, outcome.id)
-        self._account = outcome
+        refusal = services.visits.begin(outcome.id, int(services.clock()))
+        if refusal is not None:
+            services.log.info("pop3.refused", trace=self._link.trace, account=outcome.address, why=refusal.value)
+            wait = f"Signed in again too soon, wait {services.visits.delay_s} seconds"
+            self._core.send(_IN_USE if refusal is Refusal.IN_USE else Err(wait, Code.LOGIN_DELAY))
+            return
+        self._account = outcome  # from here on `closed` ends the visit
+        try:
+            self._maildrop = await Maildrop.open(services.store, outcome.id)
+        except StoreError:
+            services.visits.end(outcome.id)
+            self._account = None
+            raise
         self._link.set_deadline(None, "")
         self._link.set_patience(services.settings.idle_timeout_s, "idle-timeout")
         services.log.info("auth.ok", trace=self._link.trace, peer=self._link.peer, account=outcome.address)
@@ -197,22 +250,35 @@ class Pop3Session:
 
     async def _retrieve(self, event: ev.Retr | ev.Top) -> None:
         core, blobs = self._core, self._services.store.blobs
-        blob = self._drop.content(event.number).blob
+        row = self._drop.content(event.number)
+        blob, header = row.blob, row.header_size
         if blob.size <= INLINE_OCTETS:
             data = blobs.read(blob)
-            core.send(BodyStart(f"{blob.size} octets"))
+            if not core.utf8 and not data.isascii():
+                data = surrogate(data[:header]) + data[header:]
+            core.send(BodyStart(f"{len(data)} octets"))
             core.send(BodyChunk(data))
         else:
+            if not core.utf8 and header > CONVERTED_OCTETS:
+                core.send(_UTF8_NEEDED)
+                return
+            # Without UTF8 no header may have other octets than ASCII (RFC 6856 §2.1); bodies say of themselves what they are.
+            first = b"" if core.utf8 else surrogate(blobs.read(blob, 0, header))
+            start = 0 if core.utf8 else header
             started = False
             try:
-                async for chunk in blobs.stream(blob):
+                async for chunk in blobs.stream(blob, start):
                     if not started:
-                        core.send(BodyStart(f"{blob.size} octets"))
+                        core.send(BodyStart(f"{len(first) + blob.size - start} octets"))
+                        core.send(BodyChunk(first))
                         started = True
                     core.send(BodyChunk(chunk))
                     await flush_if_big(core, self._link)
                     if core.body_complete:
                         break
+                if not started:  # a header and nothing else
+                    core.send(BodyStart(f"{len(first)} octets"))
+                    core.send(BodyChunk(first))
             except StoreError as error:
                 if started:  # in the middle of a message nothing can be said any more but the end
                     raise self._cut(error) from error
@@ -248,4 +314,9 @@ class Pop3Session:
                 await store.store_flags(account.id, drop.mailbox.id, ranges(seen), FlagChange.ADD, Flag.SEEN)
         except StoreError as error:
             log.warning("pop3.seen", trace=self._link.trace, error=str(error))
+        try:
+            if left := drop.fetched_and_left:
+                await store.note_fetched(account.id, drop.mailbox.id, left, int(self._services.clock()))
+        except StoreError as error:
+            log.warning("pop3.fetched", trace=self._link.trace, error=str(error))
         return Ok(f"Goodbye, {len(gone)} messages removed" if gone else "Goodbye")
