@@ -140,7 +140,7 @@ class SearchWriter:
                     yield 0
                 yield 1
             documents += len(page)
-            mark = (at, crc32(page[-1][1]))
+            mark = (at, _mark(page[-1][1], page[-1][6], page[-1][5]))
         with self._file.change() as connection:
             for block_first, _ in joined:
                 yield from self._clear(connection, account_id, block_first)
@@ -279,5 +279,12 @@ def _read(read: ReadWords, found: Row, words: Words) -> Iterator[int]:
 
 def marked(rows: Rows, account_id: AccountId, mark_id: int, mark: int) -> bool:
     """Whether the content that was indexed last is what it was then. (One that is gone says nothing.)"""
-    row = rows.one("SELECT envelope FROM content WHERE content_id = ?", ((account_id << CONTENT_BITS) + mark_id,))
-    return row is None or crc32(row[0]) == mark
+    row = rows.one(
+        "SELECT envelope, header_size, blob_size FROM content WHERE content_id = ?",
+        ((account_id << CONTENT_BITS) + mark_id,),
+    )
+    return row is None or _mark(*row) == mark
+
+
+def _mark(envelope: bytes, header_size: int, size: int) -> int:
+    return crc32(b"%d %d" % (header_size, size), crc32(envelope))
