@@ -89,10 +89,15 @@ class World:
         self.wait(self._names.start())
         self.server = Watched(self, folder / "strict", port, TRUST)
         self.mild = Watched(self, folder / "mild", port, {**TRUST, **MILD})
-        for one in (self.server, self.mild):
-            one.ready()
-        self.honest()
-        self.honest_by_one_proof()
+        try:
+            for one in (self.server, self.mild):
+                one.ready()
+            self.honest()
+            self.honest_by_one_proof()
+        except BaseException:  # nothing is left running
+            for one in (self.server, self.mild):
+                one.instance.stop()
+            raise
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
