@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 
 from poterne.admin import local_ca
-from poterne.admin.instance import InstanceError, Plan, make, standard_listeners
+from poterne.admin.instance import InstanceError, Plan, give_to, make, standard_listeners
 from poterne.config.load import ConfigError, load
 
 NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
@@ -99,3 +99,18 @@ def test_the_ca_may_sign_servers_and_nothing_more(tmp_path: Path) -> None:
     assert not leaf.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
     assert leaf.not_valid_after_utc < ca.not_valid_after_utc
     assert os.access(issued.ca, os.R_OK)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("mode", [0o700, 0o750, 0o755])
+def test_the_servers_user_can_enter_what_root_made(tmp_path: Path, mode: int) -> None:
+    """A restored folder was closed to it: the server did not start, nor did any command."""
+    folder = tmp_path / "mail"
+    folder.mkdir(mode=mode)
+    folder.chmod(mode)
+    path = make(Plan(folder, "mail.example.org"), NOW)
+    give_to(folder, 65_534, 65_534)
+    assert stat.S_IMODE(folder.stat().st_mode) == mode | 0o011
+    assert folder.stat().st_uid == 0
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert (folder / "data/tls/ca.key").stat().st_uid == 65_534
