@@ -93,7 +93,8 @@ def _exposure(name: str, listener: Listener) -> Line:
     elif listener.service == "lmtp":
         who = f"{', '.join(listener.allow)} may deliver to mailboxes here, without further checks"
     elif listener.service == "https":
-        who = "anybody may read the MTA-STS policies of the domains served here, and nothing else"
+        whom = "ONLY LISTED NETWORKS (allow)" if listener.allow else "anybody"
+        who = f"{whom} may read the MTA-STS policies of the domains served here, and nothing else"
     else:
         who = f"{listener.service} for those who sign in, inside TLS" + (
             ", from listed networks" if listener.allow else ""
