@@ -83,10 +83,10 @@ def make(plan: Plan, now: dt.datetime) -> Path:
 def give_to(folder: Path, uid: int, gid: int) -> None:
     """After a set-up as root: the data is the server's user's; the settings stay root's, and that user may read them.
 
-    The folder stays root's too, and can be entered: a restored one is made for root alone, and umask may be strict.
+    The folder stays root's too, and can be read: a restored one is made for root alone, and umask may be strict.
     """
     mode = folder.stat().st_mode & 0o7777
-    folder.chmod(mode | 0o011)
+    folder.chmod(mode | 0o055)  # read as well: its entries are synced
     for path in (folder / DATA, *(folder / DATA).rglob("*")):
         os.chown(path, uid, gid, follow_symlinks=False)
     os.chown(folder / SETTINGS, 0, gid, follow_symlinks=False)

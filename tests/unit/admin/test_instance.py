@@ -110,7 +110,7 @@ def test_the_servers_user_can_enter_what_root_made(tmp_path: Path, mode: int) ->
     folder.chmod(mode)
     path = make(Plan(folder, "mail.example.org"), NOW)
     give_to(folder, 65_534, 65_534)
-    assert stat.S_IMODE(folder.stat().st_mode) == mode | 0o011
+    assert stat.S_IMODE(folder.stat().st_mode) == mode | 0o055
     assert folder.stat().st_uid == 0
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert (folder / "data/tls/ca.key").stat().st_uid == 65_534
