@@ -18,6 +18,7 @@ from poterne.proto.imap.items import (
     ListSelect,
     QResync,
     StatusItem,
+    Window,
 )
 from poterne.proto.imap.responses import Completed
 from poterne.proto.imap.search import SearchKey, SearchReturn, SortBy, Threading
@@ -271,6 +272,8 @@ class Search(Tagged):
     uid: bool
     key: SearchKey
     returns: frozenset[SearchReturn] | None = None
+    window: Window | None = None
+    """With SearchReturn.PARTIAL, RFC 9394 §3.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +303,8 @@ class Fetch(Tagged):
     items: tuple[FetchItem, ...]
     changed_since: int | None = None
     vanished: bool = False
+    window: Window | None = None
+    """PARTIAL, RFC 9394 §3.3."""
 
     @property
     def sets_seen(self) -> bool:

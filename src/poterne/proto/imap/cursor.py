@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from poterne.proto.imap import mailbox_name
+from poterne.proto.imap.items import Window
 from poterne.proto.imap.limits import Limits
 from poterne.proto.imap.responses import Code, Completed, bad, no
 from poterne.proto.imap.sequence import MAX_NUMBER, SAVED, STAR, SequenceSet
@@ -24,6 +25,7 @@ _QUOTED: Final = re.compile(rb'"((?:[^"\\\r\n\0]++|\\["\\])*+)"').match
 _ESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
 _LITERAL: Final = re.compile(rb"(~?)\{([0-9]{1,20})\+?\}\r\n").match
 _DIGITS: Final = re.compile(rb"[0-9]{1,19}(?![0-9])").match
+_WINDOW: Final = re.compile(rb"(-?)([1-9][0-9]{0,9}):(-?)([1-9][0-9]{0,9})(?![0-9])").match
 _SEQUENCE: Final = re.compile(rb"[0-9*:,]+").match
 _NUMBER: Final = rb"(?:\*|[1-9][0-9]{0,9})"
 _PARTS: Final = re.compile(rb"%b(?::%b)?+(?:,%b(?::%b)?+)*+" % (_NUMBER, _NUMBER, _NUMBER, _NUMBER)).fullmatch
@@ -174,6 +176,14 @@ class Cursor:
             raise syntax(b"Number out of range")
         self.at = found.end()
         return value
+
+    def window(self) -> Window:
+        """`1:100` or `-1:-100`."""
+        found = _WINDOW(self.text, self.at)
+        if found is None or found[1] != found[3] or max(int(found[2]), int(found[4])) > MAX_NUMBER:
+            raise syntax(b"Invalid PARTIAL range")
+        self.at = found.end()
+        return Window(int(found[1] + found[2]), int(found[3] + found[4]))
 
     def sequence_set(self) -> SequenceSet:
         if self.take(b"$"):

@@ -23,6 +23,8 @@ class FetchAtt(Enum):
     THREADID = b"THREADID"
     SAVEDATE = b"SAVEDATE"
     """RFC 8514 §4.2."""
+    PREVIEW = b"PREVIEW"
+    """RFC 8970; with (LAZY) or without."""
 
 
 class SectionText(Enum):
@@ -123,6 +125,21 @@ class ListReturn(Enum):
     SUBSCRIBED = b"SUBSCRIBED"
     CHILDREN = b"CHILDREN"
     SPECIAL_USE = b"SPECIAL-USE"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """PARTIAL of SEARCH and UID FETCH (RFC 9394): results `first` to `last`, 1 being the first one, or -1 the last one."""
+
+    first: int
+    last: int
+
+    def within(self, count: int) -> tuple[int, int]:
+        """The results [start, stop) of so many."""
+        low, high = sorted((abs(self.first), abs(self.last)))
+        if self.first > 0:
+            return min(low - 1, count), min(high, count)
+        return max(count - high, 0), max(count - low + 1, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from poterne.proto.imap.items import (
     FlagSet,
     Partial,
     SectionText,
+    Window,
 )
 from poterne.proto.imap.responses import Code, bad, no
 from poterne.proto.imap.sequence import SequenceSet
@@ -55,8 +56,11 @@ def fetch(cursor: Cursor, tag: bytes, *, uid: bool) -> commands.Fetch:
     items = _fetch_items(cursor)
     changed_since: int | None = None
     vanished = False
+    window: Window | None = None
     if cursor.take(b" "):
-        changed_since, vanished = _fetch_modifiers(cursor)
+        changed_since, vanished, window = _fetch_modifiers(cursor)
+        if window is not None and not uid:
+            raise syntax(b"PARTIAL needs UID FETCH")
         if vanished and not (uid and changed_since):
             raise syntax(b"VANISHED needs UID FETCH with CHANGEDSINCE")
     cursor.end()
@@ -64,7 +68,7 @@ def fetch(cursor: Cursor, tag: bytes, *, uid: bool) -> commands.Fetch:
         items.insert(0, FetchAtt.UID)
     if changed_since is not None:
         items.append(FetchAtt.MODSEQ)  # RFC 7162 §3.1.4.1
-    return commands.Fetch(tag, uid, messages, tuple(dict.fromkeys(items)), changed_since, vanished)
+    return commands.Fetch(tag, uid, messages, tuple(dict.fromkeys(items)), changed_since, vanished, window)
 
 
 def _fetch_items(cursor: Cursor) -> list[FetchItem]:
@@ -77,23 +81,27 @@ def _fetch_items(cursor: Cursor) -> list[FetchItem]:
     return [fetch_item(cursor)]
 
 
-def _fetch_modifiers(cursor: Cursor) -> tuple[int | None, bool]:
+def _fetch_modifiers(cursor: Cursor) -> tuple[int | None, bool, Window | None]:
     changed_since: int | None = None
     vanished = False
+    window: Window | None = None
 
     def modifier() -> None:
-        nonlocal changed_since, vanished
+        nonlocal changed_since, vanished, window
         word = cursor.word()
         if word == b"VANISHED":
             vanished = True
         elif word == b"CHANGEDSINCE" and changed_since is None:
             cursor.space()
             changed_since = cursor.number(MAX_NUMBER64, 1)
+        elif word == b"PARTIAL" and window is None:
+            cursor.space()
+            window = cursor.window()
         else:
             raise syntax(b"Unknown FETCH modifier")
 
     cursor.listed(modifier)
-    return changed_since, vanished
+    return changed_since, vanished, window
 
 
 def fetch_item(cursor: Cursor) -> FetchItem:
@@ -106,6 +114,8 @@ def fetch_item(cursor: Cursor) -> FetchItem:
         item = _SIMPLE.get(name)
         if item is None:
             raise syntax(b"Unknown FETCH item")
+        if item is FetchAtt.PREVIEW and cursor.text[cursor.at : cursor.at + 7].upper() == b" (LAZY)":
+            cursor.at += 7  # RFC 8970 §4.1: no preview takes us long
         return item
     path = _section_path(cursor)
     if name in {b"BODY", b"BODY.PEEK"}:

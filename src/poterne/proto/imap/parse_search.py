@@ -7,6 +7,7 @@ from typing import Final
 
 from poterne.proto.imap import commands
 from poterne.proto.imap.cursor import MAX_NUMBER64, CommandError, Cursor, decoded, syntax, too_many
+from poterne.proto.imap.items import Window
 from poterne.proto.imap.responses import bad, code_badcharset, no
 from poterne.proto.imap.search import (
     Age,
@@ -76,7 +77,7 @@ _HEADERS: Final = frozenset({b"BCC", b"CC", b"FROM", b"SUBJECT", b"TO"})
 
 def search(cursor: Cursor, tag: bytes, *, uid: bool) -> commands.Search:
     cursor.space()
-    returns = _returns(cursor)
+    returns, window = _returns(cursor)
     charset = "utf-8"
     if _word_ahead(cursor) == b"CHARSET":
         if cursor.forbids_charset:
@@ -87,7 +88,7 @@ def search(cursor: Cursor, tag: bytes, *, uid: bool) -> commands.Search:
         cursor.space()
     key = _Keys(cursor, charset).all()
     cursor.end()
-    return commands.Search(tag, uid, key, returns)
+    return commands.Search(tag, uid, key, returns, window)
 
 
 def sort(cursor: Cursor, tag: bytes, *, uid: bool) -> commands.Sort:
@@ -142,21 +143,32 @@ def _charset(name: bytes) -> str:
     return codec
 
 
-def _returns(cursor: Cursor) -> frozenset[SearchReturn] | None:
+def _returns(cursor: Cursor) -> tuple[frozenset[SearchReturn] | None, Window | None]:
     if _word_ahead(cursor) != b"RETURN":
-        return None
+        return None, None
     cursor.at += 6
     cursor.space()
 
+    window: Window | None = None
+
     def option() -> SearchReturn:
+        nonlocal window
         try:
-            return SearchReturn(cursor.word())
+            found = SearchReturn(cursor.word())
         except ValueError:
             raise syntax(b"Unknown search return option") from None
+        if found is SearchReturn.PARTIAL:
+            if window is not None:
+                raise syntax(b"PARTIAL twice")
+            cursor.space()
+            window = cursor.window()
+        return found
 
-    found = cursor.listed(option, empty=True)
+    found = frozenset(cursor.listed(option, empty=True))
     cursor.space()
-    return frozenset(found) or frozenset({SearchReturn.ALL})
+    if found >= {SearchReturn.ALL, SearchReturn.PARTIAL}:
+        raise syntax(b"ALL and PARTIAL exclude each other")  # RFC 9394 §3.1
+    return found or frozenset({SearchReturn.ALL}), window
 
 
 class _Keys:

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import NewType
 
 from poterne.proto.imap import mailbox_name
-from poterne.proto.imap.items import StatusItem
+from poterne.proto.imap.items import StatusItem, Window
 from poterne.proto.imap.sequence import render_set
 from poterne.proto.imap.strings import nstring, string
 
@@ -323,6 +323,7 @@ def esearch(
     everything: Sequence[int] | None = None,
     count: int | None = None,
     modseq: int | None = None,
+    partial: tuple[Window, Sequence[int]] | None = None,
 ) -> Untagged:
     """RFC 4731 §3.2: MIN, MAX, ALL, COUNT as far as given; ALL is left out when nothing was found.
 
@@ -337,6 +338,10 @@ def esearch(
         line.append(b" MAX %d" % highest)
     if everything:
         line.append(b" ALL " + render_set(everything))
+    if partial is not None:  # RFC 9394 §3.1
+        window, numbers = partial
+        listed = render_set(numbers) if numbers else b"NIL"
+        line.append(b" PARTIAL (%d:%d %b)" % (window.first, window.last, listed))
     if count is not None:
         line.append(b" COUNT %d" % count)
     if modseq is not None:

@@ -207,4 +207,5 @@ class SearchReturn(Enum):
     MAX = b"MAX"
     ALL = b"ALL"
     COUNT = b"COUNT"
+    PARTIAL = b"PARTIAL"
     SAVE = b"SAVE"

@@ -45,6 +45,8 @@ _SIGNED_IN: Final = (
     b"QUOTA=RES-STORAGE",
     b"QUOTA=RES-MESSAGE",
     b"UNAUTHENTICATE",
+    b"PREVIEW",
+    b"PARTIAL",
 )
 _ENABLEABLE: Final = frozenset({"IMAP4REV2", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT"})
 _PRIVACY: Final = no(b"Start TLS first", responses.PRIVACYREQUIRED)

@@ -18,10 +18,12 @@ from poterne.proto.imap import fetch as fetch_lines
 from poterne.proto.imap.items import Binary, BinarySize, BodySection, FetchAtt
 from poterne.proto.imap.responses import UNKNOWN_CTE, Untagged, bad, no, ok
 from poterne.proto.imap.sequence import IndexRanges
+from poterne.proto.imap.strings import string
 from poterne.session.imap import binary, object_ids, sections
 from poterne.session.imap.client import Client
 from poterne.session.imap.errors import UNAVAILABLE
-from poterne.session.imap.positions import EXPUNGED, NO_SUCH_NUMBER, names_gone, positions
+from poterne.session.imap.positions import EXPUNGED, NO_SUCH_NUMBER, names_gone, part_of, positions
+from poterne.session.imap.preview import preview
 from poterne.session.imap.resync import changed_spans
 from poterne.session.imap.store import mark_seen
 from poterne.session.imap.turns import Turn
@@ -33,6 +35,7 @@ from poterne.values.mime import Part
 ROWS_AT_ONCE: Final = 2000
 CONTENTS_AT_ONCE: Final = 500
 MESSAGES_AT_ONCE: Final = 100
+PREVIEWS_AT_ONCE: Final = 50
 SHORT_BYTES: Final = 16 * 1024
 FEW: Final = 8
 """Items of octets that are read for a message without counting what they give."""
@@ -44,6 +47,7 @@ _MODSEQ: Final = attrgetter("modseq")
 _IN_ROWS: Final = frozenset({FetchAtt.FLAGS, FetchAtt.INTERNALDATE, FetchAtt.SIZE, FetchAtt.MODSEQ, FetchAtt.EMAILID})
 _STORED: Final = frozenset(
     {FetchAtt.ENVELOPE, FetchAtt.BODYSTRUCTURE, FetchAtt.BODY, FetchAtt.THREADID, FetchAtt.SAVEDATE}
+    | {FetchAtt.PREVIEW}
 )
 _UNKNOWN_CTE: Final = no(b"A transfer encoding is not known", UNKNOWN_CTE)
 _DAMAGED: Final = no(b"Some messages could not be read", UNAVAILABLE.code)
@@ -65,6 +69,8 @@ async def fetch(client: Client, command: commands.Fetch) -> None:
     run = _Fetching(client, command)
     if command.changed_since is not None:
         spans = await changed_spans(client, command, spans, command.changed_since)
+    if command.window is not None:
+        spans = part_of(spans, command.window)
     if command.sets_seen and not client.read_only:
         await run.set_seen(spans)
     turn = Turn()  # a set may have thousands of parts, with a short answer each
@@ -119,11 +125,15 @@ class _Fetching:
         self._attributes = attributes
         self._tells_modseq = FetchAtt.MODSEQ in attributes
         self._stored = [item for item in attributes if item in _STORED]
-        self._wants_parsed = FetchAtt.BODY in attributes or sections.needs_parts(self._octets)
+        self._wants_parsed = bool({FetchAtt.BODY, FetchAtt.PREVIEW} & set(attributes)) or sections.needs_parts(
+            self._octets
+        )
         self._wants_rows = command.changed_since is not None or any(item in _IN_ROWS for item in attributes)
         self._has_binary = any(not isinstance(item, BodySection) for item in self._octets)
         self._readers = [(item.label, sections.reader(client.store.blobs, item)) for item in self._octets]
         self.page = MESSAGES_AT_ONCE if self._octets else CONTENTS_AT_ONCE if self._stored else ROWS_AT_ONCE
+        if FetchAtt.PREVIEW in attributes:
+            self.page = min(self.page, PREVIEWS_AT_ONCE)
         self._known_rows: Sequence[MessageRow] = ()
         """All the rows that there are to answer, if they were read before."""
         self.seen: frozenset[int] = frozenset()
@@ -212,6 +222,8 @@ class _Fetching:
                 case FetchAtt.THREADID:
                     account_id = self._client.account.id
                     columns[item] = [b"(%b)" % object_ids.thread(account_id, row.thread_id) for row in contents]
+                case FetchAtt.PREVIEW:
+                    columns[item] = [string(self._preview(row)) for row in contents]
                 case FetchAtt.SAVEDATE:
                     columns[item] = [fetch_lines.date_time(row.saved_at, 0) for row in contents]
                 case _:
@@ -221,6 +233,15 @@ class _Fetching:
         if FetchAtt.FLAGS in attributes and (flags := recent_flags(client, view, rows)) is not None:
             columns[FetchAtt.FLAGS] = flags
         return columns
+
+    def _preview(self, content: ContentRow) -> bytes:
+        client = self._client
+        try:
+            return preview(client.store.blobs, content.blob, sections.decode_part(content.parsed))
+        except StoreError as error:
+            self.damaged = True
+            client.service.log.error("imap.unreadable", trace=client.link.trace, uid=content.uid, error=str(error))
+            return b""
 
     async def _with_octets(
         self, numbers: Sequence[int], rows: Sequence[MessageRow], contents: Sequence[ContentRow]

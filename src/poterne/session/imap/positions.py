@@ -3,6 +3,7 @@
 from typing import Final
 
 from poterne.proto.imap import responses
+from poterne.proto.imap.items import Window
 from poterne.proto.imap.responses import bad, no
 from poterne.proto.imap.sequence import IndexRanges, SequenceSet
 from poterne.session.imap.client import Client
@@ -30,3 +31,16 @@ def names_gone(client: Client, spans: IndexRanges) -> bool:
         if index is not None and any(first <= index < last for first, last in spans):
             return True
     return False
+
+
+def part_of(spans: IndexRanges, window: Window) -> IndexRanges:
+    """The window of all positions in these spans (RFC 9394 §3.3)."""
+    start, stop = window.within(sum(last - first for first, last in spans))
+    found: IndexRanges = []
+    passed = 0
+    for first, last in spans:
+        low, high = max(first, first + start - passed), min(last, first + stop - passed)
+        if low < high:
+            found.append((low, high))
+        passed += last - first
+    return found

@@ -59,7 +59,7 @@ async def changed_spans(client: Client, command: commands.Fetch, spans: IndexRan
     elif command.vanished:
         _tell_vanished(client, view, changes, command.messages)
     changed = view.spans_of([row.uid for row in changes.changed])
-    if len(changed) > FEW_SPANS:
+    if len(changed) > FEW_SPANS and command.window is None:
         return spans
     return _common(spans, changed)
 

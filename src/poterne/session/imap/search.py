@@ -23,13 +23,13 @@ async def search(client: Client, command: commands.Search) -> None:
     uids = view.uids
     found = await positions_of(client, command.key)
     shown = [uids[i] for i in found] if command.uid else [i + 1 for i in found]
-    modseq = _highest_modseq(client, _subject(found, returns)) if found and _asks_modseq(command.key) else None
+    modseq = _highest_modseq(client, _subject(found, command)) if found and _asks_modseq(command.key) else None
     if command.returns is None and not client.rev2:
         client.send(responses.search(shown, modseq))
     else:
         _esearch(client, command, shown, modseq)
     if SearchReturn.SAVE in returns:
-        client.saved = array("I", [uids[i] for i in _subject(found, returns)])
+        client.saved = array("I", [uids[i] for i in _subject(found, command)])
     # RFC 7162 §3.2.10.2: the same holds for UID SEARCH where it has message numbers.
     await finish(client, ok(b"Searched"), expunge=command.uid and not has_numbers(command.key))
 
@@ -42,14 +42,17 @@ async def positions_of(client: Client, key: SearchKey) -> list[int]:
     return bits.positions(await Matching(client, int(client.service.clock())).matches(key, everything & ~gone))
 
 
-def _subject(found: list[int], returns: frozenset[SearchReturn]) -> list[int]:
-    """What SAVE keeps and MODSEQ is of: with MIN or MAX alone only those (RFC 5182 §2.1, RFC 7162 §3.1.10)."""
-    extremes = returns & {SearchReturn.MIN, SearchReturn.MAX}
+def _subject(found: list[int], command: commands.Search) -> list[int]:
+    """What SAVE keeps and MODSEQ is of: with MIN, MAX, PARTIAL alone only those (RFC 5182 §2.1, RFC 7162 §3.1.10, RFC 9394)."""
+    returns = command.returns or frozenset()
+    extremes = returns & {SearchReturn.MIN, SearchReturn.MAX, SearchReturn.PARTIAL}
     if not found or not extremes or returns & {SearchReturn.ALL, SearchReturn.COUNT}:
         return found
     kept = {found[0]} if SearchReturn.MIN in extremes else set()
     if SearchReturn.MAX in extremes:
         kept.add(found[-1])
+    if command.window is not None:
+        kept.update(found[slice(*command.window.within(len(found)))])
     return sorted(kept)
 
 
@@ -57,6 +60,7 @@ def _esearch(client: Client, command: commands.Search, shown: Sequence[int], mod
     returns = frozenset({SearchReturn.ALL}) if command.returns is None else command.returns
     if returns == {SearchReturn.SAVE}:
         return  # RFC 5182 §2.1: nothing is shown
+    window = command.window
     client.send(
         responses.esearch(
             command.tag,
@@ -66,6 +70,7 @@ def _esearch(client: Client, command: commands.Search, shown: Sequence[int], mod
             everything=shown if SearchReturn.ALL in returns else None,
             count=len(shown) if SearchReturn.COUNT in returns else None,
             modseq=modseq,
+            partial=None if window is None else (window, shown[slice(*window.within(len(shown)))]),
         )
     )
 
