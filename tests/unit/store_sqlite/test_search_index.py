@@ -8,15 +8,15 @@ import apsw
 import pytest
 
 from poterne.store.errors import UnavailableError
-from poterne.store.interface import SearchWriter
-from poterne.store.sqlite.connection import DATABASE_NAME
+from poterne.store.interface import Delivery, SearchWriter
+from poterne.store.sqlite.connection import DATABASE_NAME, Row
 from poterne.store.sqlite.engine import SqliteStore, open_store
 from poterne.store.sqlite.search_file import SEARCH_NAME
 from poterne.store.sqlite.search_writer import SLOT
 from poterne.values.ids import MailboxId, Uid
 from poterne.values.mailbox import ContentRow
 from poterne.values.search import Words
-from tests.support.stores import INBOX, Clock, World, event, only
+from tests.support.stores import AT, INBOX, Clock, World, content, event, only
 
 
 class Indexed(World):
@@ -59,15 +59,16 @@ class Indexed(World):
         return self.store.may_hold(row, text.encode(), header=header, body=not header)
 
     async def many(self, count: int, *, word: str = "word") -> None:
-        for number in range(count):
-            await self.deliver(b"Subject: s\r\n\r\n%b%d. common\r\n" % (word.encode(), number))
+        texts = [b"Subject: s\r\n\r\n%b%d. common\r\n" % (word.encode(), number) for number in range(count)]
+        new = [await content(self.store, text) for text in texts]
+        await self.store.deliver([Delivery(self.alice, None, one, 0, AT, 0) for one in new], [], [])
 
-    def sql(self, text: str) -> list[tuple[int, ...]]:
+    def sql(self, text: str) -> list[Row]:
         return self.change(SEARCH_NAME, text)
 
-    def change(self, name: str, *texts: str) -> list[tuple[int, ...]]:
+    def change(self, name: str, *texts: str) -> list[Row]:
         connection = apsw.Connection(str(self.folder / name))  # not another copy of SQLite, which would end our locks
-        found: list[tuple[int, ...]] = []
+        found: list[Row] = []
         for text in texts:
             found = connection.execute(text).fetchall()
         connection.close()
