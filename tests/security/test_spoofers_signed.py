@@ -134,11 +134,9 @@ PARTS = b"--one\r\n\r\nGenuine.\r\n--one--\r\n"
     [b"--two\r\n\r\nPay.\r\n--two--\r\n", b"--one\r\n\r\nPay.\r\n--one--\r\n", b"<h1>Pay</h1>\r\n", b"\r\n\r\nx\r\n"],
 )
 def test_x23_what_stands_behind_l_is_not_signed(spoofers: World, length: str, added: bytes) -> None:
-    """Appended, with the old boundary or with another one in an unsigned Content-Type."""
+    """Appended, with the old boundary or with another one in an unsigned Content-Type. A length that covers all proves nothing too."""
     genuine = signed(letter(BANK, "", "MIME-Version: 1.0", MULTIPART, body=PARTS), l=length)
-    if int(length) == len(PARTS):
-        kept(spoofers.judged(genuine), "INBOX", "proven", dkim="pass", dmarc="pass")
-    for forged in (genuine + added, (genuine + added).replace(b'boundary="one"', b'boundary="two"')):
+    for forged in (genuine, genuine + added, (genuine + added).replace(b'boundary="one"', b'boundary="two"')):
         refused(spoofers.judged(forged), "dmarc-reject", dkim="policy", dmarc="fail", spf="pass")
 
 

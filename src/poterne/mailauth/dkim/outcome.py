@@ -33,6 +33,8 @@ class Reason(Enum):
     """The signed fields are not those that were signed, or another key signed."""
     UNSIGNED_BODY = "unsigned-body"
     """Correct, but there is more body than l= covers: anybody may have added it (RFC 6376 §8.2)."""
+    LENGTH = "length"
+    """Correct, and l= covers all of the body; but whoever signs so lets others add to it, on the way or to this very message."""
     DUPLICATE_FIELD = "duplicate-field"
     """Correct, but a field that may stand once stands again unsigned: readers may see that one (RFC 6376 §8.15)."""
     SHA1 = "sha1"
@@ -83,8 +85,8 @@ _BY_RESULT: Final = {
     Result.PASS: (Reason.VERIFIED,),
     Result.FAIL: (Reason.BODY_HASH, Reason.BODY_SHORT, Reason.SIGNATURE),
     Result.POLICY: (
-        Reason.UNSIGNED_BODY, Reason.DUPLICATE_FIELD, Reason.SHA1, Reason.KEY_SMALL, Reason.KEY_BIG, Reason.EXPIRED,
-        Reason.FUTURE,
+        Reason.UNSIGNED_BODY, Reason.LENGTH, Reason.DUPLICATE_FIELD, Reason.SHA1, Reason.KEY_SMALL, Reason.KEY_BIG,
+        Reason.EXPIRED, Reason.FUTURE,
     ),
     Result.NEUTRAL: (
         Reason.SYNTAX, Reason.TOO_LONG, Reason.VERSION, Reason.ALGORITHM, Reason.CANONICALIZATION, Reason.QUERY,

@@ -130,6 +130,8 @@ class Verifier:
             reason = Reason.UNSIGNED_BODY
         elif any(fields.count(name) < len(find(name)) for name in self._header.duplicates):
             reason = Reason.DUPLICATE_FIELD
+        elif signature.length is not None:
+            reason = Reason.LENGTH
         else:
             reason = Reason.VERIFIED
         return _outcome(signature, reason, key, beyond, lacking, extendable)
@@ -214,7 +216,7 @@ def _outcome(
 def _rank(outcome: Outcome) -> int:
     """Of several records the one that verifies counts; then one that is a key; a record of another kind last."""
     match outcome.reason:
-        case Reason.VERIFIED | Reason.UNSIGNED_BODY | Reason.DUPLICATE_FIELD:
+        case Reason.VERIFIED | Reason.UNSIGNED_BODY | Reason.DUPLICATE_FIELD | Reason.LENGTH:
             return 0
         case Reason.KEY_SYNTAX:
             return 2

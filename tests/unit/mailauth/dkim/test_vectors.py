@@ -13,6 +13,7 @@ MESSAGES = sorted(CORPUS.glob("*.eml"))
 NOW = 1_800_000_000
 EXPECTED = {
     "dkimpy-length-more.eml": [Reason.UNSIGNED_BODY],
+    "dkimpy-length-whole.eml": [Reason.LENGTH],
     "dkimpy-over-another.eml": [Reason.VERIFIED] * 2,
     "rfc8463-appendix-a.eml": [Reason.VERIFIED] * 2,
 }

@@ -222,7 +222,7 @@ def test_two_forms_and_two_lengths_in_one_pass() -> None:
     ):
         data = message(tags)[: -len(BODY) - 2 - sum(map(len, FIELDS))] + data
     assert [one.reason for one in verify(data)] == [
-        Reason.VERIFIED, Reason.UNSIGNED_BODY, Reason.VERIFIED, Reason.VERIFIED,
+        Reason.LENGTH, Reason.UNSIGNED_BODY, Reason.VERIFIED, Reason.VERIFIED,
     ]  # fmt: skip
 
 
@@ -232,7 +232,8 @@ def test_two_forms_and_two_lengths_in_one_pass() -> None:
 def test_a_body_that_was_added_to_never_passes() -> None:  # X23
     whole = len(canonical_body(BODY, "relaxed"))
     data = message({"l": str(whole)})
-    assert only(data).authenticates
+    assert only(data).reason is Reason.LENGTH
+    assert not only(data).authenticates
     outcome = only(data + b"--boundary\r\nsomething else\r\n")
     assert outcome.result is Result.POLICY
     assert outcome.reason is Reason.UNSIGNED_BODY
@@ -246,8 +247,8 @@ def test_what_covers_a_part_only_does_not_count(length: int) -> None:
 
 
 def test_nothing_of_no_body_is_all_of_it() -> None:
-    assert only(message({"l": "0"}, body=b"")).authenticates
-    assert only(message({"l": "0"}, body=b"\r\n \r\n")).authenticates
+    assert only(message({"l": "0"}, body=b"")).reason is Reason.LENGTH
+    assert only(message({"l": "0"}, body=b"\r\n \r\n")).reason is Reason.LENGTH
 
 
 def test_more_than_there_is_never_passes() -> None:
