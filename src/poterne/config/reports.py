@@ -9,6 +9,8 @@ from poterne.config.fields import setting
 
 _LOCAL_PART: Final = re.compile(r"[A-Za-z0-9!#$%&'*/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*/=?^_`{|}~-]+)*")
 _LOCAL_PART_MOST: Final = 64
+_OF_PEOPLE: Final = frozenset(("postmaster", "abuse"))
+"""Roles that others write to (RFC 5321 §4.5.1, RFC 2142)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,9 @@ def of_reports(settings: Reports) -> Iterator[tuple[tuple[str, ...], str, str]]:
     for key, text in (("dmarc_address", settings.dmarc_address), ("tls_address", settings.tls_address)):
         if text and (len(text) > _LOCAL_PART_MOST or _LOCAL_PART.fullmatch(text) is None):
             yield ("reports", key), f'"{text}" is not the local part of an address', 'write for example "reports"'
+        elif text.lower() in _OF_PEOPLE:
+            what = f'mail for "{text}" is for somebody to read, and would be thrown away where it is no report'
+            yield ("reports", key), what, 'write for example "reports"'
     if settings.dmarc_address and settings.dmarc_address.lower() == settings.tls_address.lower():
         yield (
             ("reports", "tls_address"),

@@ -22,6 +22,8 @@ def test_the_defaults_are_sound() -> None:
         (Reports(tls_address="a\r\nBcc: x"), "tls_address"),
         (Reports(tls_address="x" * 65), "tls_address"),
         (Reports(tls_address="DMARC-Reports"), "tls_address"),
+        (Reports(dmarc_address="Postmaster"), "dmarc_address"),
+        (Reports(tls_address="abuse"), "tls_address"),
         (Reports(organisation="a\r\nb"), "organisation"),
         (Reports(contact="x" * 201), "contact"),
     ],
