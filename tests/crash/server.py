@@ -21,6 +21,7 @@ from poterne.config.load import load
 from poterne.config.render import Value
 from poterne.config.settings import Listener, Settings
 from poterne.store.interface import Store
+from poterne.values.folders import FOLDERS
 from poterne.values.ids import TraceId
 from poterne.values.secret import Secret
 
@@ -50,7 +51,7 @@ async def _fill(data: Path, settings: Settings) -> None:
     verifier = hash_password(Secret(PASSWORD))
     for name in ACCOUNTS:
         event = acting.event("account.added")
-        await store.add_account(f"{name}@{DOMAIN}", name, "en", verifier, 0, people.FOLDERS["en"], event)
+        await store.add_account(f"{name}@{DOMAIN}", name, "en", verifier, 0, FOLDERS["en"], event)
     await store.close()
 
 

@@ -15,6 +15,7 @@ from poterne.store.interface import Store
 from poterne.values.address import Address, AddressError, domain_name, routing_fault
 from poterne.values.directory import Account, Alias, Domain, Posting
 from poterne.values.event import Event
+from poterne.values.folders import FOLDERS
 from poterne.values.ids import TraceId
 from poterne.values.mailbox import SpecialUse
 from poterne.values.secret import Secret
@@ -25,23 +26,6 @@ MAX_PASSWORD: Final = 512
 MAX_TARGETS: Final = 1000
 """Of one alias or forward: for more people there are mailing list programs."""
 LANGUAGES: Final = ("en", "fr")
-
-FOLDERS: Final[dict[str, tuple[tuple[str, SpecialUse], ...]]] = {
-    "en": (
-        ("Drafts", SpecialUse.DRAFTS),
-        ("Sent", SpecialUse.SENT),
-        ("Junk", SpecialUse.JUNK),
-        ("Trash", SpecialUse.TRASH),
-        ("Archive", SpecialUse.ARCHIVE),
-    ),
-    "fr": (
-        ("Brouillons", SpecialUse.DRAFTS),
-        ("Envoyés", SpecialUse.SENT),
-        ("Indésirables", SpecialUse.JUNK),
-        ("Corbeille", SpecialUse.TRASH),
-        ("Archives", SpecialUse.ARCHIVE),
-    ),
-}
 
 
 class AdminError(Exception):

@@ -4,12 +4,13 @@ import sys
 
 import click
 
-from poterne.admin import people, quota
+from poterne.admin import folders, people, quota
 from poterne.cli.alias import warn_away
 from poterne.cli.common import acting, json_option, settings, show, with_store
 from poterne.config.limits import Limits
 from poterne.store.interface import Store
 from poterne.values.directory import Account
+from poterne.values.mailbox import Mailbox
 from poterne.values.secret import Secret
 from poterne.values.sending import SendingLimits
 
@@ -259,6 +260,50 @@ def quota_(
     octets = f"{a.used_bytes:,} of {f'{a.quota_bytes:,}' if a.quota_bytes else 'any number of'} octets"
     messages = f"{a.used_messages:,} of {f'{a.quota_messages:,}' if a.quota_messages else 'any number of'} messages"
     click.echo(f"{a.address}: {octets}, {messages}.")
+
+
+@command.command("folders")
+@click.argument("address")
+@click.option("--repair", is_flag=True, help="Make those that are missing, give them their use, subscribe to them.")
+@click.option("--use", "uses", nargs=2, multiple=True, metavar="USE FOLDER", help="FOLDER is the one for junk, trash …")
+@json_option
+@click.pass_context
+def folders_(ctx: click.Context, address: str, repair: bool, uses: tuple[tuple[str, str], ...], as_json: bool) -> None:
+    """The folders of the account ADDRESS, with what they are for: programs find Trash and the like by that, not by their name."""
+
+    async def work(store: Store) -> list[Mailbox]:
+        for use, folder in uses:
+            await folders.set_use(store, address, folder, use, acting())
+        if repair:
+            await folders.repair(store, address, acting())
+        return (await folders.listed(store, address))[1]
+
+    rows: list[dict[str, object]] = [
+        {
+            "folder": box.name,
+            "use": box.special_use.value.removeprefix("\\").lower() if box.special_use else "",
+            "messages": box.messages,
+            "bytes": box.size_bytes,
+            "subscribed": box.subscribed,
+        }
+        for box in with_store(ctx, work)
+    ]
+    show(rows, as_json=as_json, empty="")
+
+
+@command.command("language")
+@click.argument("address")
+@click.argument("language", type=click.Choice(people.LANGUAGES))
+@click.option("--rename-folders", is_flag=True, help="Those that still have the name they began with.")
+@click.pass_context
+def language_(ctx: click.Context, address: str, language: str, rename_folders: bool) -> None:
+    """In which LANGUAGE the server writes to the account ADDRESS."""
+    account, renamed = with_store(
+        ctx, lambda store: folders.set_language(store, address, language, acting(), rename=rename_folders)
+    )
+    click.echo(f"{account.address}: notices come in {language} now.")
+    for before, after in renamed.items():
+        click.echo(f"{before} is {after} now.")
 
 
 @command.command("remove")

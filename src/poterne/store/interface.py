@@ -284,6 +284,11 @@ class Mailboxes(Protocol):
     async def rename_mailbox(self, account_id: AccountId, mailbox_id: MailboxId, name: str, event: Event) -> None:
         """Children move along. INBOX: its messages move to a new mailbox, INBOX stays, empty (RFC 9051 §6.3.6)."""
 
+    async def set_special_use(
+        self, account_id: AccountId, mailbox_id: MailboxId, special_use: SpecialUse | None, event: Event
+    ) -> None:
+        """It is the mailbox for this use, and no other one of the account is any more. None: for none."""
+
     async def subscribe(self, account_id: AccountId, name: str, subscribed: bool) -> None:
         """Works for names that do not exist (RFC 9051 §6.3.7)."""
 
@@ -352,14 +357,24 @@ class Messages(Protocol):
 
     async def copy(
         self, account_id: AccountId, source: MailboxId, uids: Uids, destination: MailboxId, now: int
-    ) -> Copied: ...
+    ) -> Copied:
+        """Into Junk it is the event `message.junk`, from there (but to Trash) `message.not-junk`: someone's opinion."""
+
     async def move(
         self, account_id: AccountId, source: MailboxId, uids: Uids, destination: MailboxId, now: int
-    ) -> Copied: ...
+    ) -> Copied:
+        """With the same events."""
+
     async def expunge(
         self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids | None, events: Sequence[Event] = ()
     ) -> list[Uid]:
         r"""Remove those of `uids` (None: all) that are \Deleted; gives what went."""
+
+    async def replace(self, delivery: Delivery, mailbox_id: MailboxId, uid: Uid) -> Appended:
+        """Deliver it, and remove this message of the account's mailbox, whatever its flags say: both or neither (RFC 8508).
+
+        Only the difference counts for the quota. Raises as `deliver` does, and ConflictError when the message is gone.
+        """
 
     async def remove(
         self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids, events: Sequence[Event] = ()

@@ -105,6 +105,19 @@ def test_wrong_usage(run: Run) -> None:
     assert "behind the command" in run("retention", "--dry-run", "set", ALICE, "trash", "7", status=2).stderr
 
 
+def test_folders_and_language(run: Run) -> None:
+    rows = {row["folder"]: row for row in json.loads(run("account", "folders", ALICE, "--json").stdout)}
+    assert (rows["Trash"]["use"], rows["Trash"]["messages"], rows["Trash"]["subscribed"]) == ("trash", 2, True)
+    assert rows["INBOX"]["use"] == ""
+    assert "none of archive" in run("account", "folders", ALICE, "--use", "bin", "Trash", status=1).stderr
+    run("account", "folders", ALICE, "--use", "none", "Junk")
+    assert "junk" in run("account", "folders", ALICE, "--repair").stdout.lower()
+    said = run("account", "language", ALICE, "fr", "--rename-folders").stdout
+    assert "notices come in fr" in said
+    assert "Trash is Corbeille now." in said
+    assert "Invalid value" in run("account", "language", ALICE, "de", status=2).stderr
+
+
 def test_quota(run: Run) -> None:
     said = run("account", "quota", ALICE).stdout
     assert said.startswith(f"{ALICE}: ")

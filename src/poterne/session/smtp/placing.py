@@ -3,21 +3,19 @@
 from collections.abc import Sequence
 from typing import Final
 
+from poterne.admin.folders import own_folder
 from poterne.message.decode import header_text
 from poterne.policy.verdict import Junk, Quarantine
 from poterne.session.ingest import Ingested
 from poterne.session.smtp.incoming import Incoming
 from poterne.session.smtp.services import Services
-from poterne.store.errors import ConflictError
 from poterne.store.interface import Delivery
-from poterne.values.event import Event
-from poterne.values.ids import AccountId, MailboxId, TraceId
+from poterne.values.ids import AccountId
 from poterne.values.mailbox import SpecialUse
 from poterne.values.mime import MailAddress
 from poterne.values.quarantine import NewQuarantined
 from poterne.values.reports import NewReportMail
 
-JUNK: Final = "Junk"
 _TEXT_MOST: Final = 250
 
 
@@ -35,23 +33,9 @@ async def placed(
             continue
         mailbox = None
         if isinstance(verdict, Junk):
-            mailbox = await junk(services, account, incoming.envelope.trace, now)
+            mailbox = await own_folder(services.store, account, SpecialUse.JUNK, incoming.envelope.trace, now)
         deliveries.append(Delivery(account, mailbox, ingested.content, 0, now, 0))
     return deliveries, kept
-
-
-async def junk(services: Services, account: AccountId, trace: TraceId, now: int) -> MailboxId:
-    """The account's mailbox for junk, made when there is none. Raises StoreError."""
-    store = services.store
-    found = await store.mailboxes(account)
-    for mailbox in found:
-        if mailbox.special_use is SpecialUse.JUNK and mailbox.selectable:
-            return mailbox.id
-    try:
-        event = Event(now, "mailbox.created", trace, account, detail={"name": JUNK})
-        return (await store.create_mailbox(account, JUNK, SpecialUse.JUNK, event)).id
-    except ConflictError:  # of that name, made by its owner or by somebody else just now
-        return (await store.mailbox(account, JUNK)).id
 
 
 def _quarantined(

@@ -4,15 +4,16 @@ from typing import Final
 
 from poterne.store.errors import LimitError, NotFoundError, OverQuotaError
 from poterne.store.interface import Uids
-from poterne.store.sqlite import expunging, uidset
+from poterne.store.sqlite import expunging, junk, uidset
 from poterne.store.sqlite.transaction import Tx
 from poterne.values.ids import AccountId, MailboxId, Uid, UidValidity
 from poterne.values.mailbox import Copied
 
 _MAILBOX: Final = "account_id = ? AND mailbox_id = ?"
 _DESTINATION: Final = (
-    "SELECT c.modseq, c.quota_bytes, c.used_bytes, c.quota_messages, c.used_messages, m.uid_next, m.uid_validity, m.selectable"
-    " FROM mailbox m JOIN account_counter c ON c.account_id = m.account_id WHERE m.account_id = ? AND m.mailbox_id = ?"
+    "SELECT c.modseq, c.quota_bytes, c.used_bytes, c.quota_messages, c.used_messages, m.uid_next, m.uid_validity, m.selectable,"
+    " m.special_use FROM mailbox m JOIN account_counter c ON c.account_id = m.account_id"
+    " WHERE m.account_id = ? AND m.mailbox_id = ?"
 )
 
 
@@ -58,9 +59,10 @@ def _duplicate(
 ) -> tuple[Copied, int]:
     """The rows at the destination, and their size in bytes. `now` is when they were saved; None keeps the time."""
     row = tx.one(_DESTINATION, (account_id, destination))
-    if row is None or not row[7] or not tx.one(f"SELECT 1 FROM mailbox WHERE {_MAILBOX}", (account_id, source)):  # noqa: S608
+    origin = tx.one(f"SELECT special_use FROM mailbox WHERE {_MAILBOX}", (account_id, source))  # noqa: S608
+    if row is None or not row[7] or origin is None:
         raise NotFoundError("no such mailbox")
-    modseq, quota_bytes, used_bytes, quota_messages, used_messages, uid_next, uid_validity, _ = row
+    modseq, quota_bytes, used_bytes, quota_messages, used_messages, uid_next, uid_validity, _, use = row
     wanted: list[Uid] = []
     for condition, args in uidset.conditions(uids):
         where = f"{_MAILBOX} AND {condition} ORDER BY uid"
@@ -95,4 +97,6 @@ def _duplicate(
     )
     tx.touch(account_id, destination, modseq)
     placed = tuple(Uid(uid) for uid in range(uid_next, uid_next + len(wanted)))
+    if use != origin[0]:
+        junk.told(tx, account_id, origin[0], destination, use, placed)
     return Copied(UidValidity(uid_validity), tuple(wanted), placed), size

@@ -90,6 +90,21 @@ def rename(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, name: str, even
     events.record(tx, (event,))
 
 
+def set_special_use(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, use: SpecialUse | None, event: Event) -> None:
+    """It is the mailbox for this use, and no other one is any more."""
+    by_id(tx, account_id, mailbox_id)
+    modseq = next_modseq(tx, account_id)
+    value = use.value if use else None
+    changed = tx.all(
+        "UPDATE mailbox SET special_use = CASE mailbox_id WHEN ? THEN ? END, highest_modseq = ?"
+        " WHERE account_id = ? AND (mailbox_id = ? OR special_use = ?) RETURNING mailbox_id",
+        (mailbox_id, value, modseq, account_id, mailbox_id, value),
+    )
+    for (changed_id,) in changed:
+        tx.touch(account_id, changed_id, modseq)
+    events.record(tx, (event,))
+
+
 def subscribe(tx: Tx, account_id: AccountId, name: str, *, subscribed: bool) -> None:
     name = normalised(name)
     if not subscribed:

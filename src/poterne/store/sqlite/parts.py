@@ -16,6 +16,7 @@ from poterne.store.sqlite import (
     mailbox_rows,
     mailboxes,
     messages,
+    replacing,
     senders,
     uidset,
 )
@@ -215,6 +216,11 @@ class MailboxesPart:
     async def rename_mailbox(self, account_id: AccountId, mailbox_id: MailboxId, name: str, event: Event) -> None:
         await self._writer.submit(mailboxes.rename, account_id, mailbox_id, name, event)
 
+    async def set_special_use(
+        self, account_id: AccountId, mailbox_id: MailboxId, special_use: SpecialUse | None, event: Event
+    ) -> None:
+        await self._writer.submit(mailboxes.set_special_use, account_id, mailbox_id, special_use, event)
+
     async def subscribe(self, account_id: AccountId, name: str, subscribed: bool) -> None:
         await self._writer.submit(mailboxes.subscribe, account_id, name, subscribed=subscribed)
 
@@ -312,6 +318,9 @@ class MessagesPart:
         self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids | None, events: Sequence[Event] = ()
     ) -> list[Uid]:
         return await self._writer.submit(expunging.remove, account_id, mailbox_id, uids, events, deleted_only=True)
+
+    async def replace(self, delivery: Delivery, mailbox_id: MailboxId, uid: Uid) -> Appended:
+        return await self._writer.submit(replacing.replace, delivery, mailbox_id, uid)
 
     async def remove(
         self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids, events: Sequence[Event] = ()
