@@ -86,6 +86,13 @@ class Inbound:
         why="Of those whose name makes people pay: the director, the accountant.",
         risk="Others of the same name, and these people's own private addresses, are found in Junk.",
     )
+    unknown_domain: str = setting(
+        "refuse",
+        "Mail whose author's domain does not exist in DNS. With the sign of a list or forwarder: Junk, at most.",
+        choices=("refuse", "junk", "accept"),
+        why="Nobody can be there who wrote it, and nobody could be answered.",
+        risk='"refuse": machines that write as root@localhost.example are told, and not read.',
+    )
     unauthenticated: str = setting(
         "accept",
         "Mail for which nothing passes, neither SPF nor DKIM, of domains without a policy.",

@@ -91,6 +91,8 @@ class Evidence:
     """Names of the address in DNS that lead back to it."""
     peer_trusted: bool = False
     """A server of ours, or one that a listener or a relay rule names: its mail is not judged."""
+    author_exists: bool = True
+    """False: DNS says that there is no such domain. Where it says nothing now, it counts as existing."""
     reverse_path_domain: str = ""
     """"" for the null path."""
     own_domain: str = ""

@@ -117,6 +117,15 @@ def _of_author_domain(seen: View, _found: Found | None) -> Verdict | None:
     return None
 
 
+def _of_no_such_domain(seen: View, found: Found | None) -> Verdict | None:
+    """Whatever it says is nobody's word. A list or a forwarder may have brought it from somebody whose name is only misspelt."""
+    action = seen.evidence.rules.settings.unknown_domain
+    if seen.evidence.author_exists or seen.author_proven or action == "accept":
+        return None
+    kind = _KINDS[action] if found is None else Junk
+    return kind(Reason.NO_SUCH_DOMAIN, found, told(seen.evidence))
+
+
 def _of_own_domain(seen: View, found: Found | None) -> Verdict | None:
     if not seen.evidence.own_domain or seen.own_author_proven:
         return None
@@ -200,6 +209,7 @@ def _of_displayed(seen: View, found: Found | None) -> Verdict | None:
 
 _RULES: Final = (
     _of_author_domain,
+    _of_no_such_domain,
     _of_own_domain,
     _of_own_reverse_path,
     _of_lookalike,

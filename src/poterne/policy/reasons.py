@@ -25,6 +25,8 @@ class Reason(Enum):
     DISPLAY_NAME = "display-name"
     SPF_FAIL = "spf-fail"
     UNAUTHENTICATED = "unauthenticated"
+    NO_SUCH_DOMAIN = "no-such-domain"
+    """The author's domain is not in DNS: nobody is there who could have written it, or could be answered."""
     AUTHOR_DOMAIN = "author-domain"
     """No name that DNS can hold, so nobody can answer for it."""
     DNS = "dns"

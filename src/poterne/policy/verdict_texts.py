@@ -27,6 +27,7 @@ _CODES: Final = {
     Reason.OWN_REVERSE_PATH: "5.7.23",
     Reason.SPF_FAIL: "5.7.23",
     Reason.AUTHOR_DOMAIN: "5.1.8",
+    Reason.NO_SUCH_DOMAIN: "5.1.8",
 }
 _DNS_CODES: Final = {"spf": "4.7.24", "dkim": "4.7.5", "dmarc": "4.7.0"}
 
@@ -49,6 +50,8 @@ _ANSWERS: Final = {
     Reason.SPF_FAIL: "{reverse_path} says that you are not one of its servers ({spf}), and {author} has not signed the message. "
     "Send it through a server of {reverse_path}, or sign it with DKIM as {author}",
     Reason.UNAUTHENTICATED: "Nothing proves who sent this message: {spf}; {dkim}. Publish an SPF record, or sign with DKIM",
+    Reason.NO_SUCH_DOMAIN: "{author}, the domain of the From field, does not exist in DNS: nobody there could be answered. Write "
+    "from an address that exists",
     Reason.AUTHOR_DOMAIN: "The domain of the From field is no name that DNS can hold: write an address that exists",
 }
 _OTHER: Final = "This message is not taken: its author is not proven"
@@ -152,6 +155,10 @@ _SENTENCES: Final = {
     Reason.UNAUTHENTICATED: (
         "Nothing proves who sent it.",
         "Rien ne prouve qui a envoyé ce message.",
+    ),
+    Reason.NO_SUCH_DOMAIN: (
+        "It says that it is from {author}, which does not exist: nobody there could be answered.",
+        "Ce message se dit de {author}, qui n’existe pas : personne ne pourrait y recevoir de réponse.",
     ),
     Reason.AUTHOR_DOMAIN: (
         "Its author has an address that can't exist.",

@@ -285,6 +285,17 @@ def test_an_author_in_a_domain_that_can_not_be() -> None:
     assert decide(made(dmarc=of_dmarc(dmarc.Reason.DOMAIN))) == Refuse(Reason.AUTHOR_DOMAIN)
 
 
+@pytest.mark.parametrize(("action", "verdict"), [("refuse", Refuse), ("junk", Junk), ("accept", Accept)])
+def test_an_author_whose_domain_does_not_exist(action: str, verdict: type[Verdict]) -> None:
+    nobody = made(
+        dmarc=of_dmarc(dmarc.Reason.NO_RECORD), author_exists=False, rules=Rules(Inbound(unknown_domain=action))
+    )
+    decided = decide(nobody)
+    assert type(decided) is verdict
+    assert decided.reason is (Reason.NO_POLICY if verdict is Accept else Reason.NO_SUCH_DOMAIN)
+    assert decide(replace(nobody, author_exists=True)).reason is Reason.NO_POLICY
+
+
 def test_a_record_that_can_not_be_used_is_none() -> None:
     assert decide(made(dmarc=replace(of_dmarc(dmarc.Reason.SYNTAX), requested=dmarc.Policy.NONE))) == Accept(
         Reason.NO_POLICY

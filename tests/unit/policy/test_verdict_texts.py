@@ -53,6 +53,7 @@ CODES = {
     Reason.PROVEN_LOOKALIKE: "5.7.1",
     Reason.DISPLAY_NAME: "5.7.1",
     Reason.AUTHOR_DOMAIN: "5.1.8",
+    Reason.NO_SUCH_DOMAIN: "5.1.8",
 }
 
 

@@ -27,7 +27,7 @@ from poterne.message.author import Author
 from poterne.message.header import HeaderIndex
 from poterne.session.smtp.asking import Asking, Names
 from poterne.values.address import Address
-from poterne.values.dns import TXT, Answer
+from poterne.values.dns import TXT, Answer, NxDomain
 
 ARC_SETS_MOST: Final = 12
 """Of a longer chain no key is asked for: it fails. Honest ones have one to four; 50, which RFC 8617 allows, are 51 questions to
@@ -45,6 +45,8 @@ class Findings:
     dkim: tuple[DkimOutcome, ...]
     arc: ArcOutcome
     dmarc: DmarcOutcome
+    author_exists: bool = True
+    """False: there is no such domain."""
 
 
 @final
@@ -132,7 +134,8 @@ class Checks:
         signatures = dkim.finish(answers)
         aligned = await self._dmarc(author.domain, spf, signatures, ends_at)
         chain = _TOO_LONG if arc is None else arc.finish(answers, dkim.body)
-        return Findings(spf, called, signatures, chain, aligned)
+        there = aligned.result is not DmarcResult.NONE or await self._exists(author.domain, ends_at)
+        return Findings(spf, called, signatures, chain, aligned, there)
 
     @property
     def peer(self) -> str:
@@ -161,12 +164,27 @@ class Checks:
                     return await asking.result()
         return DmarcOutcome(DmarcResult.TEMPERROR, DmarcReason.DNS, domain)
 
+    async def _exists(self, domain: str, ends_at: float) -> bool:
+        """Not so only when DNS says that it does not (RFC 8020)."""
+        asking = Asking(_exists(domain), self._names)
+        with contextlib.suppress(TimeoutError):
+            if asking.done:
+                return await asking.result()
+            async with asyncio.timeout_at(ends_at):
+                return await asking.result()
+        return True
+
     def drop(self) -> None:
         """Nobody will ask for the outcome. Safe at any time."""
         self._spf.drop()
         for asking in (self._keys, self._policy):
             if asking is not None:
                 asking.drop()
+
+
+def _exists(domain: str) -> Steps[bool]:
+    (answer,) = yield (Question(domain, TXT),)
+    return not isinstance(answer, NxDomain)
 
 
 def _keys(names: tuple[str, ...]) -> Steps[Mapping[str, Answer[bytes]]]:

@@ -176,6 +176,7 @@ async def _evidence(
         arc=findings.arc,
         received_at=int(services.clock()),
         peer_ip=peer,
+        author_exists=findings.author_exists,
         peer_names=(peer_name,) if peer_name else (),
         reverse_path_domain=reverse,
         own_domain=own,
