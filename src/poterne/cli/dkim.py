@@ -35,8 +35,8 @@ _early = click.option("--early", is_flag=True, help="Also while its record may s
 def command() -> None:
     """Keys that sign the mail of your domains.
 
-    A key is NEXT until its record is in DNS; ACTIVE, it signs, one of each algorithm; RETIRED, its record stays until what it signed
-    has arrived. The server does these steps by itself: what is written into DNS is for you (poterne dns).
+    A key is NEXT until its record is in DNS; ACTIVE, it signs, one of each algorithm; RETIRED, its record stays until what it
+    signed has arrived. The server does these steps by itself: what is written into DNS is for you (poterne dns).
 
     Exit status: 0 done, 1 refused, 2 wrong usage, 78 the settings can't be used.
     """
