@@ -195,6 +195,14 @@ class Unauthenticate(Tagged):
 
 
 @dataclass(frozen=True, slots=True)
+class Replaced:
+    """The message that REPLACE (RFC 8508) takes away: a message number, or a UID; `sequence.STAR` for "*"."""
+
+    number: int
+    uid: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AppendStart(Tagged):
     """A message is announced. Answer `Continue` to have it (as AppendData pieces, then AppendEnd), or Completed to refuse.
 
@@ -211,6 +219,8 @@ class AppendStart(Tagged):
     binary: bool
     """Sent as literal8: may hold NUL (RFC 3516). Without it a NUL in the message is yours to refuse."""
     index: int = 0
+    replaces: Replaced | None = None
+    """The command is REPLACE: a mailbox is selected, and there is no second message."""
 
 
 @dataclass(frozen=True, slots=True)

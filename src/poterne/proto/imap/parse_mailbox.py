@@ -1,5 +1,6 @@
 """Arguments of the commands on mailboxes, APPEND's up to the message, and those of sign-in."""
 
+import dataclasses
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -11,7 +12,7 @@ from poterne.proto.imap.items import FlagSet, ListReturn, ListSelect, QResync, S
 from poterne.proto.imap.parse_message import flag_set
 from poterne.proto.imap.parse_search import MONTHS
 from poterne.proto.imap.responses import USEATTR, no
-from poterne.proto.imap.sequence import SequenceSet
+from poterne.proto.imap.sequence import MAX_NUMBER, STAR, SequenceSet
 from poterne.values.mailbox import SpecialUse
 from poterne.values.secret import Secret
 
@@ -217,9 +218,10 @@ class Announced:
     synchronizing: bool
     wrapped: bool
     """In `UTF8 (…)`, RFC 6855 §4: a parenthesis follows the message."""
+    replaces: commands.Replaced | None = None
 
 
-def append(cursor: Cursor, mailbox: str | None) -> Announced:
+def append(cursor: Cursor, mailbox: str | None = None) -> Announced:
     """`SP mailbox SP [flag-list SP] [date-time SP] literal`, RFC 9051 §6.3.12; a later message (`mailbox` given) has no name.
 
     Raises LiteralMissing when the literal at the end is the mailbox's name.
@@ -248,6 +250,20 @@ def append(cursor: Cursor, mailbox: str | None) -> Announced:
 def append_without_message(cursor: Cursor, _tag: bytes) -> commands.Create:
     """What is wrong with an APPEND that ended before its message. Always raises."""
     append(cursor, None)
+    raise syntax(b"Message literal expected")
+
+
+def replace(cursor: Cursor, *, uid: bool) -> Announced:
+    """`SP seq-number`, then as APPEND (RFC 8508 §5)."""
+    cursor.space()
+    number = STAR if cursor.take(b"*") else cursor.number(MAX_NUMBER, 1)
+    announced = append(cursor)
+    return dataclasses.replace(announced, replaces=commands.Replaced(number, uid))
+
+
+def replace_without_message(cursor: Cursor, _tag: bytes) -> commands.Create:
+    """What is wrong with a REPLACE that ended before its message. Always raises."""
+    replace(cursor, uid=False)
     raise syntax(b"Message literal expected")
 
 

@@ -402,10 +402,10 @@ class ServerCore:
     def _at_literal(self, entry: Entry) -> commands.Event | None:
         """A line ended with a literal: of a message, or an argument to be collected."""
         frame, limits = self._frame, self.limits
-        if entry is COMMANDS[b"APPEND"]:
+        if entry.announced is not None:
             cursor = Cursor(bytes(self._buffer[: frame.next]), frame.arguments_at, limits, utf8=self.utf8)
             try:
-                return self._announce(append(cursor, None), index=0)
+                return self._announce(entry.announced(cursor), index=0)
             except LiteralMissing:
                 pass
         if frame.literals >= limits.literals or frame.literal_bytes + frame.literal_size > self._literal_limit():
@@ -426,8 +426,8 @@ class ServerCore:
         else:
             self._consume()
         if follows:
-            is_append = self._entry is COMMANDS[b"APPEND"]
-            self._drop_literal(size, self.limits.append_bytes if is_append else self._discard_limit())
+            takes_message = self._entry is not None and self._entry.announced is not None
+            self._drop_literal(size, self.limits.append_bytes if takes_message else self._discard_limit())
         return self._bad(error, in_append=in_append)
 
     # APPEND
@@ -449,6 +449,7 @@ class ServerCore:
             announced.size,
             announced.binary,
             index,
+            announced.replaces,
         )
         self._command = event
         return event
@@ -467,7 +468,7 @@ class ServerCore:
     def _read_message_end(self) -> commands.Event | None:
         announced, buffer = self._announced, self._buffer
         closing = b")" if announced is not None and announced.wrapped else b""
-        if buffer.startswith(closing + b" "):
+        if buffer.startswith(closing + b" ") and (announced is None or announced.replaces is None):
             del buffer[: len(closing)]
             self._phase = _Phase.NEXT_MESSAGE
             return commands.AppendEnd(last=False)

@@ -35,6 +35,8 @@ class Entry:
     parse: Parse
     states: tuple[State, ...]
     """A tuple: with members this few, finding one by identity is faster than hashing it."""
+    announced: Callable[[Cursor], parse_mailbox.Announced] | None = None
+    """It ends with a message, which is handed on as it comes: reads what stands before that. LiteralMissing: not there yet."""
 
 
 def _bare(kind: Callable[[bytes], commands.Command]) -> Parse:
@@ -79,7 +81,7 @@ COMMANDS: Final[dict[bytes, Entry]] = {
     b"GETQUOTA": Entry(parse_mailbox.get_quota, _KNOWN),
     b"GETQUOTAROOT": Entry(_named(commands.GetQuotaRoot), _KNOWN),
     b"UNAUTHENTICATE": Entry(_bare(commands.Unauthenticate), _KNOWN),
-    b"APPEND": Entry(parse_mailbox.append_without_message, _KNOWN),
+    b"APPEND": Entry(parse_mailbox.append_without_message, _KNOWN, parse_mailbox.append),
     b"IDLE": Entry(_bare(commands.Idle), _KNOWN),
     b"CHECK": Entry(_bare(commands.Check), _SELECTED),
     b"CLOSE": Entry(_bare(commands.Close), _SELECTED),
@@ -94,6 +96,8 @@ COMMANDS: Final[dict[bytes, Entry]] = {
     b"THREAD": Entry(partial(parse_search.thread, uid=False), _SELECTED),
     b"UID SORT": Entry(partial(parse_search.sort, uid=True), _SELECTED),
     b"UID THREAD": Entry(partial(parse_search.thread, uid=True), _SELECTED),
+    b"REPLACE": Entry(parse_mailbox.replace_without_message, _SELECTED, partial(parse_mailbox.replace, uid=False)),
+    b"UID REPLACE": Entry(parse_mailbox.replace_without_message, _SELECTED, partial(parse_mailbox.replace, uid=True)),
     b"UID EXPUNGE": Entry(partial(parse_message.expunge, uid=True), _SELECTED),
     b"UID SEARCH": Entry(partial(parse_search.search, uid=True), _SELECTED),
     b"UID FETCH": Entry(partial(parse_message.fetch, uid=True), _SELECTED),

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from poterne.proto.imap import commands, responses
-from poterne.proto.imap.responses import Completed, Continue, no, ok
+from poterne.proto.imap.responses import Completed, Condition, Continue, no, ok
+from poterne.proto.imap.sequence import SequenceSet
 from poterne.session.imap import errors
 from poterne.session.imap.appending import Appending
 from poterne.session.imap.client import Client
+from poterne.session.imap.positions import EXPUNGED, NO_SUCH_NUMBER, READ_ONLY, positions
 from poterne.session.imap.store import flag_bits
 from poterne.session.imap.updates import finish, merge, sync
 from poterne.session.ingest import Ingest
-from poterne.store.errors import NotFoundError, StoreError
+from poterne.store.errors import ConflictError, NotFoundError, StoreError
 from poterne.store.interface import Delivery
 from poterne.values.ids import ContentId, Uid
 from poterne.values.mailbox import Appended, Changes, Mailbox, MessageRow
@@ -22,6 +24,7 @@ GRACE_S: Final = 60.0
 _NUL: Final = no(b"A message cannot have NUL octets", responses.UNKNOWN_CTE)
 _FULL: Final = no(b"The account has no space left", responses.OVERQUOTA)
 _EMPTY: Final = no(b"A message cannot be empty")
+_NO_MESSAGE: Final = no(b"There is no such message", responses.NONEXISTENT)
 _NEEDS_UTF8: Final = no(b"A header in UTF-8 needs ENABLE UTF8=ACCEPT first", responses.CANNOT)
 """RFC 9755 §4 (RFC 6855 §4)."""
 MAX_HEADER_BYTES: Final = 256 * 1024
@@ -33,6 +36,13 @@ async def append_start(client: Client, command: commands.AppendStart) -> None:
     current = client.appending
     refusal = current.failed if current is not None else None
     mailbox = current.mailbox if current is not None else None
+    replaced: Uid | None = None
+    if command.replaces is not None:
+        found = _replaced(client, command.replaces)
+        if isinstance(found, Completed):
+            refusal = found
+        else:
+            replaced = found
     if refusal is None:
         try:
             mailbox = mailbox or await _destination(client, command.mailbox)
@@ -49,7 +59,7 @@ async def append_start(client: Client, command: commands.AppendStart) -> None:
     minutes = 0 if offset is None else int(offset.total_seconds()) // 60
     ingest = Ingest(client.store.blobs)
     if current is None:
-        client.appending = Appending(mailbox, ingest, command.flags, internal_at, minutes)
+        client.appending = Appending(mailbox, ingest, command.flags, internal_at, minutes, replaced)
         client.link.begin_bulk(MIN_RATE_BYTES_PER_S, GRACE_S)
     else:
         current.ingest, current.flags = ingest, command.flags
@@ -72,12 +82,26 @@ async def _refusal(client: Client, command: commands.AppendStart, mailbox: Mailb
         return errors.TRYCREATE
     if command.size == 0:
         return _EMPTY
-    if not client.account.quota_bytes:
+    if not client.account.quota_bytes or command.replaces is not None:  # what goes makes room
         return None
     account = await client.store.account_by_id(client.account.id)
     if account.quota_bytes and account.used_bytes + command.size > account.quota_bytes:
         return _FULL  # the transaction decides again; this saves the transfer
     return None
+
+
+def _replaced(client: Client, replaces: commands.Replaced) -> Uid | Completed:
+    """The UID of the message that REPLACE names, or why it cannot be replaced."""
+    if client.read_only:
+        return READ_ONLY
+    _, view = client.selected
+    spans = positions(client, SequenceSet(((replaces.number, replaces.number),)), uid=replaces.uid)
+    if spans is None:
+        return NO_SUCH_NUMBER
+    if not spans:
+        return _NO_MESSAGE
+    uid = Uid(view.uids[spans[0][0]])
+    return EXPUNGED if uid in view.gone else uid
 
 
 async def append_data(client: Client, event: commands.AppendData) -> None:
@@ -168,6 +192,9 @@ async def _deliver(client: Client, appending: Appending) -> None:
     deliveries = appending.deliveries
     client.link.end_bulk()
     client.appending = None
+    if appending.replaces is not None:
+        await _replace(client, deliveries[0], appending.replaces)
+        return
     try:
         appended = await client.store.deliver(deliveries, (), ())
     except NotFoundError:
@@ -177,6 +204,24 @@ async def _deliver(client: Client, appending: Appending) -> None:
     if client.mailbox is not None and client.mailbox.id == appending.mailbox.id:
         await _tell(client, appending, appended)
     await finish(client, ok(b"Appended", code))
+
+
+async def _replace(client: Client, delivery: Delivery, replaced: Uid) -> None:
+    """RFC 8508 §3.4: both or neither. APPENDUID comes first, as its §4.3 advises."""
+    mailbox, view = client.selected
+    try:
+        appended = await client.store.replace(delivery, mailbox.id, replaced)
+    except NotFoundError:
+        client.send(errors.TRYCREATE)
+        return
+    except ConflictError:
+        await finish(client, EXPUNGED)
+        return
+    code = responses.code_appenduid(appended.uid_validity, [appended.uid])
+    client.send(responses.status_line(Condition.OK, b"The replacement is there", code))
+    view.remove([replaced])
+    await sync(client, expunge=True)
+    await finish(client, ok(b"Replaced"))
 
 
 async def _tell(client: Client, appending: Appending, appended: Sequence[Appended]) -> None:

@@ -6,6 +6,7 @@ from poterne.proto.imap.items import FlagSet
 from poterne.proto.imap.responses import Completed
 from poterne.session.ingest import Ingest
 from poterne.store.interface import Delivery
+from poterne.values.ids import Uid
 from poterne.values.mailbox import Mailbox
 
 
@@ -18,6 +19,8 @@ class Appending:
     flags: FlagSet
     internal_at: int
     internal_offset: int
+    replaces: Uid | None = None
+    """REPLACE: the message of the selected mailbox that goes as this one comes."""
     deliveries: list[Delivery] = field(default_factory=list)
     head: bytearray | None = None
     """The header so far, while it is to be looked at (`append.is_utf8_header`); None: no more."""

@@ -47,6 +47,7 @@ _SIGNED_IN: Final = (
     b"UNAUTHENTICATE",
     b"PREVIEW",
     b"PARTIAL",
+    b"REPLACE",
 )
 _ENABLEABLE: Final = frozenset({"IMAP4REV2", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT"})
 _PRIVACY: Final = no(b"Start TLS first", responses.PRIVACYREQUIRED)
