@@ -20,7 +20,8 @@ from bench.sut import HOST, Resolver, UnavailableError
 from poterne.lab.dns import NameServer, Zones
 
 _UNBOUND: Final = Path("/usr/sbin/unbound")
-_ADDRESS: Final = "127.0.53.53"
+_ADDRESSES: Final = tuple(f"127.0.53.{number}" for number in range(53, 250))
+"""Two runs at a time must not ask each other's names."""
 _START_LIMIT_S: Final = 10.0
 _CONFIG: Final = """\
 server:
@@ -52,7 +53,7 @@ def served(zones: Mapping[str, str], folder: Path) -> Iterator[Resolver]:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "zones.json"
     file.write_text(json.dumps(dict(zones)), encoding="utf-8")
-    resolver = Resolver(_ADDRESS, 53 if os.geteuid() == 0 else _free_port(_ADDRESS))
+    resolver = _free_place()
     with contextlib.ExitStack() as stack:
         if not _UNBOUND.exists():
             stack.enter_context(_running(_name_server(resolver, file)))
@@ -82,6 +83,17 @@ def _running(command: list[str]) -> Iterator[None]:
     finally:
         process.kill()
         process.wait()
+
+
+def _free_place() -> Resolver:
+    """Where a resolver can be found, if possible."""
+    if os.geteuid() != 0:
+        return Resolver(_ADDRESSES[0], _free_port(_ADDRESSES[0]))
+    for address in _ADDRESSES:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+            probe.bind((address, 53))
+            return Resolver(address, 53)
+    raise UnavailableError("port 53 is taken on every address of loopback that was tried")
 
 
 def _free_port(address: str) -> int:
