@@ -14,6 +14,7 @@ from poterne.admin.passwords import hash_password
 from poterne.app.stores import open_instance_store
 from poterne.config.load import load
 from poterne.config.settings import Listener, Settings
+from poterne.values.folders import FOLDERS
 from poterne.values.ids import TraceId
 from poterne.values.secret import Secret
 
@@ -34,7 +35,7 @@ async def _fill(folder: Path, settings: Settings, domain: str, accounts: list[st
         for name in accounts:
             address = f"{name}@{domain}"
             event = _ACTING.event("account.added", address=address)
-            await store.add_account(address, name, "en", verifier, 0, people.FOLDERS["en"], event)
+            await store.add_account(address, name, "en", verifier, 0, FOLDERS["en"], event)
     finally:
         await store.close()
 
