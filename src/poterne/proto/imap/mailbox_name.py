@@ -1,12 +1,15 @@
 """Mailbox names: on the wire modified UTF-7 (RFC 3501 §5.1.3), or UTF-8 once enabled (RFC 9051 §5.1); here NFC text."""
 
 import binascii
+import encodings.utf_16_be
 import re
 import unicodedata
 from typing import Final
 
 from poterne.proto.imap.strings import astring
 
+_ = encodings.utf_16_be
+"""Here from the start: a server that has given up its rights may not be able to read Python's files any more."""
 MAX_NAME_BYTES: Final = 1000
 """Longer names are refused: nobody types them, each level costs a row, and clients truncate paths at about this length."""
 
