@@ -154,6 +154,11 @@ def code_copyuid(uid_validity: int, source: Sequence[int], destination: Sequence
     return Code(b"COPYUID %d %b %b" % (uid_validity, render_set(source), render_set(destination)))
 
 
+def code_inprogress(tag: bytes, done: int, goal: int) -> Code:
+    """RFC 9585 §6; a goal that is not beyond what is done is not known. A tag has nothing that needs an escape."""
+    return Code(b'INPROGRESS ("%b" %d %b)' % (tag, done, b"%d" % goal if goal > done else b"NIL"))
+
+
 def code_mailboxid(mailbox_id: bytes) -> Code:
     """RFC 8474 §4.1."""
     return Code(b"MAILBOXID (" + mailbox_id + b")")

@@ -48,6 +48,7 @@ _SIGNED_IN: Final = (
     b"PREVIEW",
     b"PARTIAL",
     b"REPLACE",
+    b"INPROGRESS",
 )
 _ENABLEABLE: Final = frozenset({"IMAP4REV2", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT"})
 _PRIVACY: Final = no(b"Start TLS first", responses.PRIVACYREQUIRED)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final, final
 
 from poterne.config.settings import Imap
-from poterne.net.drive import flush_if_big
+from poterne.net.drive import flush, flush_if_big
 from poterne.net.link import Link, LinkClosed
 from poterne.observe import Log
-from poterne.proto.imap.responses import Bye, Reply, Untagged
+from poterne.proto.imap.responses import Bye, Condition, Reply, Untagged, code_inprogress, status_line
 from poterne.proto.imap.server import ServerCore
 from poterne.proto.sasl.mechanism import Exchange
 from poterne.session.authenticate import Authenticator
@@ -118,6 +118,12 @@ class Client:
     async def flush_if_big(self) -> None:
         """Between the parts of a long answer: keeps memory bounded and lets others have a turn."""
         await flush_if_big(self.core, self.link)
+
+    async def tell_progress(self, tag: bytes, done: int, goal: int) -> None:
+        """Of a command that takes long (RFC 9585). At once: this also keeps the connection from looking dead."""
+        self.send(status_line(Condition.OK, b"Still working", code_inprogress(tag, done, goal)))
+        if not self.over:
+            await flush(self.core, self.link)
 
     def cut(self) -> LinkClosed:
         """For `raise client.cut()`: a literal was announced that cannot be completed, so the connection cannot go on."""

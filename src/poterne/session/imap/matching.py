@@ -9,6 +9,7 @@ the message bytes. Everything that reads goes in pages and gives way to other co
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
+from functools import partial
 from typing import Final, assert_never, final
 
 from poterne.message.date import parse_date
@@ -64,12 +65,12 @@ def cost(key: keys.SearchKey) -> int:
 class Matching:
     """Evaluates the keys of one SEARCH."""
 
-    def __init__(self, client: Client, now: int) -> None:
+    def __init__(self, client: Client, now: int, tag: bytes) -> None:
         self._client: Final = client
         self._now: Final = now
         self._mailbox, self._view = client.selected
         self._count: Final = len(self._view)
-        self._turn: Final = Turn()
+        self._turn: Final = Turn(partial(client.tell_progress, tag))
 
     async def matches(self, key: keys.SearchKey, within: Bits) -> Bits:
         """The positions of `within` whose messages match."""
@@ -221,6 +222,8 @@ class Matching:
     ) -> Bits:
         found: list[int] = []
         mailbox, view = self._mailbox, self._view
+        turn = self._turn
+        turn.goal = turn.done + within.bit_count()
         for page in _pages(within, CONTENTS_AT_ONCE):
             rows = self._client.store.contents(
                 mailbox.account_id,
@@ -239,8 +242,9 @@ class Matching:
                     self._client.service.log.error(
                         "imap.unreadable", trace=self._client.link.trace, uid=row.uid, error=str(error)
                     )
-                if self._turn.over:
-                    await self._turn.give_way()
+                if turn.over:
+                    await turn.give_way()
+            turn.done += len(page)
         return bits.of_positions(found, self._count)
 
     async def _any(self, steps: Iterator[bool]) -> bool:

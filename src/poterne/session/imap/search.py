@@ -21,7 +21,7 @@ async def search(client: Client, command: commands.Search) -> None:
     if _asks_modseq(command.key):
         client.condstore = True
     uids = view.uids
-    found = await positions_of(client, command.key)
+    found = await positions_of(client, command.key, command.tag)
     shown = [uids[i] for i in found] if command.uid else [i + 1 for i in found]
     modseq = _highest_modseq(client, _subject(found, command)) if found and _asks_modseq(command.key) else None
     if command.returns is None and not client.rev2:
@@ -34,12 +34,13 @@ async def search(client: Client, command: commands.Search) -> None:
     await finish(client, ok(b"Searched"), expunge=command.uid and not has_numbers(command.key))
 
 
-async def positions_of(client: Client, key: SearchKey) -> list[int]:
+async def positions_of(client: Client, key: SearchKey, tag: bytes) -> list[int]:
     """Ascending positions of the messages that match and are still there."""
     _, view = client.selected
     everything = (1 << len(view)) - 1
     gone = bits.of_spans(view.spans_of(sorted(view.gone)), len(view))
-    return bits.positions(await Matching(client, int(client.service.clock())).matches(key, everything & ~gone))
+    matching = Matching(client, int(client.service.clock()), tag)
+    return bits.positions(await matching.matches(key, everything & ~gone))
 
 
 def _subject(found: list[int], command: commands.Search) -> list[int]:

@@ -35,7 +35,7 @@ _BY_ENVELOPE: Final[dict[SortKey, Callable[[bytes], Value]]] = {
 
 async def sort(client: Client, command: commands.Sort) -> None:
     _, view = client.selected
-    found = await positions_of(client, command.key)
+    found = await positions_of(client, command.key, command.tag)
     columns = await _columns(client, found, [by.key for by in command.order])
     order = list(range(len(found)))
     for column in columns.values():
@@ -113,7 +113,7 @@ def _contents(client: Client, found: list[int], *, envelope: bool) -> Iterator[S
 
 
 async def thread(client: Client, command: commands.Thread) -> None:
-    found = await positions_of(client, command.key)
+    found = await positions_of(client, command.key, command.tag)
     turn = Turn()
     messages = await _threaded(client, found, turn, command)
     if command.algorithm is Threading.ORDEREDSUBJECT:
