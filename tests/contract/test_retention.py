@@ -14,6 +14,7 @@ from poterne.values.mailbox import FlagChange
 from poterne.values.retention import NEVER, Aged, AgeFrom, Found, Hold, Rule, TracesBefore, What
 from poterne.values.secret import Secret
 from tests.support.stores import ALL, AT, INBOX, World, content, event, only, uid
+from tests.support.verifying import suspicious
 
 DAY = 86_400
 NOTHING = Found(0, 0, 0)
@@ -321,6 +322,16 @@ async def test_a_hold_keeps_what_is_expunged_even_without_a_window(world: World)
     assert await kept(world) == [2]
     await store.end_legal_hold("", world.alice, event())
     assert await store.forget_kept(AT + 10**9, 0) == 1
+
+
+async def test_a_hold_keeps_what_is_in_quarantine(world: World) -> None:
+    store = world.store
+    await store.deliver([], [], [], quarantined=[await suspicious(store, world.alice)])
+    (found,) = await store.quarantined()
+    await store.set_legal_hold(Hold("audit", AT, "example.org"), event())
+    assert await store.expire_quarantined(found.expires_at + 1) == 0
+    await store.end_legal_hold("example.org", None, event())
+    assert await store.expire_quarantined(found.expires_at + 1) == 1
 
 
 async def test_what_a_removed_account_left_goes(window: World) -> None:

@@ -52,7 +52,7 @@ class Retention(Protocol):
         """
 
     async def note_fetched(self, account_id: AccountId, mailbox_id: MailboxId, uids: Sequence[Uid], at: int) -> None:
-        """A POP3 client has them and left them here; the first time counts."""
+        """A POP3 client has them and left them here; the first time counts. On disk within a second, as flags are."""
 
     async def prune_traces(self, before: TracesBefore, expunged_ranges: int) -> TracesGone:
         """Old events and incidents go, and of each mailbox all but so many ranges of expunged UIDs (about)."""

@@ -11,6 +11,7 @@ from poterne.store.sqlite.connection import DATABASE_NAME
 from poterne.store.sqlite.engine import SqliteStore, open_store
 from poterne.store.sqlite.transaction import Tx
 from poterne.values.ids import AccountId
+from poterne.values.retention import Rule, What
 from poterne.values.secret import Secret
 from poterne.values.sender import SenderScope
 from poterne.values.sending import SendingLimits
@@ -53,6 +54,8 @@ async def use(world: World, account_id: AccountId, address: str, sender: str) ->
     await world.store.add_alias(f"{sender}-list@example.org", [address], event())
     await world.store.add_sender(sender, account_id, SCOPE, Secret("x"), 0, event())
     await world.store.keyword_bits(account_id, ["one", "two"])
+    for what in (What.TRASH, What.FETCHED):
+        await world.store.set_retention_rule(Rule(what, 9, account_id=account_id), event())
     write(world, f"INSERT INTO correspondent VALUES ({account_id}, 1, 0), ({account_id}, 2, 0)")
     for origin in (f"account:{address}", f"sender:{sender}"):
         write(world, f"INSERT INTO sending_usage VALUES ('{origin}', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)")
@@ -67,6 +70,7 @@ TABLES = {
     "correspondent": 2,
     "keyword": 2,
     "mailbox": 3,
+    "retention_rule": 2,
     "sender": 1,
     "subscription": 3,
 }
@@ -91,12 +95,14 @@ async def test_removed_account_leaves_no_rows(world: World) -> None:
 async def test_no_table_of_accounts_is_forgotten(world: World) -> None:
     """A table with an account in it that is not named above is either purged later, or missing in `remove_account`."""
     later = {"expunged", "flag_change", "message", "quarantine", "removed_account", "thread_reference"}
+    later |= {"fetched", "kept_message"}
+    against_it = {"legal_hold"}
     of_nobody_else = {"event", "incident", "queue_message"}  # what happened, and what waits, is not undone
     found = column(
         world,
         "SELECT m.name FROM sqlite_master m JOIN pragma_table_info(m.name) c ON c.name = 'account_id' WHERE m.type = 'table'",
     )
-    assert set(found) == set(TABLES) | later | of_nobody_else
+    assert set(found) == set(TABLES) | later | against_it | of_nobody_else
 
 
 async def test_check_tells_of_rows_of_nobody(world: World) -> None:

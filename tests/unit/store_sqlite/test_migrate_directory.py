@@ -51,7 +51,7 @@ async def test_directory_is_kept(folder: Path) -> None:
     )
     assert await store.aliases() == [everybody, info]
     assert (info.forwards, info.posting, info.posters) == ((), Posting.ANYONE, ())
-    assert await store.route("all", "b.example") == Route(RouteKind.ACCOUNTS, (ALICE, BOB))
+    assert await store.route("all", "b.example") == Route(RouteKind.ACCOUNTS, (ALICE, BOB), limited=(ALICE,))
     assert await store.route("postmaster", "b.example") == Route(RouteKind.ACCOUNTS, (BOB,))
     assert await store.senders() == []
     assert await store.check() == []
@@ -63,7 +63,7 @@ async def test_what_is_new_can_be_used(folder: Path) -> None:
     assert (await store.route("alice", "example.org")).forwards == ()  # remembered
     await store.set_forwards(ALICE, ["a@one.example"], True, event())
     assert await store.route("alice", "example.org") == Route(
-        RouteKind.ACCOUNTS, (ALICE,), (Forward("a@one.example", "alice@example.org", ALICE),)
+        RouteKind.ACCOUNTS, (ALICE,), (Forward("a@one.example", "alice@example.org", ALICE),), limited=(ALICE,)
     )
     made = await store.add_sender("shop", ALICE, SenderScope(("a@example.org",), ("*",)), None, 0, event())
     assert await store.senders() == [made]

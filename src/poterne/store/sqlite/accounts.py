@@ -47,7 +47,6 @@ _OF_ACCOUNT: Final = (
     "alias_target",
     "correspondent",
     "keyword",
-    "legal_hold",
     "mailbox",
     "retention_rule",
     "subscription",

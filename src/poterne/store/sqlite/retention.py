@@ -61,7 +61,7 @@ class RetentionPart(UpkeepPart):
         return total
 
     async def note_fetched(self, account_id: AccountId, mailbox_id: MailboxId, uids: Sequence[Uid], at: int) -> None:
-        await self._writer.submit(retiring.note_fetched, account_id, mailbox_id, uids, at)
+        await self._writer.submit_soon(retiring.note_fetched, account_id, mailbox_id, uids, at)
 
     async def prune_traces(self, before: TracesBefore, expunged_ranges: int) -> TracesGone:
         events = incidents = expunged = 0
