@@ -1,5 +1,6 @@
 """Who is told that the mailbox is nearly full: once, and again only after it had sunk."""
 
+import asyncio
 import email
 import email.policy
 from pathlib import Path
@@ -12,6 +13,7 @@ from poterne.admin.quota import QuotaNotices, threshold
 from poterne.config.retention import Quota
 from poterne.config.settings import Server, Settings
 from poterne.observe import logger
+from poterne.store.failing import FailurePlan, failing
 from poterne.values.ids import TraceId
 from tests.support.stores import ALL, AT, INBOX, Clock, World, event, only, sqlite
 
@@ -101,4 +103,22 @@ async def test_set_by_an_administrator(tmp_path: Path) -> None:
     with pytest.raises(AdminError, match="there is no account"):
         await quota.set_quota(world.store, "none@example.org", ACTING, quota_bytes=1)
     assert [one.detail["messages"] for one in await world.store.events(kind="account.quota")] == [None, 7]
+    await world.store.close()
+
+
+async def test_a_failure_does_not_end_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quota, "EVERY_S", 0.01)
+    clock = Clock()
+    world = World(sqlite(tmp_path / "data", clock), tmp_path / "data", clock)
+    await world.settle()
+    await world.store.set_account(world.alice, event(), quota_messages=1)
+    await world.deliver()
+    task = asyncio.create_task(QuotaNotices(failing(world.store, FailurePlan(3)), SETTINGS, clock, logger()).run())
+    for _ in range(500):
+        if len(await world.uids()) == 2:
+            break
+        await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.wait([task])
+    assert len(await world.uids()) == 2
     await world.store.close()

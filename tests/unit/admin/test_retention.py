@@ -1,5 +1,7 @@
 """Rules as an administrator types them, what would go by them, and its going."""
 
+import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from poterne.admin.retention import Going, RetentionUpkeep
 from poterne.config.retention import Retention
 from poterne.observe import logger
 from poterne.queue import content as queue_content
+from poterne.store.errors import StoreError
+from poterne.store.failing import Fails, FailurePlan, failing
 from poterne.store.interface import Delivery
 from poterne.store.sqlite.engine import open_store
 from poterne.store.sqlite.transaction import Limits
@@ -196,3 +200,39 @@ def test_the_rules_of_the_server_are_those_of_the_settings() -> None:
     assert retention.server_rules(Retention()) == [Rule(What.TRASH, 30), Rule(What.JUNK, 30)]
     assert retention.server_rules(NOTHING) == []
     assert retention.words(Rule(What.FOLDER, NEVER, "A/B")) == "folder:A/B"
+
+
+async def test_a_failure_does_not_end_it(world: World) -> None:
+    """Nor does a bug: the next run tries again."""
+    await world.deliver()
+    await retention.set_rule(world.store, ALICE, "everything", "5", acting())
+    world.clock.now = AT + 6.0 * DAY
+    store = failing(world.store, FailurePlan(2))
+    upkeep = RetentionUpkeep(store, Retention(every_s=0), world.clock, logger())
+    task = asyncio.create_task(upkeep.run(0.0))
+    for _ in range(500):
+        if not await world.uids():
+            break
+        await asyncio.sleep(0.01)
+    assert await world.uids() == []
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    await world.store.close()
+
+
+@pytest.mark.parametrize("number", range(1, 8))
+async def test_each_call_that_fails_loses_nothing(world: World, number: int) -> None:
+    await world.deliver()
+    await world.deliver()
+    await retention.set_rule(world.store, ALICE, "everything", "5", acting())
+    plan = FailurePlan(number, Fails.AFTER)
+    with contextlib.suppress(StoreError):
+        await RetentionUpkeep(failing(world.store, plan), NOTHING, lambda: AT + 6 * DAY, logger()).once()
+    assert plan.calls >= min(number, 6)
+    kept_now, there = await world.store.kept_messages(world.alice), await world.uids()
+    assert len(kept_now) + len(there) == 2
+    told = sum(int(one.detail["messages"] or 0) for one in await world.store.events(kind="message.expired"))
+    assert told == len(kept_now)
+    assert await world.store.check() == []
+    await world.store.close()

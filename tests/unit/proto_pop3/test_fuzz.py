@@ -9,6 +9,7 @@ from tests.support import pop3_toy
 WORDS = [
     b"USER anna\r\n", b"PASS secret\r\n", b"PASS x\r\n", b"AUTH PLAIN\r\n", b"AUTH PLAIN AGFubmEAc2VjcmV0\r\n", b"*\r\n", b"AGFubmEAc2VjcmV0\r\n", b"CAPA\r\n",
     b"STAT\r\n", b"LIST\r\n", b"LIST 1\r\n", b"UIDL\r\n", b"RETR 1\r\n", b"RETR 2\r\n", b"TOP 1 1\r\n", b"DELE 1\r\n", b"RSET\r\n", b"NOOP\r\n", b"QUIT\r\n", b"STLS\r\n",
+    b"UTF8\r\n", b"LANG\r\n", b"LANG fr\r\n", b"LANG *\r\n", b"LANG de\r\n",
     b"\r\n", b"\r", b"\n", b"\0", b"x" * 200, b"auth ", b" ", b"9", b"\xff",
 ]  # fmt: skip
 INPUT = st.builds(

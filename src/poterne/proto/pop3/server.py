@@ -138,6 +138,7 @@ class Server:
             raise self._fatal("starttls-injection")
         self.tls = True
         self._user = None
+        self._language = DEFAULT  # nothing from before counts (RFC 2595 §4)
         self._state = State.AUTHORIZATION
         self._read = Server._command
 

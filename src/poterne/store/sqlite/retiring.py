@@ -1,7 +1,10 @@
 """Messages that have become old: found, and removed in steps that are short enough for the writers' lock."""
 
+from array import array
 from collections.abc import Sequence
 from typing import Final
+
+import apsw
 
 from poterne.store.sqlite import events, expunging, holds
 from poterne.store.sqlite.connection import Row, Rows
@@ -48,8 +51,9 @@ def retire(tx: Tx, aged: Aged, event: Event) -> Found:
 
 def note_fetched(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, uids: Sequence[Uid], at: int) -> None:
     """The first time counts."""
-    tx.run_many(
-        "INSERT OR IGNORE INTO fetched VALUES (?, ?, ?, ?)", [(account_id, mailbox_id, uid, at) for uid in uids]
+    tx.run(
+        "INSERT OR IGNORE INTO fetched SELECT ?, ?, value, ? FROM carray(?)",
+        (account_id, mailbox_id, at, apsw.carray(array("q", uids))),
     )
 
 
