@@ -4,6 +4,7 @@ import asyncio
 import getpass
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 EXIT_CONFIG = 78
+_UNSEEN = re.compile("[\x7f-\U0010ffff]")
 PLACES = (Path("poterne.toml"), Path("/etc/poterne/poterne.toml"))
 
 
@@ -117,7 +119,7 @@ def same_user(folder: Path) -> None:
 def show(rows: Sequence[dict[str, object]], *, as_json: bool, empty: str) -> None:
     """A table for people, or a JSON list for programs."""
     if as_json:
-        click.echo(json.dumps(list(rows), ensure_ascii=False, indent=2))
+        show_json(list(rows))
         return
     if not rows:
         click.echo(empty)
@@ -128,6 +130,17 @@ def show(rows: Sequence[dict[str, object]], *, as_json: bool, empty: str) -> Non
     click.secho("  ".join(c.upper().ljust(w) for c, w in zip(columns, widths, strict=True)).rstrip(), bold=True)
     for text in texts:
         click.echo("  ".join(t.ljust(w) for t, w in zip(text, widths, strict=True)).rstrip())
+
+
+def show_json(value: object) -> None:
+    """For programs; and for the terminals of people, whom strangers' text must not steer, hide or turn around."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    click.echo(text if text.isascii() and "\x7f" not in text else _UNSEEN.sub(_escaped, text))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    char = found[0]
+    return char if char.isprintable() else f"\\u{ord(char):04x}" if ord(char) < 0x10000 else json.dumps(char)[1:-1]
 
 
 def progress_bar(label: str) -> "ProgressBar[int]":

@@ -1,7 +1,6 @@
 """`poterne dns`."""
 
 import datetime as dt
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Final
 import click
 
 from poterne.admin.people import AdminError, parse_domain
-from poterne.cli.common import data_folder, fail, json_option, run_with_store, settings
+from poterne.cli.common import data_folder, fail, json_option, run_with_store, settings, show_json
 from poterne.config.settings import Settings
 from poterne.policy.published.finding import Finding, Outcome
 from poterne.policy.published.wanted import Facts
@@ -66,7 +65,7 @@ def _show(facts: Facts, form: str, name_servers: tuple[str, ...], *, as_json: bo
 
     records = wanted(facts)
     if as_json:
-        click.echo(json.dumps([_row(record, facts.domain) for record in records], ensure_ascii=False, indent=2))
+        show_json([_row(record, facts.domain) for record in records])
     elif form == "lines":
         click.echo(lines(records), nl=False)
     else:
@@ -119,7 +118,7 @@ def _check(path: Path, values: Settings, domain: str, *, as_json: bool) -> None:
 
     found = run_with_store(data, values, compare)
     if as_json:
-        click.echo(json.dumps([_finding(one) for one in found], ensure_ascii=False, indent=2))
+        show_json([_finding(one) for one in found])
     else:
         _tell(found)
     outcomes = {one.outcome for one in found}

@@ -1,13 +1,12 @@
 """`poterne dns DOMAIN --update`."""
 
-import json
 from pathlib import Path
 from typing import Final
 
 import click
 
 from poterne.admin import dns_update
-from poterne.cli.common import data_folder, fail, run_with_store
+from poterne.cli.common import data_folder, fail, run_with_store, show_json
 from poterne.config.dns import name_server
 from poterne.config.settings import Settings
 from poterne.policy.published.wanted import Facts, wanted
@@ -37,9 +36,7 @@ def update(path: Path, values: Settings, facts: Facts, *, sure: bool, as_json: b
     written = sure and not planned.empty
     if as_json:
         rows = [{"sign": sign, "record": text} for sign, text in dns_update.lines(planned)]
-        click.echo(
-            json.dumps({"zone": planned.zone, "written": written, "changes": rows}, ensure_ascii=False, indent=2)
-        )
+        show_json({"zone": planned.zone, "written": written, "changes": rows})
     else:
         _tell(planned, written=written)
     if planned.blocked or (not sure and not planned.empty):

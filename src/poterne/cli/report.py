@@ -1,6 +1,5 @@
 """`poterne report`."""
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from poterne.cli import report_files
-from poterne.cli.common import acting, fail, json_option, progress_bar, settings, show, with_store
+from poterne.cli.common import acting, fail, json_option, progress_bar, settings, show, show_json, with_store
 from poterne.cli.report_text import as_value, date, tell_dmarc, tell_import, tell_tls
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def dmarc_(
 
     view = with_store(ctx, work)
     if as_json:
-        click.echo(json.dumps(as_value(view), ensure_ascii=False, indent=2))
+        show_json(as_value(view))
     else:
         tell_dmarc(view, everything=everything)
     if ask and (view.step is None or (view.step.next is not None and not view.step.safe)):
@@ -160,7 +159,7 @@ def import_(ctx: click.Context, files: tuple[Path, ...], as_json: bool) -> None:
     problems += given.problems
     if as_json:
         told = {**counts, "problems": [{"file": name, "why": why} for name, why in problems]}
-        click.echo(json.dumps([told], ensure_ascii=False, indent=2))
+        show_json([told])
     else:
         tell_import(counts, problems)
     if not counts["new"] + counts["duplicates"] + counts["failures"]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from poterne.cli.common import show
+from poterne.cli.common import show, show_json
 from poterne.message.texts import printable
 
 if TYPE_CHECKING:
@@ -254,7 +254,7 @@ def tell_tls(view: "TlsView", days: int, *, as_json: bool) -> None:
             "failures": failures,
             "reporters": reporters,
         }
-        click.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        show_json(found)
         return
     click.secho(f"{view.domain}, the last {days} days", bold=True)
     if not view.reports:

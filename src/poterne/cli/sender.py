@@ -1,7 +1,6 @@
 """`poterne sender`."""
 
 import datetime as dt
-import json
 import re
 
 import click
@@ -10,7 +9,7 @@ from poterne.admin import senders
 from poterne.admin.sender_scope import Wanted, describe
 from poterne.cli.account import from_stdin, stdin_option
 from poterne.cli.alias import warn
-from poterne.cli.common import acting, json_option, show, with_store
+from poterne.cli.common import acting, json_option, show, show_json, with_store
 from poterne.cli.queue_pauses import moment
 from poterne.store.interface import Store
 from poterne.values.event import Event
@@ -141,7 +140,7 @@ def add(
 def _tell(sender: Sender, generated: Secret | None, *, as_json: bool) -> None:
     shown = generated.reveal().decode() if generated is not None else None
     if as_json:
-        click.echo(json.dumps({**_row(sender), "password": shown}, ensure_ascii=False, indent=2))
+        show_json({**_row(sender), "password": shown})
         return
     click.echo(_summary(sender))
     if shown is not None:
@@ -179,7 +178,7 @@ def list_(ctx: click.Context, as_json: bool) -> None:
     """All senders, and when each was last used."""
     found = with_store(ctx, senders.senders)
     if as_json:
-        click.echo(json.dumps([_row(sender) for sender in found], ensure_ascii=False, indent=2))
+        show_json([_row(sender) for sender in found])
         return
     rows: list[dict[str, object]] = [
         {
@@ -260,7 +259,7 @@ def show_(ctx: click.Context, name: str, as_json: bool) -> None:
         {"at": e.at, "what": e.kind, "who": e.reason, "widened": e.detail.get("widened", "")} for e in events
     ]
     if as_json:
-        click.echo(json.dumps({**_row(sender), "history": history}, ensure_ascii=False, indent=2))
+        show_json({**_row(sender), "history": history})
         return
     for key, value in _row(sender).items():
         click.echo(f"{key.replace('_', ' ') + ':':18}{_shown(key, value)}")
@@ -296,7 +295,7 @@ def limit(
         lambda store: senders.limit_sender(store, name, wanted, acting(), expires_at=expires_at, approve=approve),
     )
     if as_json:
-        click.echo(json.dumps({**_row(changed.sender), "widened": changed.widened}, ensure_ascii=False, indent=2))
+        show_json({**_row(changed.sender), "widened": changed.widened})
         return
     click.echo(_summary(changed.sender))
     if changed.sender.state is SenderState.PENDING:
