@@ -47,6 +47,10 @@ from poterne.values.networks import address_number
 
 LOOKUPS_MOST: Final = 10
 VOID_LOOKUPS_MOST: Final = 2
+QUESTIONS_MOST: Final = 40
+"""To DNS, for all terms together; without those (11 at most) that lead from the client's address to its names and back, for these
+are the client's, who must not choose a permerror. Honest records need a third of it; the limits on terms and hosts alone allow
+111, and RFC 7208 §4.6.4 leaves others to the receiver."""
 MX_NAMES_MOST: Final = 10
 PTR_NAMES_MOST: Final = 10
 ADDRESSES_MOST: Final = 500
@@ -112,8 +116,8 @@ def helo(client: str, name: str, *, receiver: str = "unknown", now_s: int = 0) -
 def check_host(claim: Claim, *, explain: bool = True) -> Steps[Outcome]:
     """The outcome, after the DNS it needs. Raises nothing, whatever the answers hold.
 
-    10 terms with DNS at most, of which each may ask for 11 names, and up to 12 questions for the explanation of a fail, when
-    `explain`. Time is the caller's: RFC 7208 §4.6.4 asks for 20 s at least, and then `out_of_time`.
+    QUESTIONS_MOST questions, 11 for the client's names, and one for the explanation of a fail, when `explain`.
+    Time is the caller's: RFC 7208 §4.6.4 asks for 20 s at least, and then `out_of_time`.
     """
     found = address_number(claim.client)
     if found is None:
@@ -190,6 +194,7 @@ class _Check:
         "_lookups",
         "_names",
         "_number",
+        "_questions",
         "_version",
         "_voids",
     )
@@ -202,6 +207,7 @@ class _Check:
         self._domain: Final = domain
         self._lookups = 0
         self._voids = 0
+        self._questions = 0
         self._names: tuple[str, ...] | None = None
         """Of the client, validated; None: not asked for yet."""
         self._constant: dict[str, str] | None = None
@@ -263,6 +269,7 @@ class _Check:
         return _Verdict(verdict.result, (found.redirect_text, *verdict.matched), verdict.where, verdict.explanation)
 
     def _record(self, domain: str) -> Steps[Record]:
+        self._count_questions(1, domain)
         answer = cast("Answer[bytes]", (yield (Question(domain, TXT),))[0])  # TXT was asked for
         if isinstance(answer, TempFail):
             self._stop_dns(domain, domain)
@@ -323,6 +330,7 @@ class _Check:
         hosts = _names(found.exchange for found in exchangers)
         if not hosts:
             return False
+        self._count_questions(len(hosts), domain, directive.text)
         answers = yield from _ask_all(hosts, self._kind)
         if any(isinstance(answer, Found) and self._is_among(directive, answer.records) for answer in answers):
             return True
@@ -349,6 +357,7 @@ class _Check:
 
     def _found(self, name: str, kind: Kind[R], domain: str, term: str) -> Steps[tuple[R, ...]]:
         """The records that a term asks for; none counts as a void lookup."""
+        self._count_questions(1, domain, term)
         answer = yield from _ask(name, kind)
         if isinstance(answer, TempFail):
             self._stop_dns(domain, name)
@@ -441,6 +450,11 @@ class _Check:
         self._voids += 1
         if self._voids > VOID_LOOKUPS_MOST:
             self._stop(Reason.VOID_LOOKUPS, domain, term)
+
+    def _count_questions(self, count: int, domain: str, term: str = "") -> None:
+        self._questions += count
+        if self._questions > QUESTIONS_MOST:
+            self._stop(Reason.QUESTIONS, domain, term)
 
     def _stop(self, reason: Reason, domain: str, term: str = "") -> NoReturn:
         raise _StopError(Result.PERMERROR, reason, domain, _shown(term))

@@ -59,6 +59,8 @@ class Reason(Enum):
     """More than 2 terms for which DNS has nothing."""
     MX_NAMES = "mx-names"
     """An mx of more than 10 hosts."""
+    QUESTIONS = "questions"
+    """More questions to DNS than are asked for one evaluation."""
     DNS = "dns"
     TIME = "time"
     __hash__ = object.__hash__  # each is one object; the hash of an Enum takes as long as a look into ten tables
@@ -77,6 +79,7 @@ _PROBLEMS: Final = {
     Reason.LOOKUPS: "more than 10 terms that need DNS",
     Reason.VOID_LOOKUPS: "more than 2 DNS lookups without result",
     Reason.MX_NAMES: "more than 10 MX hosts",
+    Reason.QUESTIONS: "too many questions to DNS",
     Reason.DNS: "DNS could not answer",
     Reason.TIME: "DNS took too long",
 }

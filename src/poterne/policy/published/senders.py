@@ -25,6 +25,7 @@ _LIMITS: Final = {
     Reason.LOOKUPS: "it needs more than 10 lookups, and counts as broken",
     Reason.VOID_LOOKUPS: "more than 2 of its lookups lead to nothing, and it counts as broken",
     Reason.MX_NAMES: "an mx of it has more than 10 hosts, and it counts as broken",
+    Reason.QUESTIONS: "it takes more questions to DNS than receivers ask, and may count as broken",
     Reason.TARGET_RECORD: "it refers to a domain without SPF record, and counts as broken",
     Reason.TARGET: "it refers to a name that is none, and counts as broken",
     Reason.SYNTAX: "a record that it refers to has an error, and it counts as broken",
@@ -125,7 +126,14 @@ def _limits(subject: Subject) -> Steps[Findings]:
             and outcome.where
             and (
                 outcome.reason
-                in {Reason.LOOKUPS, Reason.VOID_LOOKUPS, Reason.MX_NAMES, Reason.TARGET_RECORD, Reason.TARGET}
+                in {
+                    Reason.LOOKUPS,
+                    Reason.VOID_LOOKUPS,
+                    Reason.MX_NAMES,
+                    Reason.QUESTIONS,
+                    Reason.TARGET_RECORD,
+                    Reason.TARGET,
+                }
                 or outcome.where != subject.domain
             )
         ):

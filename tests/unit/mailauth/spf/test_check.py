@@ -16,7 +16,7 @@ from poterne.values.dns import AAAA, MX, PTR, TXT, A, Answer, Failure, Found, Ki
 from tests.unit.mailauth.spf.world import WORLD, World, claim
 
 VOID = NxDomain(secure=False, ttl_s=60)
-QUESTIONS_MOST = 10 * 11 + 1 + 11 + 1
+QUESTIONS_MOST = check.QUESTIONS_MOST + 11 + 1
 """Terms with a name and ten more each, the domain itself, and an explanation with its names."""
 
 
@@ -149,9 +149,9 @@ def test_a_tree_of_includes_costs_ten_lookups() -> None:
     assert len(world.asked) <= 11
 
 
-def test_ten_times_ten_hosts_with_thousands_of_addresses_take_a_moment() -> None:
+def test_three_times_ten_hosts_with_thousands_of_addresses_take_a_moment() -> None:
     world = World()
-    world.add("wide.test", "TXT", "v=spf1 " + "mx/31 " * 10 + "-all")
+    world.add("wide.test", "TXT", "v=spf1 " + "mx/31 " * 3 + "-all")
     for number in range(10):
         world.add("wide.test", "MX", f"10 h{number}.test")
         world.answers[f"h{number}.test", A.code] = found(*(f"10.0.{n >> 8}.{n & 255}" for n in range(4000)))
@@ -159,17 +159,30 @@ def test_ten_times_ten_hosts_with_thousands_of_addresses_take_a_moment() -> None
     outcome = world.evaluate(claim("a@wide.test", "192.0.2.1"))
     assert time.process_time() - began < 1
     assert outcome.result is Result.FAIL
-    assert len(world.asked) == 1 + 10 * 11
+    assert len(world.asked) == 1 + 3 * 11
 
 
-def test_the_most_that_can_be_asked() -> None:
+def wide(terms: int) -> World:
     world = World()
-    world.add("most.test", "TXT", "v=spf1 " + "mx " * 10 + "-all exp=%{p}.e.test")
+    world.add("most.test", "TXT", "v=spf1 ptr " + "mx " * terms + "-all exp=%{p}.e.test")
     for number in range(10):
         world.add("most.test", "MX", f"10 h{number}.test")
         world.add("1.2.0.192.in-addr.arpa", "PTR", f"p{number}.test")
-    world.evaluate(claim("a@most.test", "192.0.2.1"))
-    assert len(world.asked) == QUESTIONS_MOST
+    return world
+
+
+def test_the_most_that_can_be_asked() -> None:
+    world = wide(9)
+    outcome = world.evaluate(claim("a@most.test", "192.0.2.1"))
+    assert (outcome.result, outcome.reason, outcome.detail) == (Result.PERMERROR, Reason.QUESTIONS, "mx")
+    assert outcome.problem == "too many questions to DNS: mx"
+    assert len(world.asked) <= check.QUESTIONS_MOST + 11
+
+
+def test_names_of_the_client_do_not_decide_how_much_may_be_asked() -> None:
+    world = wide(3)
+    assert world.evaluate(claim("a@most.test", "192.0.2.1")).result is Result.FAIL
+    assert check.QUESTIONS_MOST < len(world.asked) <= QUESTIONS_MOST
 
 
 @pytest.mark.parametrize("kind", ["TXT", "A", "MX", "AAAA"])
