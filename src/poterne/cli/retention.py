@@ -70,7 +70,7 @@ def _dry_run(ctx: click.Context, of: Retention, *, as_json: bool) -> None:
     show(rows, as_json=as_json, empty="Nothing is old enough to be deleted.")
     if rows and not as_json:
         messages = sum(one.found.messages for one in found if not one.held)
-        click.echo(f"\n{messages:,} messages would be deleted now, those that are held stay.")
+        click.echo(f"\n{_messages(messages)} would be deleted now, what is held stays.")
         if of.undelete_days:
             click.echo(f"They could be brought back for {of.undelete_days} days: poterne retention undelete")
 
@@ -87,7 +87,7 @@ def _do_it(ctx: click.Context, of: Retention, *, as_json: bool) -> None:
     if as_json:
         show([{"messages": messages, "bytes": size_bytes}], as_json=True, empty="")
     else:
-        click.echo(f"{messages:,} messages are deleted, {size_bytes:,} octets.")
+        click.echo(f"Deleted: {_messages(messages)}, {size_bytes:,} octets.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +179,10 @@ def lift(ctx: click.Context, who: str, yes: bool) -> None:
     click.echo(f"{name} is under no legal hold of its own any more.")
 
 
+def _messages(count: int) -> str:
+    return f"{count:,} message{'' if count == 1 else 's'}"
+
+
 def _since(days: int) -> int:
     return int(time.time()) - days * 86_400 if days else 0
 
@@ -238,4 +242,4 @@ def undelete(
     if not any(done.values()):
         click.echo("Nothing came back: there is no such mail.")
     for name, count in done.items():
-        click.echo(f"{count:,} messages are back in {name}.")
+        click.echo(f"Back in {name}: {_messages(count)}.")

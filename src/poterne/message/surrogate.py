@@ -15,7 +15,9 @@ from poterne.message.header import unfold
 from poterne.values.mime import MailAddress
 
 _FIELD: Final = re.compile(rb"[^\n]*+\n(?:[ \t][^\n]*+\n)*+|[^\n]++\Z")
-_OTHER: Final = re.compile(rb"[\x80-\xff]")
+_MARKED: Final = bytes(octet if octet < 128 else ord("?") for octet in range(256))
+READ_OCTETS: Final = 65_536
+"""A longer header is nobody's honest one: in it all other octets become "?"."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _WORD_OCTETS: Final = 33
 """44 of base64, 56 with the frame: fits behind most names of fields."""
@@ -42,9 +44,11 @@ _TEXTS: Final = frozenset(
 
 
 def surrogate(header: bytes) -> bytes:
-    """`header`: fields and the blank line behind them, as stored. Takes several times its size, so bound that."""
+    """`header`: fields and the blank line behind them, as stored."""
     if header.isascii():
         return header
+    if len(header) > READ_OCTETS:
+        return header.translate(_MARKED)
     return b"".join(field if field.isascii() else _field(field) for field in _FIELD.findall(header))
 
 
@@ -56,7 +60,7 @@ def _field(field: bytes) -> bytes:
             return name + b": " + _words(decode_words(unfold(value).strip())) + b"\r\n"
         if folded in _ADDRESSES and (listed := _addresses(unfold(value))):
             return name + b": " + listed + b"\r\n"
-    return _OTHER.sub(b"?", field)
+    return field.translate(_MARKED)
 
 
 def _addresses(value: bytes) -> bytes:

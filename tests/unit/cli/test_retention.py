@@ -82,11 +82,11 @@ def test_dry_run_then_for_good_then_back(run: Run) -> None:
     assert (row["account"], row["folder"], row["messages"], row["days"], row["held"]) == (ALICE, "INBOX", 1, 365, "")
     assert row["why"] == f"everything of {ALICE}"
     said = run("retention", "--dry-run").stdout
-    assert "1 messages would be deleted now" in said
+    assert "1 message would be deleted now" in said
     assert "brought back for 7 days" in said
     run("retention", "hold", DOMAIN, "--reason", "audit")
     assert "audit" in run("retention", "--dry-run").stdout
-    assert "0 messages are deleted" in run("retention", "--now").stdout
+    assert "Deleted: 0 messages" in run("retention", "--now").stdout
     run("retention", "lift", DOMAIN, "--yes")
     assert json.loads(run("retention", "--now", "--json").stdout)[0]["messages"] == 1
     assert json.loads(run("retention", "--dry-run", "--json").stdout) == []
@@ -95,7 +95,7 @@ def test_dry_run_then_for_good_then_back(run: Run) -> None:
     assert "one" in run("retention", "deleted", ALICE, "--days", "1").stdout
     assert "say either which" in run("retention", "undelete", ALICE, status=2).stderr
     assert "can't come back" in run("retention", "undelete", ALICE, "1-9", status=1).stderr
-    assert "1 messages are back in Archive" in run("retention", "undelete", ALICE, "1-1", "--to", "Archive").stdout
+    assert "Back in Archive: 1 message." in run("retention", "undelete", ALICE, "1-1", "--to", "Archive").stdout
     assert "Nothing came back" in run("retention", "undelete", ALICE, "--all").stdout
     assert "Nothing that could" in run("retention", "deleted", ALICE).stdout
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poterne.message.surrogate import surrogate
+from poterne.message.surrogate import READ_OCTETS, surrogate
 
 
 def read(header: bytes) -> email.message.EmailMessage:
@@ -67,6 +67,12 @@ def test_elsewhere(field: str, expected: bytes) -> None:
 def test_a_long_text_is_folded_between_characters() -> None:
     text = "é" * 500
     assert read(f"Subject: {text}\r\n\r\n".encode())["Subject"] == text
+
+
+def test_a_header_of_unusual_length_costs_little() -> None:
+    header = "Subject: é\r\n".encode() * 10_000 + b"\r\n"
+    assert len(header) > READ_OCTETS
+    assert surrogate(header) == b"Subject: ??\r\n" * 10_000 + b"\r\n"
 
 
 _parts = st.sampled_from(
