@@ -77,13 +77,11 @@ class Indexing:
                 worked = time.monotonic() - began
                 if worked < TURN_S:
                     continue
-                if done - saved >= SAVE_EVERY:
+                if done - saved >= SAVE_EVERY and await asyncio.to_thread(self._writer.save):
                     saved = done
-                    await asyncio.to_thread(self._writer.save)
                 await asyncio.sleep(worked * rest)
                 began = time.monotonic()
-        if done:
-            await asyncio.to_thread(self._writer.save)
+        await asyncio.to_thread(self._writer.save)
         return done
 
 
@@ -100,9 +98,11 @@ def reindex(store: Store, progress: Progress) -> int:
 
 
 def _all(writer: SearchWriter, read: ReadWords, progress: Progress) -> int:
-    total, done, shown = sum(writer.waiting().values()), 0, 0.0
+    total, done, saved, shown = sum(writer.waiting().values()), 0, 0, 0.0
     for finished in writer.index(read, least=1):
         done += finished
+        if done - saved >= SAVE_EVERY and writer.save():
+            saved = done
         if finished and time.monotonic() - shown > 0.1:
             shown = time.monotonic()
             progress(done, total)

@@ -676,10 +676,29 @@ class SearchWriter(Protocol):
     def forget_all(self) -> None:
         """The index is gone; all is searched in the messages until it is made anew."""
 
-    def save(self) -> None:
-        """Bring what was committed to its place. Waits for the disk: not for the event loop's thread."""
+    def save(self) -> bool:
+        """Bring what was committed to its place. Waits for the disk: not for the event loop's thread.
+
+        False: not now, a step has changed something that is not committed yet.
+        """
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events are meant; all that is given must fit, but that `name` and `account_id` are one or the other."""
+
+    trace_id: TraceId | None = None
+    name: str = ""
+    """An address or a domain that stands in the detail: from, to, address, author, domain. Without case."""
+    account_id: AccountId | None = None
+    """Or about this account."""
+    kind: str = ""
+    """What the kind begins with."""
+    since: int = 0
+    until: int = 0
+    """Unix seconds, both included; 0: no bound."""
 
 
 class Events(Protocol):

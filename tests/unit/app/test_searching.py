@@ -102,13 +102,18 @@ async def test_without_an_index_by_the_settings_there_is_none(world: World) -> N
     assert await held(world, "word7.") is None
 
 
-async def test_made_anew_with_progress(world: World) -> None:
+async def test_made_anew_with_progress(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("poterne.app.searching.SAVE_EVERY", 1)  # also where a change is under way
     await fill(world, 100)
     shown: list[tuple[int, int]] = []
     assert reindex(world.store, lambda done, total: shown.append((done, total))) == 100
     assert shown[-1] == (100, 100)
     assert await held(world, "word7.") == [8]
     assert reindex(world.store, lambda done, total: None) == 100
+    writer = world.store.search_writer()
+    writer.forget_all()
+    writer.close()
+    assert await Indexing(world.store, Search(cpu_percent=100), Lines()).once() == 100
 
 
 async def test_trouble_is_told_and_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,7 +152,7 @@ def test_large_texts_are_gathered_in_small_steps(runner: Run, store: SqliteStore
     row = runner.run(stored(store.blobs, octets))
     words, gathering = Words(), Gathering()
     assert sum(1 for _ in read_words(store.blobs, row, words)) > 40
-    assert sum(1 for _ in gathering.add(0, words)) > 100
+    assert sum(1 for _ in gathering.add(0, words)) > 30
     grams = {gram for rows in gathering.rows() for gram, _ in rows}
     assert set(wanted(fold("mot59999 été").encode(), Where.BODY)) <= grams
 
@@ -171,7 +171,9 @@ def test_no_gram_of_a_long_word_is_lost(octets: bytes) -> None:
     for _ in gathering.add(7, words):
         pass
     grams = {gram: unpacked(its) for rows in gathering.rows() for gram, its in rows}
-    every = {int.from_bytes(word[at : at + 3], "big") for word in (octets * 3).split() for at in range(len(word) - 2)}
+    every = {
+        int.from_bytes(word[at : at + 3], "little") for word in (octets * 3).split() for at in range(len(word) - 2)
+    }
     assert grams == dict.fromkeys(every, 1 << 7)
 
 

@@ -186,7 +186,7 @@ async def test_what_is_gone_leaves_the_index(world: Indexed) -> None:
     before = world.sql("SELECT count(*) FROM posting")
     world.tidy()
     assert world.sql("SELECT count(*) FROM posting") < before
-    gram = int.from_bytes(b"fid", "big")
+    gram = int.from_bytes(b"fid", "little")
     assert world.sql(f"SELECT * FROM posting WHERE gram = {gram}") == []
     assert world.sql("SELECT first, last, documents FROM block") == [(1, 5, 3)]
     assert await world.held("word3.") == [4]

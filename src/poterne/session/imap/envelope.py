@@ -61,7 +61,15 @@ def texts(envelope: bytes, field: str) -> list[bytes]:
     """The field's values, undecoded; an address as `name <mailbox@host>`. Empty if the message does not have the field."""
     place = FIELDS[field]
     members = parse(envelope, place + 1)
-    value = members[place] if place < len(members) else None
+    return _values(members[place]) if place < len(members) else []
+
+
+def every_text(envelope: bytes) -> list[bytes]:
+    """The values of all fields that it has."""
+    return [text for member in parse(envelope) for text in _values(member)]
+
+
+def _values(value: "Node | bytes | None") -> list[bytes]:
     if value is None:
         return []
     if isinstance(value, bytes):

@@ -40,9 +40,8 @@ def narrowed(client: Client, text: str, within: Bits, *, header: bool = False, b
 
 def read_words(blobs: Blobs, row: ContentRow, words: Words) -> Iterator[None]:
     """All words of the message, in small steps. Raises UnavailableError for one that is damaged."""
-    for field in envelope.FIELDS:
-        for value in envelope.texts(row.envelope, field):
-            words.header.update(_value(value))
+    for value in envelope.every_text(row.envelope):
+        words.header.update(_value(value))
     block = texts.header_block(blobs, row)
     words.incomplete |= not _gather_header(block, words.header)
     yield

@@ -27,6 +27,7 @@ VERSION: Final = 1
 """Another one, and the index is made anew. To be raised whenever the folding of text or the cutting of words changes."""
 _BUSY_MS: Final = 2_000
 _CACHE_KIB: Final = 2_048
+_LOG_BYTES: Final = 16 * 1024 * 1024
 _SCHEMA: Final = f"""
 CREATE TABLE indexed (
     account_id INTEGER PRIMARY KEY,
@@ -89,6 +90,7 @@ class Opened:
                 "synchronous=NORMAL",
                 "wal_autocheckpoint=0" if self._write else "query_only=1",
                 f"cache_size=-{_CACHE_KIB}",
+                f"journal_size_limit={_LOG_BYTES}",
                 "temp_store=MEMORY",
                 "trusted_schema=OFF",
             ):

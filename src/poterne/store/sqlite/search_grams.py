@@ -5,29 +5,29 @@ holds a string holds each gram of the string's words, so the documents that have
 hold it. What is in a header is kept apart from what is in a body: SEARCH BODY would else find each message that came from a name
 it looks for.
 
-Documents of a block are bits of one integer. Grams are gathered by word first: a word that a thousand documents have is cut into
-grams once.
+Documents of a block are bits of one integer. The words of a document are put next to each other, with a space between them, and
+read as overlapping numbers of four octets, which takes no loop over octets; those with a space are left out at the end.
 """
 
+import sys
+from array import array
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import Final, final
 
 from poterne.values.search import Words
 
-MIN_OCTETS: Final = 3
 MOST_GRAMS: Final = 16
 """Of one string; the more, the fewer candidates, but each costs a lookup in each block."""
-WORD_OCTETS: Final = 512
-"""Longer words are taken in pieces, which overlap so that no gram is lost."""
-_STEP_WORDS: Final = 500
-_WORDS_HELD: Final = 50_000
-_OCTETS_HELD: Final = 4 * 1024 * 1024
+_STEP_OCTETS: Final = 16 * 1024
+_STEP_ROWS: Final = 500
 _FEW: Final = 32
 """Up to so many documents are listed, two octets each, after a first octet 0; more are bits, after a first octet 1."""
 
 Gram = int
-"""Of a body: the three octets as a number; of a header the same, negative minus one. `ANY` is no gram."""
+"""Of a body: the three octets as a number, lowest first; of a header: the same, negative, minus one. `ANY` is no gram."""
+_SPACE: Final = 0x20
 ANY: Final[Gram] = 1 << 24
 """Documents that were not indexed (damaged, or too much text): they may hold anything."""
 
@@ -45,12 +45,8 @@ def wanted(text: bytes, where: Where) -> list[Gram]:
     chosen = sorted(found)
     if len(chosen) > MOST_GRAMS:
         chosen = [chosen[at * len(chosen) // MOST_GRAMS] for at in range(MOST_GRAMS)]
-    return [_gram(octets, where) for octets in chosen]
-
-
-def _gram(octets: bytes, where: Where) -> Gram:
-    number = int.from_bytes(octets, "big")
-    return number if where is Where.BODY else -number - 1
+    numbers = [int.from_bytes(octets, "little") for octets in chosen]
+    return numbers if where is Where.BODY else [-number - 1 for number in numbers]
 
 
 def packed(bits: int) -> bytes:
@@ -92,9 +88,7 @@ class Gathering:
     """Grams of a block while it is made."""
 
     def __init__(self) -> None:
-        self._words: dict[Where, dict[bytes, int]] = {where: {} for where in Where}
-        self._held = 0
-        self._grams: dict[Where, dict[bytes, int]] = {where: {} for where in Where}
+        self._grams: Final[dict[Where, defaultdict[int, int]]] = {where: defaultdict(int) for where in Where}
         self._any = 0
 
     def add(self, position: int, words: Words) -> Iterator[None]:
@@ -104,60 +98,51 @@ class Gathering:
             self._any |= bit
             return
         for where, its in ((Where.HEADER, words.header), (Where.BODY, words.body)):
-            held = self._words[where]
-            for count, word in enumerate(its, 1):
-                if len(word) <= WORD_OCTETS:
-                    if (bits := held.get(word)) is None:
-                        self._held += len(word)
-                        held[word] = bit
-                    else:
-                        held[word] = bits | bit
-                else:
-                    for at in range(0, len(word) - 2, WORD_OCTETS - 2):
-                        piece = word[at : at + WORD_OCTETS]
-                        self._held += WORD_OCTETS
-                        held[piece] = held.get(piece, 0) | bit
-                if not count % _STEP_WORDS:
-                    yield
-        if self._held > _OCTETS_HELD or sum(map(len, self._words.values())) > _WORDS_HELD:
-            yield from self._cut()
+            grams = self._grams[where]
+            octets = b" ".join(its) + b" "
+            for at in range(0, len(octets), _STEP_OCTETS):
+                for number in _numbers(octets[at : at + _STEP_OCTETS + 3]):
+                    grams[number] |= bit
+                yield
 
     def load(self, rows: Iterable[tuple[Gram, bytes]], shift: int, kept: int = -1) -> None:
         """What an earlier block has, `shift` documents further up; only documents that are among the bits `kept`."""
+        body, header = self._grams[Where.BODY], self._grams[Where.HEADER]
         for gram, stored in rows:
             bits = (unpacked(stored) & kept) << shift
             if not bits:
                 continue
             if gram == ANY:
                 self._any |= bits
+            elif gram >= 0:
+                body[gram] |= bits
             else:
-                where, number = (Where.BODY, gram) if gram >= 0 else (Where.HEADER, -gram - 1)
-                octets = number.to_bytes(3, "big")
-                grams = self._grams[where]
-                grams[octets] = grams.get(octets, 0) | bits
-
-    def _cut(self) -> Iterator[None]:
-        """Words to grams; gives their memory back."""
-        for where, held in self._words.items():
-            grams = self._grams[where]
-            known = grams.get
-            for count, (word, bits) in enumerate(held.items(), 1):
-                for at in range(len(word) - 2):
-                    octets = word[at : at + 3]
-                    grams[octets] = known(octets, 0) | bits
-                if not count % _STEP_WORDS:
-                    yield
-            held.clear()
-        self._held = 0
+                header[-gram - 1] |= bits
 
     def rows(self) -> Iterator[list[tuple[Gram, bytes]]]:
         """All of it as it is stored, in pieces and in the order of the key, so that rows are only ever appended."""
-        for _ in self._cut():
-            yield []
         for where in (Where.HEADER, Where.BODY):
             grams = self._grams[where]
-            ordered = sorted(grams, reverse=where is Where.HEADER)
-            for start in range(0, len(ordered), _STEP_WORDS):
-                yield [(_gram(octets, where), packed(grams[octets])) for octets in ordered[start : start + _STEP_WORDS]]
+            is_header = where is Where.HEADER
+            ordered = sorted(grams, reverse=is_header)
+            yield []
+            for start in range(0, len(ordered), _STEP_ROWS):
+                yield [
+                    (-number - 1 if is_header else number, packed(grams[number]))
+                    for number in ordered[start : start + _STEP_ROWS]
+                    if number & 0xFF != _SPACE and number >> 8 & 0xFF != _SPACE and number >> 16 != _SPACE
+                ]
         if self._any:
             yield [(ANY, packed(self._any))]
+
+
+def _numbers(octets: bytes) -> set[int]:
+    """Each three octets in a row that have one behind them."""
+    found: set[int] = set()
+    for start in range(4):
+        numbers = array("I")
+        numbers.frombytes(octets[start : start + (len(octets) - start & -4)])
+        if sys.byteorder == "big":
+            numbers.byteswap()
+        found.update(numbers.tolist())
+    return {number & 0xFFFFFF for number in found}

@@ -54,6 +54,7 @@ class SearchWriter:
         self._file: Final = Opened(folder, write=True)
         self._lock: Final = FileLock(folder / SEARCH_LOCK)
         self._tidied = (0, 0)
+        self._saved = 0
 
     # Who may write
 
@@ -70,10 +71,17 @@ class SearchWriter:
     def forget_all(self) -> None:
         self._file.remove()
 
-    def save(self) -> None:
-        """A transaction of ours is not open now, so the thread that calls is of no matter."""
-        if (connection := self._file.connection()) is not None:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    def save(self) -> bool:
+        try:
+            connection = self._file.connection()
+            if connection is not None and connection.in_transaction:
+                return False
+            if connection is not None and connection.total_changes() != self._saved:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                self._saved = connection.total_changes()
+        except (apsw.Error, OSError) as error:
+            raise UnavailableError(f"{SEARCH_NAME}: {type(error).__name__}: {error}") from error
+        return True
 
     # What is to do
 
