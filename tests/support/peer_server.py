@@ -25,6 +25,7 @@ from poterne.config.load import load
 from poterne.config.settings import Listener
 from poterne.session.ingest import Ingest
 from poterne.store import interface as store_interface
+from poterne.values import folders
 from poterne.values.ids import AccountId, TraceId
 from poterne.values.mailbox import KEYWORD_SHIFT, Flag, UidRange
 from poterne.values.queue import QueuedRecipient
@@ -41,7 +42,7 @@ DOMAIN: Final = "peers.test"
 PASSWORD: Final = "one horse, two carts & 3 wheels"
 """Has what tools quote wrongly: spaces, a comma, an ampersand."""
 MAX_MESSAGE_BYTES: Final = 1_000_000
-FOLDERS: Final = {name for name, _ in people.FOLDERS["en"]}
+FOLDERS: Final = {name for name, _ in folders.FOLDERS["en"]}
 _SERVICES: Final = {
     "mx": ("mx", "starttls"),
     "submission": ("submission", "starttls"),
@@ -120,7 +121,7 @@ class Store:
     def add_account(self, name: str) -> str:
         address = f"{name}@{DOMAIN}"
         event = self._acting.event("account.added", address=address)
-        self.call(self._store.add_account(address, name, "en", self._verifier, 0, people.FOLDERS["en"], event))
+        self.call(self._store.add_account(address, name, "en", self._verifier, 0, folders.FOLDERS["en"], event))
         return address
 
     def add_alias(self, alias: str, *targets: str) -> None:
