@@ -14,7 +14,7 @@ from poterne.proto.imap.server import ServerCore
 from poterne.proto.sasl.mechanism import Exchange
 from poterne.session.authenticate import Authenticator
 from poterne.session.imap.appending import Appending
-from poterne.session.imap.facts import Facts
+from poterne.session.imap.columns import Columns
 from poterne.session.imap.flags import FlagTexts, flag_texts
 from poterne.session.notify import Notifier, Unsubscribe
 from poterne.session.pending import Snapshots, View
@@ -36,7 +36,7 @@ class Service:
     settings: Imap
     clock: Callable[[], float]
     log: Log
-    facts: Facts = field(default_factory=Facts)
+    columns: Columns = field(default_factory=Columns)
 
 
 @final

@@ -1,88 +1,136 @@
-"""SORT and THREAD (RFC 5256, RFC 5957). What is compared comes from rows and stored envelopes, in pages."""
+"""SORT and THREAD (RFC 5256, RFC 5957). What is compared comes from rows and stored envelopes, in pages, or from `columns`."""
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from poterne.proto.imap import commands, responses
-from poterne.proto.imap.responses import Node, ok
+from poterne.proto.imap.responses import Node, Untagged, ok
 from poterne.proto.imap.search import SortKey, Threading
 from poterne.session.imap import bits, sort_keys, texts, threading
 from poterne.session.imap.client import Client
-from poterne.session.imap.facts import Fact
+from poterne.session.imap.columns import Column, Fact, Value
 from poterne.session.imap.matching import CONTENTS_AT_ONCE, ROWS_AT_ONCE
 from poterne.session.imap.search import has_numbers, positions_of
 from poterne.session.imap.turns import Turn
-from poterne.session.imap.updates import finish
+from poterne.session.imap.updates import catch_up, finish
 from poterne.store.errors import UnavailableError
-from poterne.values.ids import ContentId
 from poterne.values.mailbox import ContentRow, MessageRow
 
-Value = int | str
-_BY_ROW: Final[dict[SortKey, Callable[[MessageRow], Value]]] = {
-    SortKey.ARRIVAL: lambda row: row.internal_at,
-    SortKey.SIZE: lambda row: row.size,
-}
-_BY_ENVELOPE: Final[dict[SortKey, Callable[[bytes], Value]]] = {
-    SortKey.SUBJECT: lambda stored: sort_keys.subject(stored).base,
-    SortKey.FROM: lambda stored: sort_keys.mailbox(stored, "from"),
-    SortKey.TO: lambda stored: sort_keys.mailbox(stored, "to"),
-    SortKey.CC: lambda stored: sort_keys.mailbox(stored, "cc"),
-    SortKey.DISPLAYFROM: lambda stored: sort_keys.display(stored, "from"),
-    SortKey.DISPLAYTO: lambda stored: sort_keys.display(stored, "to"),
+FACT: Final = "fact"
+"""The column of what threading knows; the others have the names of their sort keys."""
+_BY_ENVELOPE: Final[dict[str, Callable[[bytes], Value]]] = {
+    SortKey.SUBJECT.name: lambda stored: sort_keys.subject(stored).base,
+    SortKey.FROM.name: lambda stored: sort_keys.mailbox(stored, "from"),
+    SortKey.TO.name: lambda stored: sort_keys.mailbox(stored, "to"),
+    SortKey.CC.name: lambda stored: sort_keys.mailbox(stored, "cc"),
+    SortKey.DISPLAYFROM.name: lambda stored: sort_keys.display(stored, "from"),
+    SortKey.DISPLAYTO.name: lambda stored: sort_keys.display(stored, "to"),
 }
 
 
 async def sort(client: Client, command: commands.Sort) -> None:
+    await catch_up(client, expunge=False)  # so that what is gone is left out
     _, view = client.selected
     found = await positions_of(client, command.key, command.tag)
-    columns = await _columns(client, found, [by.key for by in command.order])
-    order = list(range(len(found)))
-    for column in columns.values():
-        if None in column:  # gone meanwhile
-            order = [i for i in order if column[i] is not None]
-    for by in reversed(command.order):
-        order.sort(key=columns[by.key].__getitem__, reverse=by.reverse)  # type: ignore[arg-type]  # stable, also in reverse
+    columns = await _columns(client, found, [by.key.name for by in command.order])
+    chosen = [(columns[by.key.name], by.reverse) for by in command.order]
+    for column, _ in chosen:
+        if not column.complete:
+            found = [position for position in found if column.values[position] is not None]
+    first, reverse = chosen[0]
+    if len(chosen) == 1 and not reverse and first.complete and len(found) == len(first.values):
+        order = first.order
+    else:
+        order = found
+        for column, reverse in reversed(chosen):  # stable, also in reverse
+            value = column.ranks if column.complete else column.values
+            order = sorted(order, key=value.__getitem__, reverse=reverse)  # type: ignore[arg-type]
     uids = view.uids
-    client.send(responses.sort([uids[found[i]] if command.uid else found[i] + 1 for i in order]))
+    client.send(responses.sort([uids[i] for i in order] if command.uid else [i + 1 for i in order]))
     await finish(client, ok(b"Sorted"), expunge=command.uid and not has_numbers(command.key))
 
 
-async def _columns(client: Client, found: list[int], wanted: Sequence[SortKey]) -> dict[SortKey, list[Value | None]]:
-    """For each key its values, as many as positions; None for a message that is gone meanwhile."""
-    columns: dict[SortKey, list[Value | None]] = {key: [] for key in wanted}
-    by_row = [key for key in wanted if key in _BY_ROW or key is SortKey.DATE]
-    by_envelope = [key for key in wanted if key in _BY_ENVELOPE]
+async def _columns(client: Client, found: list[int], names: Sequence[str]) -> dict[str, Column[Value]]:
+    """The columns, indexed by position. Where few messages are meant, others have None and nothing is kept of it."""
+    mailbox, view = client.selected
+    uids, kept = view.uids, client.service.columns
+    few = len(found) * 2 < len(uids)
+    columns: dict[str, Column[Value]] = {}
+    missing: list[str] = []
     turn = Turn()
-    if by_row:
-        sent = await _sent(client, found, turn) if SortKey.DATE in columns else {}
-        for rows in _rows(client, found):
-            for key in by_row:
-                if key is SortKey.DATE:
-                    columns[key] += [None if row is None else sent.get(row.uid, row.internal_at) for row in rows]
-                else:
-                    value = _BY_ROW[key]
-                    columns[key] += [None if row is None else value(row) for row in rows]
-            if turn.over:
-                await turn.give_way()
-    if by_envelope:
-        for contents in _contents(client, found, envelope=True):
-            for key in by_envelope:
-                text = _BY_ENVELOPE[key]
-                columns[key] += [None if row is None else text(row.envelope) for row in contents]
-            if turn.over:
-                await turn.give_way()
+    for name in names:
+        key = (mailbox.account_id, mailbox.id, mailbox.uid_validity, name)
+        known = kept.get(key)
+        if known is not None and (known.uids is uids or known.uids == uids):
+            columns[name] = known
+        elif known is not None and not few:
+            by_uid = dict(zip(known.uids, known.values, strict=True))
+            fresh = [i for i, uid in enumerate(uids) if uid not in by_uid]
+            by_uid.update(
+                zip([uids[i] for i in fresh], (await _values(client, fresh, [name], turn))[name], strict=True)
+            )
+            columns[name] = Column(uids, [by_uid[uid] for uid in uids])
+            kept.keep(key, columns[name])
+        else:
+            missing.append(name)
+    if not missing:
+        return columns
+    positions = found if few else list(range(len(uids)))
+    for name, values in (await _values(client, positions, missing, turn)).items():
+        if few:
+            spread: list[Value | None] = [None] * len(uids)
+            for position, value in zip(positions, values, strict=True):
+                spread[position] = value
+            columns[name] = Column(uids, spread)
+        else:
+            columns[name] = Column(uids, values)
+            kept.keep((mailbox.account_id, mailbox.id, mailbox.uid_validity, name), columns[name])
     return columns
 
 
-async def _sent(client: Client, found: list[int], turn: Turn) -> dict[int, int]:
-    """UID to sent date, where the Date field could be read; INTERNALDATE stands in for it elsewhere (RFC 5256 §2.2)."""
-    sent: dict[int, int] = {}
-    for contents in _contents(client, found, envelope=False):
-        sent.update((row.uid, row.sent_at) for row in contents if row is not None and row.sent_at is not None)
+async def _values(
+    client: Client, positions: list[int], names: Sequence[str], turn: Turn
+) -> dict[str, list[Value | None]]:
+    """For each name its values, as many as positions; None for a message that is gone meanwhile."""
+    columns: dict[str, list[Value | None]] = {name: [] for name in names}
+    by_envelope = [name for name in names if name in _BY_ENVELOPE]
+    dated = not columns.keys().isdisjoint((SortKey.DATE.name, FACT))
+    arrived: list[int] = []
+    if dated or SortKey.ARRIVAL.name in columns or SortKey.SIZE.name in columns:
+        for rows in _rows(client, positions):
+            arrived += [0 if row is None else row.internal_at for row in rows]
+            if SortKey.ARRIVAL.name in columns:
+                columns[SortKey.ARRIVAL.name] += [None if row is None else row.internal_at for row in rows]
+            if SortKey.SIZE.name in columns:
+                columns[SortKey.SIZE.name] += [None if row is None else row.size for row in rows]
+            if turn.over:
+                await turn.give_way()
+    if not (dated or by_envelope):
+        return columns
+    at = 0
+    for contents in _contents(client, positions, envelope=bool(by_envelope) or FACT in columns):
+        for name in by_envelope:
+            text = _BY_ENVELOPE[name]
+            columns[name] += [None if row is None else text(row.envelope) for row in contents]
+        if dated:
+            # RFC 5256 §2.2: INTERNALDATE stands in for a Date field that is missing or cannot be read.
+            sent = [
+                other if row is None or row.sent_at is None else row.sent_at
+                for row, other in zip(contents, arrived[at : at + len(contents)], strict=True)
+            ]
+            at += len(contents)
+            if SortKey.DATE.name in columns:
+                columns[SortKey.DATE.name] += [
+                    None if row is None else when for row, when in zip(contents, sent, strict=True)
+                ]
+            if FACT in columns:
+                for row, when in zip(contents, sent, strict=True):
+                    columns[FACT].append(None if row is None else _fact(client, row, when))
+                    if turn.over:
+                        await turn.give_way()
         if turn.over:
             await turn.give_way()
-    return sent
+    return columns
 
 
 def _rows(client: Client, found: list[int]) -> Iterator[Sequence[MessageRow | None]]:
@@ -93,8 +141,8 @@ def _rows(client: Client, found: list[int]) -> Iterator[Sequence[MessageRow | No
         if len(rows) == len(page):
             yield rows
         else:  # some are gone meanwhile
-            by_uid = {row.uid: row for row in rows}
-            yield [by_uid.get(view.uids[i]) for i in page]  # type: ignore[call-overload]
+            by_uid: dict[int, MessageRow] = {row.uid: row for row in rows}
+            yield [by_uid.get(view.uids[i]) for i in page]
 
 
 def _contents(client: Client, found: list[int], *, envelope: bool) -> Iterator[Sequence[ContentRow | None]]:
@@ -108,23 +156,51 @@ def _contents(client: Client, found: list[int], *, envelope: bool) -> Iterator[S
         if len(rows) == len(page):
             yield rows
         else:
-            by_uid = {row.uid: row for row in rows}
-            yield [by_uid.get(view.uids[i]) for i in page]  # type: ignore[call-overload]
+            by_uid: dict[int, ContentRow] = {row.uid: row for row in rows}
+            yield [by_uid.get(view.uids[i]) for i in page]
+
+
+def _fact(client: Client, row: ContentRow, sent_at: int) -> Fact:
+    try:
+        block = texts.header_block(client.store.blobs, row)
+    except UnavailableError as error:  # one damaged message stands alone; the others are threaded
+        client.service.log.error("imap.unreadable", trace=client.link.trace, uid=row.uid, error=str(error))
+        block = b""
+    subject = sort_keys.subject(row.envelope)
+    own, references = sort_keys.identity(block, row.envelope)
+    return Fact(sent_at, subject.base, subject.is_reply, own, references)
 
 
 async def thread(client: Client, command: commands.Thread) -> None:
+    await catch_up(client, expunge=False)
     found = await positions_of(client, command.key, command.tag)
-    turn = Turn()
-    messages = await _threaded(client, found, turn, command)
-    if command.algorithm is Threading.ORDEREDSUBJECT:
-        threads = threading.by_subject(messages)
-    else:
-        threads = await _by_references(messages, turn)
-    client.send(responses.thread(threads))
+    facts = (await _columns(client, found, [FACT]))[FACT]
+    asked = f"{command.algorithm.name} {command.uid}" if facts.complete and len(found) == len(facts.values) else ""
+    answer = facts.answers.get(asked)
+    if answer is None:
+        answer = await _threads(command, found, facts)
+        if asked:
+            facts.answers[asked] = answer
+    client.send(answer)
     await finish(client, ok(b"Threaded"), expunge=command.uid and not has_numbers(command.key))
 
 
-async def _by_references(messages: Sequence[threading.Threaded], turn: Turn) -> list[Node]:
+async def _threads(command: commands.Thread, found: list[int], facts: Column[Value]) -> Untagged:
+    messages: list[threading.Threaded] = []
+    for position in found:
+        fact = facts.values[position]
+        if isinstance(fact, Fact):
+            number = facts.uids[position] if command.uid else position + 1
+            messages.append(
+                threading.Threaded(number, fact.sent_at, fact.subject, fact.is_reply, fact.message_id, fact.references)
+            )
+    if command.algorithm is Threading.ORDEREDSUBJECT:
+        return responses.thread(threading.by_subject(messages))
+    return responses.thread(await _by_references(messages))
+
+
+async def _by_references(messages: Sequence[threading.Threaded]) -> list[Node]:
+    turn = Turn()
     steps = threading.by_references(messages)
     while True:
         try:
@@ -134,56 +210,3 @@ async def _by_references(messages: Sequence[threading.Threaded], turn: Turn) -> 
             return threads
         if turn.over:
             await turn.give_way()
-
-
-async def _threaded(client: Client, found: list[int], turn: Turn, command: commands.Thread) -> list[threading.Threaded]:
-    """What threading needs to know of the messages that are still there."""
-    _, view = client.selected
-    uids, known = view.uids, client.service.facts
-    messages: list[threading.Threaded] = []
-    for rows in _rows(client, found):
-        present = [row for row in rows if row is not None]
-        facts = {row.content_id: known.get(row.content_id) for row in present}
-        missing = [row for row in present if facts[row.content_id] is None]
-        for start in range(0, len(missing), CONTENTS_AT_ONCE):
-            facts.update(_learn(client, missing[start : start + CONTENTS_AT_ONCE]))
-            if turn.over:
-                await turn.give_way()
-        for row in present:
-            fact = facts[row.content_id]
-            if fact is None:  # gone meanwhile
-                continue
-            number = row.uid if command.uid else bisect_left(uids, row.uid) + 1
-            sent_at = row.internal_at if fact.sent_at is None else fact.sent_at
-            messages.append(
-                threading.Threaded(number, sent_at, fact.subject, fact.is_reply, fact.message_id, fact.references)
-            )
-        if turn.over:
-            await turn.give_way()
-    return messages
-
-
-def _learn(client: Client, rows: Sequence[MessageRow]) -> dict[ContentId, Fact]:
-    """The facts of these messages, noted for the next time."""
-    mailbox, view = client.selected
-    ranges = view.ranges(view.spans_of([row.uid for row in rows]))
-    contents = client.store.contents(
-        mailbox.account_id, mailbox.id, ranges, envelope=True, structure=False, parsed=False
-    )
-    ids = {row.uid: row.content_id for row in rows}
-    found: dict[ContentId, Fact] = {}
-    for row in contents:
-        subject = sort_keys.subject(row.envelope)
-        own, references = sort_keys.identity(_header(client, row), row.envelope)
-        fact = Fact(row.sent_at, subject.base, subject.is_reply, own, references)
-        found[ids[row.uid]] = fact
-        client.service.facts.note(ids[row.uid], fact)
-    return found
-
-
-def _header(client: Client, row: ContentRow) -> bytes:
-    try:
-        return texts.header_block(client.store.blobs, row)
-    except UnavailableError as error:  # one damaged message stands alone; the others are threaded
-        client.service.log.error("imap.unreadable", trace=client.link.trace, uid=row.uid, error=str(error))
-        return b""
