@@ -708,6 +708,9 @@ class Events(Protocol):
     ) -> list[Event]:
         """Newest first."""
 
+    async def events_about(self, where: EventFilter, limit: int = 100) -> list[Event]:
+        """Newest first, also among millions of them in a moment."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from poterne.store.interface import Delivery, Uids
+from poterne.store.interface import Delivery, EventFilter, Uids
 from poterne.store.sqlite import (
     accounts,
     aliases,
@@ -342,6 +342,9 @@ class EventsPart:
         self, *, kind: str | None = None, account_id: AccountId | None = None, limit: int = 100
     ) -> list[Event]:
         return events.events(self._reader, kind, account_id, limit)
+
+    async def events_about(self, where: EventFilter, limit: int = 100) -> list[Event]:
+        return events.about(self._reader, where, limit)
 
     def listen(self, heard: Callable[[Sequence[MailboxChanged]], None]) -> None:
         """Call `heard` on the event loop after each commit of this process that changed mailboxes."""

@@ -6,6 +6,7 @@ from typing import Final
 
 import apsw
 
+from poterne.store.sqlite import events
 from poterne.store.sqlite.connection import Row, Rows
 from poterne.store.sqlite.transaction import Tx
 from poterne.values.retention import TraceKind, TracesBefore
@@ -54,6 +55,7 @@ def old_events(rows: Rows, before: TracesBefore) -> Iterator[list[int]]:
 
 
 def delete_events(tx: Tx, ids: Sequence[int]) -> int:
+    events.forget_names(tx, ids)
     return tx.count("DELETE FROM event WHERE event_id IN carray(?)", (apsw.carray(array("q", ids)),))
 
 
