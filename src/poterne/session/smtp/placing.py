@@ -9,6 +9,7 @@ from poterne.policy.verdict import Junk, Quarantine
 from poterne.session.ingest import Ingested
 from poterne.session.smtp.incoming import Incoming
 from poterne.session.smtp.services import Services
+from poterne.store.errors import LimitError
 from poterne.store.interface import Delivery
 from poterne.values.ids import AccountId
 from poterne.values.mailbox import SpecialUse
@@ -33,7 +34,13 @@ async def placed(
             continue
         mailbox = None
         if isinstance(verdict, Junk):
-            mailbox = await own_folder(services.store, account, SpecialUse.JUNK, incoming.envelope.trace, now)
+            trace = incoming.envelope.trace
+            try:
+                mailbox = await own_folder(services.store, account, SpecialUse.JUNK, trace, now)
+            except LimitError as error:  # of mailboxes: there is no room for one more, and it is not for the inbox
+                services.log.warning("junk.nowhere", trace=trace, account=int(account), problem=str(error))
+                kept.append(_quarantined(services, incoming, ingested, account, verdict.word, peer, now))
+                continue
         deliveries.append(Delivery(account, mailbox, ingested.content, 0, now, 0))
     return deliveries, kept
 

@@ -376,8 +376,11 @@ class SmtpSession:
                     return self._refuse("data", *refused)
             now = int(services.clock())
             submitted = await accept(services, incoming, ingested, self._principal, self._link.peer, now)
-        except LimitError:
+        except LimitError as error:
             incoming.abort()
+            if self._principal is None:  # a mailbox that has no numbers left
+                services.log.error("message.deferred", trace=incoming.envelope.trace, error=str(error))
+                return self._refuse("data", "limit", re.LOCAL_ERROR)
             return self._refuse("data", "held-full", _HELD_FULL)
         except OverQuotaError:
             incoming.abort()
