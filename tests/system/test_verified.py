@@ -201,3 +201,19 @@ def test_what_is_not_proven_is_not_forwarded(server: Instance) -> None:
     assert arrive(server, proven, "ann@strict.test", to=to).startswith("250")
     queued = json.loads(server.poterne("queue", "list", "--json").stdout)
     assert len([one for one in queued if "away@silent.test" in str(one)]) == 1
+
+
+def test_who_has_it_in_the_inbox_does_not_read_there_that_it_is_junk(server: Instance) -> None:
+    """One message, two verdicts: bob named the forwarder. All who have it have the same octets."""
+    server.poterne("account", "forwarded-by", f"bob@{DOMAIN}", "--from", "lists.test")
+    both = [f"alice@{DOMAIN}", f"bob@{DOMAIN}"]
+    message = letter("ann@plain.test", "two-verdicts")
+    assert arrive(server, message, "ann@plain.test", peer=LIST, to=both, helo="lists.test").startswith("250")
+    with server.imap("bob") as client:
+        client.select("INBOX")
+        (number,) = client.search(None, "SUBJECT", "two-verdicts")[1][0].split()
+        raw = client.fetch(number.decode(), "(BODY.PEEK[])")[1][0][1]  # type: ignore[index]
+    assert b"X-Poterne-" not in raw  # type: ignore[operator]
+    assert len(found(server, "Junk", "two-verdicts")) == 1
+    assert arrive(server, message, "ann@plain.test", peer=LIST, helo="lists.test").startswith("250")
+    assert found(server, "Junk", "two-verdicts")[1]["X-Poterne-Verdict"] == "junk"

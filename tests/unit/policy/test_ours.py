@@ -98,6 +98,29 @@ def test_lookalike() -> None:
         ("marie@@ours.fr", "marie@@ours.fr"),
         ("", ""),
         ("@" * 1000, ""),
+        ("b\u043ess@ours.fr", "b\u043ess@ours.fr"),
+        ("boss@\u043eurs.fr", "boss@\u043eurs.fr"),
+        ("boss@news.\u043eur\u0455.fr", "boss@news.\u043eur\u0455.fr"),
+        ("boss@\u03bfu\u0433\u0455.fr", "boss@\u03bfu\u0433\u0455.fr"),
+        ("marie@ecoles.fr", "marie@ecoles.fr"),
+        ("boss_at_ours.fr", "boss@ours.fr"),
+        ("boss (at) ours.fr", "boss@ours.fr"),
+        ("boss [AT] ours (dot) fr", "boss@ours.fr"),
+        ("boss(arobase)ours(point)fr", "boss@ours.fr"),
+        ("The boss <at> ours.fr", "boss@ours.fr"),
+        ("boss @ ours.fr", "boss@ours.fr"),
+        ("boss@ ours . fr", "boss@ours.fr"),
+        ("b o s s @ o u r s . f r", "boss@ours.fr"),
+        ("\u2067fr\u200f.\u200fours\u200f@\u200fboss\u2069", "boss@ours.fr"),
+        ("\u200ffr\u200f.ours\u200f@\u200fboss", "boss@ours.fr"),
+        ("Meet us at ours.fr", ""),
+        ("Jobs at ours.fr", ""),
+        ("Marie at Ours", ""),
+        ("boss@0urs.fr", ""),
+        ("cat-at-home.example", ""),
+        ("Data_at_rest.org", ""),
+        ("Look @ this. ours.fr", ""),
+        ("M. A. B. Martin", ""),
     ],
 )
 def test_impersonated(name: str, shown: str) -> None:
@@ -121,6 +144,15 @@ def test_without_protected_names() -> None:
         "\u202e" * 100_000,
         "ﷺ" * 100_000,
         "a" * 1_000_000,
+        "(at)" * 10_000,
+        "_at" * 10_000,
+        "a _ a " * 10_000,
+        "a . " * 10_000,
+        "\u200fa." * 10_000,
+        "a@\u043eurs.fr.x " * 10_000,
+        "a@" + "\u043e." * 10_000,
+        "(" * 10_000,
+        " " * 10_000,
     ],
 )
 def test_hostile_names_take_little_time(name: str) -> None:
@@ -179,7 +211,25 @@ NOBODY_PROTECTED = Ours(["ours.fr"], rules())
 
 @given(
     st.lists(
-        st.sampled_from(["a", "@", "ours.fr", "=?utf-8?q?", "?=", "=40", '"', "(", ")", "\u00e9", " ", "x"]),
+        st.sampled_from(
+            [
+                "a",
+                "@",
+                "ours.fr",
+                "=?utf-8?q?",
+                "?=",
+                "=40",
+                "(at)",
+                "_at_",
+                "[ AT ]",
+                '"',
+                "(",
+                ")",
+                "\u00e9",
+                " ",
+                "x",
+            ]
+        ),
         max_size=12,
     ),
 )

@@ -4,6 +4,7 @@ Told are: the sender (the answer), the reader (fields on top of the message), th
 (counts for its DMARC report).
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -44,6 +45,7 @@ from poterne.values.ids import AccountId
 
 RESULTS_BYTES: Final = 2_048
 """Of the Authentication-Results field, at most."""
+_ANGLE: Final = re.compile(rb"<[^<>]*>")
 DAY_S: Final = 86_400
 Kept = Accept | Junk | Quarantine
 
@@ -103,7 +105,8 @@ async def conclude(services: Services, envelope: Envelope, judged: Judged, check
     for seen in inbound.learned(evidence, gravest):
         verifying.lists.saw(seen.list_id, seen.domain, seen.last_at)
     results = results_field(services.hostname, _results(findings), most_bytes=RESULTS_BYTES)
-    if not isinstance(gravest, Accept):
+    if not isinstance(gravest, Accept) and (envelope.elsewhere or _alike(combined.each)):
+        # all have the same octets: who has it in the inbox must not read there that it is junk
         results += _KIND + _KINDS[type(gravest)].encode() + b"\r\n"
         results += _for_all(gravest, combined.each).field(verifying.language)
     return Concluded(results, each, _detail(evidence, gravest), proven, author.domain)
@@ -138,6 +141,11 @@ _GRAVITY: Final[dict[type[Kept], int]] = {Accept: 0, Junk: 1, Quarantine: 2}
 
 def _gravest(verdicts: Iterable[Kept]) -> Kept:
     return max(verdicts, key=lambda one: _GRAVITY[type(one)])
+
+
+def _alike(verdicts: Iterable[Kept]) -> bool:
+    """Everybody has it at the same place; else each place has its event, and quarantine its reason."""
+    return len({type(one) for one in verdicts}) == 1
 
 
 def _for_all(gravest: Kept, each: Iterable[Kept]) -> Kept:
@@ -200,6 +208,9 @@ def _displayed(ours: Ours, header: HeaderIndex, authors: int) -> str:
         for address in parse_addresses(value, AUTHORS_MOST).addresses:
             if address.name and (shown := ours.impersonated(header_text(address.name))):
                 return shown
+        before, bracket, _ = value.rpartition(b"<")  # all of it, as programs show it that read it with less care
+        if bracket and authors == 1 and (shown := ours.impersonated(header_text(_ANGLE.sub(b" ", before)))):
+            return shown
     return ""
 
 
@@ -251,6 +262,7 @@ async def _refused(
     detail: dict[str, str | int | bool | None] = {
         "service": services.service.value,
         "from": envelope.reverse_path,
+        "to": envelope.told,
         "recipients": envelope.recipients,
         "code": answer.reply.code,
         **_detail(evidence, answer),
