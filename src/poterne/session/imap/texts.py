@@ -23,6 +23,10 @@ _ASCII_BASED: Final = re.compile(
     rb"(?i:(?:us-)?ascii|utf-?8|iso-?8859-?[0-9]+|latin-?[0-9]|windows-125[0-9]|cp125[0-9]|koi8-[ru]|gb2312|gbk|gb18030|euc-kr)?"
 ).fullmatch
 """Charsets in which ASCII octets are ASCII characters, whatever stands before them."""
+_OCTETWISE: Final = re.compile(
+    rb"(?i:(?:us-)?ascii|utf-?8|iso-?8859-?[0-9]+|latin-?[0-9]|windows-125[0-9]|cp125[0-9]|koi8-[ru])?"
+).fullmatch
+"""Those of them in which no ASCII octet is ever a part of another character."""
 _PIECE_BYTES: Final = 1024 * 1024
 _PIECE_CHARS: Final = 16 * 1024
 """Folding takes some milliseconds for so many of the dearest characters. A multiple of the slices of `fold`."""
@@ -32,11 +36,12 @@ _decode_part: Final = msgspec.msgpack.Decoder(Part).decode
 class Needle:
     """A string to look for, folded; and what its octets look like in undecoded ASCII text."""
 
-    __slots__ = ("octets", "plain", "text")
+    __slots__ = ("ascii", "octets", "plain", "text")
 
     def __init__(self, text: str) -> None:
         self.text: Final = fold(text)
         self.octets: Final = self.text.encode("utf-8", "surrogatepass")
+        self.ascii: Final = self.text.isascii()
         self.plain: Final = bool(text) and not any(octet in self.octets for octet in b'"\\<>@ ')
         """No octet that quoting hides, or that only a composed `name <mailbox@host>` has."""
 
@@ -114,6 +119,11 @@ def is_plain(part: Part) -> bool:
     return part.encoding in _IDENTITY and _ASCII_BASED(find(part.params, b"charset") or b"") is not None
 
 
+def octetwise(part: Part) -> bool:
+    """ASCII octets in its body are always characters of its text."""
+    return part.encoding in _IDENTITY and _OCTETWISE(find(part.params, b"charset") or b"") is not None
+
+
 def _in_text(blobs: Blobs, row: ContentRow, part: Part, needle: Needle) -> Iterator[bool]:
     start, end = part.body_start, part.body_end
     if is_plain(part):
@@ -123,6 +133,9 @@ def _in_text(blobs: Blobs, row: ContentRow, part: Part, needle: Needle) -> Itera
         while True:
             body = blobs.read(row.blob, at, min(at + _PIECE_BYTES, end))
             if not body.isascii():
+                if needle.ascii and octetwise(part) and needle.octets in body.lower():
+                    yield True  # it is there as it stands; that it is not would have to be read letter by letter
+                    return
                 break
             yield needle.octets in body.lower()
             at += _PIECE_BYTES - overlap
