@@ -14,7 +14,8 @@ from poterne.values.dmarc import DmarcCount, DmarcRow, PublishedPolicy
 
 FLUSH_S: Final = 10.0
 ROWS_MOST: Final = 20_000
-"""Different rows in memory, 1 to 2 KiB each; beyond, only those that are there are counted on."""
+"""Different rows in memory, 1 to 2 KiB each; beyond, only those that are there are counted on, and others by network."""
+NETWORKS_MOST: Final = 4_000
 EARLY: Final = 2_000
 """So many are brought at once."""
 AT_ONCE: Final = 500
@@ -44,11 +45,13 @@ class DmarcTally:
         had = self._rows.get(key)
         if had is None:
             if len(self._rows) >= ROWS_MOST:
-                self.dropped += row.count
-                return
+                key = day, policy, replace(row.coarse(policy.domain, 24, 48), count=0)
+                if key not in self._rows and len(self._rows) >= ROWS_MOST + NETWORKS_MOST:
+                    self.dropped += row.count
+                    return
             if len(self._rows) >= EARLY:
                 self._full.set()
-            had = 0
+            had = self._rows.get(key, 0)
         self._rows[key] = had + row.count
 
     async def flush(self) -> None:

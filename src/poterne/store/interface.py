@@ -558,7 +558,7 @@ class DmarcResults(Protocol):
     """Results of DMARC for what came in, until they are reported."""
 
     async def count_dmarc(self, counts: Sequence[DmarcCount]) -> None:
-        """Add to the rows of these days and policies. A domain's day has a bounded number of rows; counts beyond are dropped."""
+        """Add to the rows of these days and policies. A domain's day has a bounded number of rows; beyond, networks count."""
 
     async def dmarc_to_report(self, before_day: int, limit: int = 1000) -> list[tuple[int, str]]:
         """(day, domain of the policy) with counts, oldest first."""

@@ -1,6 +1,9 @@
 """What DMARC said of messages, as it is counted and reported (RFC 9990), here and by others about our domains."""
 
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+from poterne.values.networks import address_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,26 @@ class DmarcRow:
     @property
     def passes(self) -> bool:
         return "pass" in (self.dkim, self.spf)
+
+    def coarse(self, header_from: str, bits_4: int, bits_6: int) -> "DmarcRow":
+        """What is left of it where there is no room for more rows: its network and its results, without what a sender chooses."""
+        found = address_number(self.source_ip)
+        network, text = self.source_ip, "too many sources to tell apart"
+        if found is not None:
+            version, number = found
+            bits = (32 - bits_4) if version == 4 else (128 - bits_6)
+            first = number >> bits << bits
+            network = str(IPv4Address(first) if version == 4 else IPv6Address(first))
+            text = f"all of {network}/{bits_4 if version == 4 else bits_6}: {text}"
+        return DmarcRow(
+            network,
+            self.count,
+            self.disposition,
+            self.dkim,
+            self.spf,
+            header_from,
+            overrides=(Override("other", text),),
+        )
 
 
 @dataclass(frozen=True, slots=True)

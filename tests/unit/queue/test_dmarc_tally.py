@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from poterne.queue import dmarc_tally
-from poterne.queue.dmarc_tally import AT_ONCE, EARLY, ROWS_MOST, DmarcTally
+from poterne.queue.dmarc_tally import AT_ONCE, EARLY, NETWORKS_MOST, ROWS_MOST, DmarcTally
 from poterne.store.errors import UnavailableError
 from poterne.store.failing import Fails, FailurePlan, failing
 from poterne.store.interface import Store
@@ -66,8 +66,14 @@ async def test_memory_is_bounded(tmp_path: Path) -> None:
     for number in range(ROWS_MOST + 50):
         tally.count(DAY, POLICY, other(number))
     tally.count(DAY, POLICY, other(0))
-    assert len(tally._rows) == ROWS_MOST
-    assert tally.dropped == 50
+    assert len(tally._rows) == ROWS_MOST + 1
+    assert tally.dropped == 0
+    ((_, _, row), count) = list(tally._rows.items())[-1]
+    assert (row.source_ip, count, row.overrides[0].type) == ("192.0.78.0", 50, "other")
+    for number in range(NETWORKS_MOST + 50):
+        tally.count(DAY, POLICY, replace(ROW, source_ip=f"10.{number // 256}.{number % 256}.1"))
+    assert len(tally._rows) == ROWS_MOST + NETWORKS_MOST
+    assert tally.dropped == 51
     long = "x" * 10_000
     tally = DmarcTally(store, Lines())
     many = (DkimAuth(long, long, "fail"),) * 100

@@ -13,7 +13,7 @@ from poterne.store.sqlite import dmarc_results, reports, watched
 from poterne.store.sqlite.connection import DATABASE_NAME
 from poterne.store.sqlite.engine import SqliteStore, open_store
 from poterne.store.sqlite.transaction import Tx
-from poterne.values.dmarc import DmarcReport
+from poterne.values.dmarc import DmarcReport, DmarcRow, Override
 from poterne.values.history import ListSeen
 from poterne.values.secret import Secret
 from tests.support.stores import AT, Clock, World, event
@@ -39,19 +39,40 @@ def ips(count: int, start: int = 0) -> list[str]:
 
 
 async def test_rows_of_a_domains_day_are_bounded(store: SqliteStore) -> None:
+    """What is beyond counts for its network, without what its sender chose."""
     counts = [counted(replace(ROW, source_ip=ip)) for ip in ips(12)]
-    await write(store, lambda tx: dmarc_results.count(tx, [*counts, *counts], most=10))
+    six = [
+        counted(replace(ROW, source_ip=f"2001:db8:1:{number}::1", envelope_from=f"x{number}")) for number in range(3)
+    ]
+    await write(store, lambda tx: dmarc_results.count(tx, [*counts, *counts, *six], most=10))
     found = await store.dmarc_counts(7, "sender.example")
-    assert [one.row.source_ip for one in found] == ips(10)
-    assert {one.row.count for one in found} == {4}
+    assert [one.row.source_ip for one in found] == [*ips(10), "10.0.0.0", "2001:db8:1::"]
+    assert [one.row.count for one in found] == [4] * 10 + [8, 6]
+    assert found[10].row == DmarcRow(
+        *("10.0.0.0", 8, "none", "pass", "fail", "sender.example"),
+        overrides=(Override("other", "all of 10.0.0.0/24: too many sources to tell apart"),),
+    )
     other = replace(POLICY, domain="other.example")
     await write(store, lambda tx: dmarc_results.count(tx, [counted(policy=other), counts[11]], most=10))
     assert len(await store.dmarc_counts(7, "other.example")) == 1
     assert await store.check() == []
 
 
-async def test_rows_of_a_day_are_bounded(store: SqliteStore) -> None:
+async def test_nothing_is_lost_where_networks_are_too_many_too(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dmarc_results, "COARSE_ROWS_MOST", 5)
+    counts = [counted(replace(ROW, source_ip=f"10.{number}.0.1")) for number in range(100)]
+    await write(store, lambda tx: dmarc_results.count(tx, counts, most=10))
+    found = await store.dmarc_counts(7, "sender.example")
+    assert [(one.row.source_ip, one.row.count) for one in found[14:]] == [("10.14.0.0", 2), ("10.0.0.0", 170)]
+    assert sum(one.row.count for one in found) == 200
+    assert await store.check() == []
+
+
+async def test_rows_of_a_day_are_bounded(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has many domains gets no more room, and takes none of the next day's."""
+    monkeypatch.setattr(dmarc_results, "COARSE_DAY_ROWS_MOST", 0)
     many = [counted(policy=replace(POLICY, domain=f"d{number:02}.example")) for number in range(12)]
     await write(store, lambda tx: dmarc_results.count(tx, [*many, *many], day_most=10))
     assert await store.dmarc_to_report(99) == [(7, f"d{number:02}.example") for number in range(10)]

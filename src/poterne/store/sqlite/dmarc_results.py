@@ -18,9 +18,14 @@ from poterne.values.event import Event
 from poterne.values.queue import NewQueued
 
 ROWS_MOST: Final = 20_000
-"""Different rows of a domain's day. Beyond, and beyond DAY_ROWS_MOST, only those that are there are counted on."""
+"""Different rows of a domain's day. Beyond, and beyond DAY_ROWS_MOST, what is there is counted on, the rest by network."""
 DAY_ROWS_MOST: Final = 500_000
 """The same of all domains of a day: some 300 MB."""
+COARSE_ROWS_MOST: Final = 4_000
+"""More of them, by network (/24, /48), of a domain's day; and COARSE_DAY_ROWS_MOST of all domains of a day. Beyond by /8 and /16,
+of which there are few, as there are of results."""
+COARSE_DAY_ROWS_MOST: Final = 100_000
+LAST_ROWS_MOST: Final = 4_000
 _AT_ONCE: Final = 500
 """Rows that are decoded without letting others have their turn."""
 
@@ -66,16 +71,28 @@ class DmarcPart:
 def count(tx: Tx, counts: Sequence[DmarcCount], *, most: int = ROWS_MOST, day_most: int = DAY_ROWS_MOST) -> None:
     """Add to what is there."""
     for one in counts:
-        policy, row = _encode(one.policy), _encode(replace(one.row, count=0))
-        domain = one.policy.domain
-        digest = blake2b(policy + row, digest_size=16).digest()
-        if tx.count(_ADD, (one.row.count, one.day, domain, digest)):
+        if _add(tx, one, most, day_most):
             continue
-        if _kept(tx, one.day, domain) >= most or _kept(tx, one.day, "") >= day_most:
+        by_network = replace(one, row=one.row.coarse(one.policy.domain, 24, 48))
+        if _add(tx, by_network, most + COARSE_ROWS_MOST, day_most + COARSE_DAY_ROWS_MOST):
             continue
-        tx.run(_NEW, (one.day, domain, digest, one.row.count, policy.decode(), row.decode()))
-        tx.run(_MORE, (one.day, domain))
-        tx.run(_MORE, (one.day, ""))
+        last = replace(one, row=one.row.coarse(one.policy.domain, 8, 16))
+        _add(tx, last, most + COARSE_ROWS_MOST + LAST_ROWS_MOST, day_most + 2 * COARSE_DAY_ROWS_MOST)
+
+
+def _add(tx: Tx, one: DmarcCount, most: int, day_most: int) -> bool:
+    """False: there is no such row, and no room for one more."""
+    policy, row = _encode(one.policy), _encode(replace(one.row, count=0))
+    domain = one.policy.domain
+    digest = blake2b(policy + row, digest_size=16).digest()
+    if tx.count(_ADD, (one.row.count, one.day, domain, digest)):
+        return True
+    if _kept(tx, one.day, domain) >= most or _kept(tx, one.day, "") >= day_most:
+        return False
+    tx.run(_NEW, (one.day, domain, digest, one.row.count, policy.decode(), row.decode()))
+    tx.run(_MORE, (one.day, domain))
+    tx.run(_MORE, (one.day, ""))
+    return True
 
 
 def _kept(rows: Rows, day: int, domain: str) -> int:
