@@ -1,11 +1,13 @@
 """Mail in quarantine: looked at, released to whose it is, or deleted."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from poterne.admin.people import Acting, AdminError, parse_domain
 from poterne.store.errors import NotFoundError, OverQuotaError
 from poterne.store.interface import Store
+from poterne.values.event import Event
 from poterne.values.quarantine import Quarantined, QuarantineId
 
 LIST_MOST: Final = 10_000
@@ -49,7 +51,7 @@ async def release(store: Store, numbers: Sequence[int], acting: Acting) -> list[
     done: list[Quarantined] = []
     for found in [await one(store, number) for number in dict.fromkeys(numbers)]:
         number = found.id
-        event = acting.event("quarantine.released", address=found.account, number=number, reason=found.reason)
+        event = _event("quarantine.released", found, acting)
         try:
             await store.release_quarantined(found.id, acting.now, event)
         except NotFoundError:
@@ -66,13 +68,19 @@ async def delete(store: Store, numbers: Sequence[int], acting: Acting) -> list[Q
     done: list[Quarantined] = []
     for found in [await one(store, number) for number in dict.fromkeys(numbers)]:
         number = found.id
-        event = acting.event("quarantine.deleted", address=found.account, number=number, reason=found.reason)
+        event = _event("quarantine.deleted", found, acting)
         try:
             await store.delete_quarantined(found.id, event)
         except NotFoundError:
             raise AdminError(f"{number} has just been released or deleted by somebody else{_so_far(done)}") from None
         done.append(found)
     return done
+
+
+def _event(kind: str, found: Quarantined, acting: Acting) -> Event:
+    """In the trace of the message."""
+    event = acting.event(kind, address=found.account, number=found.id, reason=found.reason)
+    return replace(event, trace_id=found.trace_id)
 
 
 def _so_far(done: Sequence[Quarantined]) -> str:

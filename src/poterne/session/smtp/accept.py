@@ -199,6 +199,7 @@ def _event(
         detail={
             "service": services.service.value,
             "from": envelope.reverse_path,
+            "to": envelope.told,
             "local": len(envelope.accounts),
             "queued": len(envelope.forwards) + sum(map(len, envelope.elsewhere.values())),
             "size": ingested.scanned.size,

@@ -1,6 +1,8 @@
 """The envelope of a transaction: who sends, and where each recipient's copy goes."""
 
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
 
 from poterne.proto.smtp.events import MailFrom
 from poterne.values.directory import Forward, Posting
@@ -8,6 +10,9 @@ from poterne.values.ids import AccountId, TraceId
 from poterne.values.origin import Origin
 from poterne.values.queue import NewRecipient
 from poterne.values.reports import ReportKind
+
+TOLD_MOST: Final = 20
+"""Recipients in the event of a message."""
 
 
 @dataclass(slots=True)
@@ -39,3 +44,8 @@ class Envelope:
     @property
     def reverse_path(self) -> str:
         return self.mail.path.raw
+
+    @property
+    def told(self) -> str:
+        """For the event: the first recipients as they were given, so that "who got it?" has an answer, and a bounded one."""
+        return " ".join(one.forward_path for one in islice(self.given.values(), TOLD_MOST))
