@@ -4,6 +4,7 @@ r"""Golden dialogues of several clients with the real server: what is said, and 
     A~ regex    client A hears a line that fits         A. octets   client A says the octets, without CRLF
     M: name     a message, up to a line with "."        D: name     it is delivered into INBOX, behind the clients' backs
     Q: 3000 10  the account's quota in octets and messages; 0: none
+    @ strict    an option of the server (`settings`)
 
 Clients (A to F) are signed in when they first speak. In the end each must have heard everything. Empty lines and "#" lines are
 for the reader; escapes as in `transcript`.
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from poterne.config.settings import Imap
 from poterne.values.event import Event
 from poterne.values.ids import TraceId
 from tests.support.imap_world import ADDRESS, Wire, World
@@ -28,6 +30,7 @@ class Dialogue:
     name: str
     steps: list[tuple[str, str, str]] = field(default_factory=list)
     messages: dict[str, bytes] = field(default_factory=dict)
+    options: set[str] = field(default_factory=set)
 
 
 def read(path: Path) -> Dialogue:
@@ -39,6 +42,8 @@ def read(path: Path) -> Dialogue:
             while (text := next(lines)) != ".":
                 taken.append(text)
             found.messages[line[3:]] = unescape("\r\n".join(taken) + "\r\n")
+        elif line.startswith("@ "):
+            found.options.add(line[2:])
         elif line.startswith(("D: ", "Q: ")):
             found.steps.append((line[0], ":", line[3:]))
         elif line.strip() and not line.startswith("#"):
@@ -52,6 +57,11 @@ def cases(folder: Path) -> list[object]:
     """Each dialogue twice: line by line, and octet by octet."""
     ways = ("lines", "octets")
     return [pytest.param(path, way, id=f"{path.stem}-{way}") for path in sorted(folder.glob("*.imap")) for way in ways]
+
+
+def settings(path: Path) -> Imap:
+    """What the dialogue asks of the server. "strict": a header in UTF-8 has to be enabled."""
+    return Imap(utf8_needs_enable="strict" in read(path).options)
 
 
 async def set_quota(world: World, size: int, count: int) -> None:

@@ -295,6 +295,12 @@ class Imap:
     max_bad_commands: int = setting(
         20, "Wrong commands after which the connection ends (3 before sign-in).", minimum=3, maximum=10_000
     )
+    utf8_needs_enable: bool = setting(
+        False,
+        "Refuse an APPEND whose header is UTF-8 from clients that have not said ENABLE UTF8=ACCEPT.",
+        why="RFC 9755 §4 demands it, but programs that copy mail (mbsync, imapsync) never say so, and would lose such mail.",
+        risk="With it, moving mail in from another server fails for each message with such a header.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ _FULL: Final = no(b"The account has no space left", responses.OVERQUOTA)
 _EMPTY: Final = no(b"A message cannot be empty")
 _NO_MESSAGE: Final = no(b"There is no such message", responses.NONEXISTENT)
 _NEEDS_UTF8: Final = no(b"A header in UTF-8 needs ENABLE UTF8=ACCEPT first", responses.CANNOT)
-"""RFC 9755 §4 (RFC 6855 §4)."""
+"""RFC 9755 §4, more lenient unless the setting says otherwise: what copies mail from elsewhere enables nothing."""
 MAX_HEADER_BYTES: Final = 256 * 1024
 """Of a header that is looked at for UTF-8."""
 
@@ -65,7 +65,8 @@ async def append_start(client: Client, command: commands.AppendStart) -> None:
         current.ingest, current.flags = ingest, command.flags
         current.internal_at, current.internal_offset = internal_at, minutes
     if client.appending is not None:
-        client.appending.head = None if client.core.utf8 else bytearray()
+        strict = client.service.settings.utf8_needs_enable and not client.core.utf8
+        client.appending.head = bytearray() if strict else None
     client.send(Continue())
 
 
