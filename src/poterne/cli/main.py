@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "queue": ("queue", "Mail that waits to go out."),
     "hold": ("hold", "Mail that is held because somebody sent too much."),
     "quarantine": ("quarantine", "Mail that is kept from its mailbox until somebody decides."),
+    "trace": ("trace", "Who sent what to whom, where it is, and why it was refused."),
     "retention": ("retention", "How long mail is kept, and what is deleted when."),
     "store": ("store", "Integrity of what is stored."),
     "backup": ("backup", "Copy an instance while it runs."),
