@@ -12,6 +12,7 @@ put a new one in its place.
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, final
@@ -23,8 +24,10 @@ from poterne.store.sqlite.connection import Row
 SEARCH_NAME: Final = "search.db"
 SEARCH_LOCK: Final = "search.lock"
 """Held by who writes the index."""
-VERSION: Final = 1
-"""Another one, and the index is made anew. To be raised whenever the folding of text or the cutting of words changes."""
+_FORM: Final = 1
+"""To be raised whenever the folding of text or the cutting of words changes."""
+VERSION: Final = _FORM * 10_000 + sys.version_info.major * 100 + sys.version_info.minor
+"""Another one, and the index is made anew. Which letters fold to which, and what a charset means, comes with Python."""
 _BUSY_MS: Final = 2_000
 _CACHE_KIB: Final = 2_048
 _LOG_BYTES: Final = 16 * 1024 * 1024
