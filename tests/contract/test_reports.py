@@ -77,6 +77,34 @@ async def test_report_mail_is_bounded(world: World, monkeypatch: pytest.MonkeyPa
     assert len(await world.store.events(kind="report.came")) == 3
 
 
+async def test_authors_take_turns_and_the_proven_come_first(world: World) -> None:
+    new = await report_mail(world.store)
+    came = [
+        ("", False),
+        ("flood.example", True),
+        ("flood.example", True),
+        ("evil.example", False),
+        ("big.example", True),
+    ]
+    for author, proven in came:
+        await world.store.deliver([], [], [], reports=[replace(new, author=author, proven=proven)])
+    found = [one.mail.author for one in await world.store.report_mail()]
+    assert found == ["flood.example", "big.example", "flood.example", "", "evil.example"]
+    assert [one.mail.author for one in await world.store.report_mail(2)] == found[:2]
+
+
+async def test_what_nobody_answers_for_leaves_room_for_the_rest(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("poterne.store.sqlite.report_mail.REPORT_MAIL_MOST", 4)
+    new = await report_mail(world.store)
+    fake = replace(new, proven=False)
+    await world.store.deliver([], [], [], reports=[fake, fake])
+    with pytest.raises(OverQuotaError):
+        await world.store.deliver([], [], [], reports=[fake])
+    await world.store.deliver([], [], [], reports=[new, new])
+    with pytest.raises(OverQuotaError):
+        await world.store.deliver([], [], [], reports=[new])
+
+
 async def test_a_report_is_kept_once(world: World) -> None:
     store = world.store
     mails = [await waiting(world) for _ in range(3)]

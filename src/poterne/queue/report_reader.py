@@ -3,9 +3,11 @@
 Theory of operation. A report mail waits in the store until one call ends it, with what was read of it and its event in the same
 transaction. So a crash between leaves it waiting, and it is read again; whatever came twice, by mail or by a crash, the store
 keeps once. Its octets are seen by a confined process only. Nothing that strangers write into a report decides more than what
-`poterne report` shows.
+`poterne report` shows. Who is proven comes first, and authors take turns; what one of them, or all that nobody answers for, may
+take of the processor and of the store is bounded (`report_shares`): hostile mail waits, and honest reports are not late.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, final
@@ -16,6 +18,7 @@ from poterne.observe import Log
 from poterne.policy.domains import related
 from poterne.queue.domains import LocalDomains
 from poterne.queue.report_process import ReportProcess
+from poterne.queue.report_shares import Shares
 from poterne.store.errors import LimitError, NotFoundError, StoreError
 from poterne.store.interface import Store
 from poterne.values.dmarc import DmarcReport
@@ -24,6 +27,8 @@ from poterne.values.ids import TraceId
 from poterne.values.reports import NewReportMail, ReportMail, ReportMailId, TlsReport
 
 AT_ONCE: Final = 100
+IDLE_MOST: Final = 10
+"""Times that so many wait of whom none may be read now."""
 TEXT_MOST: Final = 64
 _MIB: Final = 1024 * 1024
 
@@ -52,7 +57,7 @@ class Kept:
     duplicates: int = 0
     failures: int = 0
     refused: tuple[str, ...] = ()
-    """Words: of `Fault`, or `not-ours`, `unproven`."""
+    """Words: of `Fault`, or `not-ours`, `unproven`, `share` (the author's is used up for today)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +83,23 @@ class ReportReader:
         self._domains: Final = domains
         self._clock: Final = clock
         self._log: Final = log
+        self._shares: Final = Shares(clock)
 
     async def read(self) -> int:
-        """All that waits; gives how many mails. Raises StoreError, OSError (no process can be started).
+        """All that waits and may be read now; gives how many mails. Raises StoreError, OSError (no process can be started).
 
         One that can't be read from the disk keeps none of the others waiting.
         """
-        count = 0
+        count = idle = 0
         stuck: set[ReportMailId] = set()
         failed: StoreError | None = None
         while waiting := [one for one in await self._store.report_mail(AT_ONCE + len(stuck)) if one.id not in stuck]:
+            before = count
             for one in waiting:
-                count += 1
                 stuck.add(one.id)
+                if not self._may_be_read(one.mail):
+                    continue
+                count += 1
                 try:
                     await self._read(one)
                 except StoreError as error:
@@ -101,9 +110,19 @@ class ReportReader:
                     self._log.error("report.bug", trace=one.mail.trace_id, exc_info=error)
                 else:
                     stuck.discard(one.id)
+                if not one.mail.proven and self._unproven_too:
+                    break  # who is proven may have come meanwhile
+            idle += count == before
+            if idle == IDLE_MOST:
+                break
+        if stuck:
+            self._log.info("report.waiting", mails=len(stuck))
         if failed is not None:
             raise failed
         return count
+
+    def _may_be_read(self, mail: NewReportMail) -> bool:
+        return not (mail.proven or self._unproven_too) or self._shares.may_read(_author(mail))
 
     async def _read(self, one: ReportMail) -> None:
         mail = one.mail
@@ -112,7 +131,13 @@ class ReportReader:
             event = self._event("report.ignored", source, "unproven", kind=mail.kind.value)
             await self._store.report_read(one.id, int(self._clock()), [event])
             return
-        kept = await self.keep(await self._reading(mail), source)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            reading = await self._reading(mail)
+        finally:
+            self._shares.read(_author(mail), loop.time() - began)
+        kept = await self.keep(reading, source)
         self._log.info(
             "report.mail", trace=mail.trace_id, new=kept.new, duplicates=kept.duplicates, failures=kept.failures,
             refused=" ".join(kept.refused),
@@ -160,15 +185,24 @@ class ReportReader:
         events = [self._of_failure(one, source) for one in failures]
         events += [self._event("report.unreadable", source, word) for word in dict.fromkeys(refused)]
         for entry in entries:
+            answered = _answered_for(source, entry)
+            author = source.author if answered else ""
+            if source.mail_id is not None and not self._shares.may_keep(author):
+                refused.append("share")
+                events.append(self._event("report.unreadable", source, "share", domain=entry.domain))
+                self._log.warning("report.share", trace=source.trace_id, author=author, domain=entry.domain)
+                continue
             try:
                 fresh = await self._store.report_read(
                     None, now, [entry.event], dmarc=entry.dmarc, tls=entry.tls, domain=entry.domain,
-                    proven=_answered_for(source, entry),
+                    proven=answered,
                 )  # fmt: skip
             except LimitError:
                 refused.append(Fault.RESOURCES.value)
                 events.append(self._event("report.unreadable", source, Fault.RESOURCES.value))
                 continue
+            if source.mail_id is not None and fresh:
+                self._shares.kept(author, 0 if entry.dmarc is None else len(entry.dmarc.rows))
             new += fresh
             duplicates += not fresh
         if source.mail_id is not None or events:
@@ -225,6 +259,11 @@ class ReportReader:
             incidents=one.incidents,
         )
         return replace(event, peer=one.source_ip)
+
+
+def _author(mail: NewReportMail) -> str:
+    """Who answers for it."""
+    return mail.author if mail.proven else ""
 
 
 def _answered_for(source: Source, entry: _Entry) -> bool:

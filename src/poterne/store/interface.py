@@ -574,7 +574,7 @@ class Reports(Protocol):
     """Reports of others about our domains."""
 
     async def report_mail(self, limit: int = 100) -> list[ReportMail]:
-        """What waits to be read, oldest first."""
+        """What waits to be read: what is proven first, authors in turn, each one's oldest first."""
 
     async def report_read(
         self,

@@ -12,7 +12,7 @@ from poterne.config.reports import Reports
 from poterne.config.settings import Settings
 from poterne.mailauth.reports_in import read
 from poterne.mailauth.reports_in.outcome import Limits
-from poterne.queue import report_process, report_upkeep
+from poterne.queue import report_process, report_shares, report_upkeep
 from poterne.queue.domains import LocalDomains
 from poterne.queue.report_reader import ReportReader, Source, ours
 from poterne.queue.report_sources import own_addresses
@@ -158,6 +158,45 @@ async def test_a_process_that_breaks_is_told_and_the_next_mail_is_read(
     await arrived(store, mail(attached(gz(report()))))
     await reader(store).read()
     assert len(await happened(store, "report.read")) == 1
+
+
+async def test_hostile_mail_waits_and_honest_reports_do_not(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody answers for has a share of the processor, together; so has each author."""
+    monkeypatch.setattr(report_shares, "UNPROVEN_READ_S", 0.001)
+    clock = Clock()
+    taking = reader(store, clock=clock)
+    for number in range(3):
+        await arrived(store, mail(attached(gz(report(report_id=b"u%d" % number)))), proven=False)
+    await arrived(store, mail(attached(gz(report(report_id=b"honest")))))
+    assert await taking.read() == 2
+    assert [one.mail.proven for one in await store.report_mail()] == [False, False]
+    assert [one.detail["proven"] for one in await happened(store, "report.read")] == [False, True]  # newest first
+    await arrived(store, mail(attached(gz(report(report_id=b"honest too")))))
+    assert await taking.read() == 1
+    clock.now += 3600
+    assert await taking.read() == 1
+    assert len(await store.report_mail()) == 1
+    monkeypatch.setattr(report_shares, "READ_S", 0.001)
+    clock.now += 3600
+    for number in range(3):
+        await arrived(store, mail(attached(gz(report(report_id=b"p%d" % number)))))
+    assert await taking.read() == 2  # one of each
+
+
+async def test_an_author_keeps_so_much_a_day(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_shares, "UNPROVEN_ROWS", 60)
+    clock = Clock()
+    taking = reader(store, clock=clock)
+    for number in range(3):
+        await arrived(store, mail(attached(gz(report(report_id=b"u%d" % number)))), proven=False)
+    await taking.read()
+    assert len(await happened(store, "report.read")) == 2
+    (told,) = await happened(store, "report.unreadable")
+    assert (told.reason, told.detail["domain"]) == ("share", "example.org")
+    clock.now += 86_400
+    await arrived(store, mail(attached(gz(report(report_id=b"u4")))), proven=False)
+    await taking.read()
+    assert len(await happened(store, "report.read")) == 3
 
 
 async def test_when_no_process_starts_it_waits(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

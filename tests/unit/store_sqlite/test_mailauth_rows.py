@@ -104,12 +104,14 @@ async def test_lists_not_seen_for_longest_go(store: SqliteStore) -> None:
     assert await write(store, lambda tx: tx.all("SELECT value FROM meta WHERE key = 'lists_seen'")) == [(99,)]
 
 
-async def keep(store: SqliteStore, one: DmarcReport, *, reports_most: int = 9, rows_most: int = 9) -> bool:
+async def keep(
+    store: SqliteStore, one: DmarcReport, *, reports_most: int = 9, rows_most: int = 9, proven: bool = True
+) -> bool:
     read = reports.dmarc_read(one)
     return await write(
         store,
         lambda tx: reports.keep(
-            tx, "example.org", read, AT, proven=False, reports_most=reports_most, rows_most=rows_most
+            tx, "example.org", read, AT, proven=proven, reports_most=reports_most, rows_most=rows_most
         ),
     )
 
@@ -132,6 +134,28 @@ async def test_rows_about_a_domain_are_bounded(store: SqliteStore) -> None:
     found = await store.source_days("example.org", 0, 10**6)
     assert len(found) == 11
     assert [one.count for one in found[:4]] == [100, 100, 100, 7]
+    assert await store.check() == []
+
+
+async def test_who_is_proven_finds_room_where_others_filled_all(store: SqliteStore) -> None:
+    await keep(store, report(replace(ROW, source_ip="10.1.0.0"), organisation="honest"))
+    for number in range(4):
+        rows = [replace(ROW, source_ip=f"10.2.{number}.{at}") for at in range(2)]
+        assert await keep(store, report(*rows, organisation=f"fake{number}"), proven=False)
+    assert await keep(store, report(*(replace(ROW, source_ip=ip) for ip in ips(5)), organisation="late"))
+    assert {one.organisation for one in await store.reporters("example.org")} == {"honest", "late"}
+    assert len(await store.source_days("example.org", 0, 10**6)) == 6
+    (told,) = await store.events(kind="report.full")
+    assert (told.reason, told.detail) == (
+        "rows",
+        {"domain": "example.org", "reporter": "late", "kept": True, "rows_not_kept": 0,
+         "unproven_reports_gone": 4, "unproven_rows_gone": 8},
+    )  # fmt: skip
+    assert await store.check() == []
+    assert await keep(store, report(organisation="another"), reports_most=2)
+    (told, *_) = await store.events(kind="report.full")
+    assert (told.reason, told.detail["kept"]) == ("reports", False)
+    assert {one.organisation for one in await store.reporters("example.org")} == {"honest", "late"}
     assert await store.check() == []
 
 

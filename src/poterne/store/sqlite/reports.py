@@ -3,8 +3,9 @@
 Theory of operation. A report is kept once: its reporter, domain and id are a key. Ids can be guessed, so what nobody answers for
 keeps nothing out that somebody does. Rows of DMARC reports are added up at once, by day, reporter, source and result (what DMARC,
 DKIM and SPF said, which many rows share: it is a row of its own). So a question about some days reads these days only, whatever
-there is besides. Anybody may send reports about us: rows of a report, and reports and rows of a domain, are bounded; what is
-beyond is not kept.
+there is besides. Anybody may send reports about us: rows of a report, and reports and rows of a domain, are bounded. Where it is
+full, reporters whom nobody ever answered for go, those first that were not heard of for longest; what finds no room then is not
+kept. An event tells of both.
 """
 
 from collections.abc import Sequence
@@ -15,9 +16,12 @@ from typing import Final
 import msgspec
 
 from poterne.store.errors import LimitError
+from poterne.store.sqlite import events
 from poterne.store.sqlite.connection import Rows
 from poterne.store.sqlite.transaction import Tx
 from poterne.values.dmarc import DkimAuth, DmarcReport, Override, SourceDay, SpfAuth
+from poterne.values.event import Event
+from poterne.values.ids import TraceId
 from poterne.values.reports import ReporterSeen, ReportKind, TlsReport
 
 ROWS_MOST: Final = 20_000
@@ -26,9 +30,13 @@ DOMAIN_ROWS_MOST: Final = 2_000_000
 DOMAIN_REPORTS_MOST: Final = 100_000
 REPORTERS_MOST: Final = 10_000
 """That are told of a domain: those heard of last."""
+ROOM_REPORTERS: Final = 200
+"""That go at once, at most, where a domain is full; and no more once ROWS_MOST rows have gone."""
 STEP_ROWS: Final = 2_000
 """That one transaction takes away."""
 _DAY_S: Final = 86_400
+_NO_TRACE: Final = TraceId("")
+_NAME_SHOWN: Final = 64
 _TIME_MOST: Final = 253_402_300_800
 """The end of the year 9999: times beyond are kept as this."""
 _COUNT_MOST: Final = 1 << 40
@@ -54,6 +62,10 @@ _SOURCE: Final = (
     "INSERT INTO report_source VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count"
 )
 _SOURCES: Final = "SELECT count(*) FROM report_source WHERE domain_id = ? AND day = ? AND reporter_id = ?"
+_UNPROVEN: Final = (
+    "SELECT reporter_id FROM reporter r WHERE domain_id = ? AND reporter_id != ? AND reports > 0"
+    " AND NOT EXISTS (SELECT 1 FROM report p WHERE p.reporter_id = r.reporter_id AND p.proven) ORDER BY last_at LIMIT ?"
+)
 _SOURCE_DAYS: Final = (
     "SELECT s.day, s.organisation, s.source_ip, s.messages, t.result_id, t.text FROM"
     " (SELECT day, organisation, source_ip, result_id, sum(count) AS messages FROM report_source"
@@ -121,6 +133,7 @@ def keep(
     now: int,
     *,
     proven: bool,
+    trace: TraceId = _NO_TRACE,
     reports_most: int = DOMAIN_REPORTS_MOST,
     rows_most: int = DOMAIN_ROWS_MOST,
 ) -> bool:
@@ -134,9 +147,19 @@ def keep(
         known = tx.one(_KNOWN, (reporter_id, digest))
     if known is not None:
         return False
-    if reports >= reports_most:
-        tx.run("DELETE FROM reporter WHERE reporter_id = ? AND reports = 0", (reporter_id,))
-        return True
+    if reports >= reports_most or rows + len(read.rows) > rows_most:
+        gone = _make_room(tx, domain_id, reporter_id)
+        reports, rows = reports - gone[0], rows - gone[1]
+        full = reports >= reports_most
+        lost = 0 if full else max(0, len(read.rows) - (rows_most - rows))
+        detail: dict[str, str | int | bool | None] = {
+            "domain": domain, "reporter": read.organisation[:_NAME_SHOWN], "kept": not full, "rows_not_kept": lost,
+            "unproven_reports_gone": gone[0], "unproven_rows_gone": gone[1],
+        }  # fmt: skip
+        events.record(tx, [Event(now, "report.full", trace, reason="reports" if full else "rows", detail=detail)])
+        if full:
+            tx.run("DELETE FROM reporter WHERE reporter_id = ? AND reports = 0", (reporter_id,))
+            return True
     day = read.begin // _DAY_S
     tx.run(
         _REPORT,
@@ -207,6 +230,22 @@ def _reporter(tx: Tx, domain_id: int, read: Read) -> int:
         tx.run("INSERT INTO reporter (domain_id, kind, organisation) VALUES (?, ?, ?)", key)
         return tx.connection.last_insert_rowid()
     return int(row[0])
+
+
+def _make_room(tx: Tx, domain_id: int, but: int) -> tuple[int, int]:
+    """Reports and rows of reporters whom nobody answered for go; gives how many of each."""
+    reports = rows = 0
+    for (reporter_id,) in tx.all(_UNPROVEN, (domain_id, but, ROOM_REPORTERS)):
+        if rows >= ROWS_MOST:
+            break
+        for (day,) in tx.all("SELECT DISTINCT day FROM report WHERE reporter_id = ?", (reporter_id,)):
+            where = (domain_id, day, reporter_id)
+            rows += tx.count("DELETE FROM report_source WHERE domain_id = ? AND day = ? AND reporter_id = ?", where)
+        reports += tx.count("DELETE FROM report WHERE reporter_id = ?", (reporter_id,))
+        tx.run("DELETE FROM reporter WHERE reporter_id = ?", (reporter_id,))
+    gone = (reports, rows, domain_id)
+    tx.run("UPDATE report_domain SET reports = reports - ?, rows = rows - ? WHERE domain_id = ?", gone)
+    return reports, rows
 
 
 def _add_sources(tx: Tx, domain_id: int, reporter_id: int, day: int, read: Read, room: int) -> int:

@@ -10,6 +10,7 @@ from poterne.store.sqlite.transaction import Tx
 from poterne.store.sqlite.upkeep import UpkeepPart
 from poterne.values.dmarc import DmarcReport, SourceDay
 from poterne.values.event import Event
+from poterne.values.ids import TraceId
 from poterne.values.reports import ReporterSeen, ReportMail, ReportMailId, TlsReport
 
 
@@ -72,7 +73,8 @@ def _read(
     """The mail's end, and what was read of it, if nobody was faster and it was not there already."""
     if mail_id is not None and not report_mail.end(tx, mail_id):
         return False
-    new = [reports.keep(tx, domain, read, now, proven=proven) for read in found]
+    trace = happened[0].trace_id if happened else TraceId("")
+    new = [reports.keep(tx, domain, read, now, proven=proven, trace=trace) for read in found]
     if found and not any(new):
         return False
     events.record(tx, happened)
