@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from poterne.store.interface import QueueFilter, Settled
+from poterne.store.interface import EventFilter, QueueFilter, Settled
 from poterne.store.sqlite import queue_filter
 from poterne.values.ids import QueueId, TraceId
 from poterne.values.origin import OriginKind
@@ -110,3 +110,14 @@ async def test_changes_come_in_bounded_steps(world: World) -> None:
     assert max(int(number or 0) for number in told) <= 1_000
     assert await world.store.change_queue(QueueFilter(), QueueChange.REMOVE, AT, event()) == 4_600
     assert await world.store.queue_depth() == 0
+
+
+async def test_what_is_removed_is_told_in_the_trace_of_each_message(world: World) -> None:
+    await put(world, "one@b.example", "two@b.example")
+    (first, second) = await world.store.queued()
+    assert await world.store.change_queue(QueueFilter(id=first.id), QueueChange.REMOVE, AT, event("queue.remove")) == 1
+    (told,) = await world.store.events_about(EventFilter(trace_id=first.message.trace_id, kind="queue.removed"))
+    assert (told.detail["to"], told.reason) == (first.forward_path, event().reason)
+    assert [one.id for one in await world.store.queued()] == [second.id]
+    assert await world.store.change_queue(QueueFilter(id=first.id), QueueChange.REMOVE, AT, event()) == 0
+    assert len(await world.store.events(kind="queue.removed")) == 1

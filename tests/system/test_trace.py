@@ -97,6 +97,7 @@ def test_what_waits_and_what_is_held(server: Instance, outside: Outside) -> None
 def test_what_is_refused_names_its_reason(verifying: Instance) -> None:
     answer = forged(verifying, written("ann@strict.test", "forged"), "x@evil.test", peer=FORGER)
     assert answer.startswith("550")
+    lines: list[str] = []
     for about in ("strict.test", "x@evil.test", f"alice@{DOMAIN}"):
         lines = trace(verifying, about, "--kind", "message.refused")
         assert lines[0].startswith(f"refused with 550 from outside ({FORGER}): from <x@evil.test> for <alice@{DOMAIN}>")

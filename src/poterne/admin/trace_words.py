@@ -245,6 +245,10 @@ def _queue(done: str) -> Callable[[Event], str]:
     return said
 
 
+def _removed_from_queue(event: Event) -> str:
+    return f"removed from the queue for {_path(_text(event, 'to'))}, and nobody was told{_actor(event)}"
+
+
 def _pause(done: str) -> Callable[[Event], str]:
     def said(event: Event) -> str:
         which = " ".join(filter(None, (_text(event, "pause"), _text(event, "name"))))
@@ -309,6 +313,7 @@ _BY_KIND: Final[Mapping[str, Callable[[Event], str]]] = {
     "queue.hold": _queue("put on hold"),
     "queue.release": _queue("released"),
     "queue.remove": _queue("removed for good"),
+    "queue.removed": _removed_from_queue,
     "queue.fail": _queue("given up"),
     "queue.pause": _pause("is paused"),
     "queue.resume": _pause("goes on"),

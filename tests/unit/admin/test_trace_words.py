@@ -122,6 +122,10 @@ CASES = [
         event("queue.remove", {"domain": "far.test", "recipients": 2}, "cli:ann"),
         "in the queue 2 recipients removed for good (domain far.test), by cli:ann",
     ),
+    (
+        event("queue.removed", {"to": "b@far.test", "origin": "account:a@ours.test"}, "cli:ann"),
+        "removed from the queue for <b@far.test>, and nobody was told, by cli:ann",
+    ),
     (event("queue.retry", {"recipients": 1}), "in the queue 1 recipient to be tried now"),
     (event("queue.hold", {"id": 3, "recipients": 1}), "in the queue 1 recipient put on hold (id 3)"),
     (event("queue.release", {"recipients": 1}), "in the queue 1 recipient released"),

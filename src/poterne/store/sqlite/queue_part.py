@@ -132,7 +132,16 @@ _submit = submit.submit
 
 
 def _change(tx: Tx, change: QueueChange, ids: list[int], now: int, event: Event) -> int:
+    gone = queue.by_ids(tx, ids) if change is QueueChange.REMOVE else []
     count = queue_filter.change(tx, change, ids, now)
+    events.record(tx, [_removed(one, event) for one in gone])
     if count:
         events.record(tx, (replace(event, detail={**event.detail, "recipients": count}),))
     return count
+
+
+def _removed(one: QueuedRecipient, event: Event) -> Event:
+    """In the trace of the message, for who asks where it is."""
+    message = one.message
+    detail: dict[str, str | int | bool | None] = {"to": one.forward_path, "origin": message.origin.key}
+    return Event(event.at, "queue.removed", message.trace_id, message.origin.account_id, "", event.reason, detail)
