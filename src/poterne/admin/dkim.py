@@ -28,7 +28,8 @@ from poterne.mailauth.dkim.outcome import Reason
 from poterne.mailauth.dkim.parse import key_name
 from poterne.mailauth.dkim.record import KeyType
 from poterne.store.errors import ConflictError, NotFoundError
-from poterne.store.interface import DkimKeys, Store
+from poterne.store.interface import Store
+from poterne.store.interface_authors import DkimKeys
 from poterne.values.address import domain_name
 from poterne.values.dkim import DkimKey, KeyState
 from poterne.values.dns import Answer, Found, TempFail

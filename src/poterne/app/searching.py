@@ -11,7 +11,8 @@ from poterne.config.search import Search
 from poterne.observe import Log
 from poterne.session.imap.search_index import read_words
 from poterne.store.errors import UnavailableError
-from poterne.store.interface import ReadWords, SearchWriter, Store
+from poterne.store.interface import Store
+from poterne.store.interface_search import ReadWords, SearchWriter
 
 FIRST_S: Final = 5.0
 TURN_S: Final = 0.005

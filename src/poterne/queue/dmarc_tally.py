@@ -9,7 +9,7 @@ from typing import Final, final
 
 from poterne.observe import Log
 from poterne.store.errors import StoreError
-from poterne.store.interface import DmarcResults
+from poterne.store.interface_authors import DmarcResults
 from poterne.values.dmarc import DmarcCount, DmarcRow, PublishedPolicy
 
 FLUSH_S: Final = 10.0

@@ -27,7 +27,7 @@ from poterne.mailauth.dkim.sign import Signer
 from poterne.message.author import Author, author
 from poterne.message.header import HeaderIndex, header_end, index
 from poterne.observe import Log
-from poterne.store.interface import DkimKeys
+from poterne.store.interface_authors import DkimKeys
 from poterne.values.address import domain_name
 from poterne.values.dkim import DkimKey, KeyState
 from poterne.values.ids import BlobId, QueueMessageId

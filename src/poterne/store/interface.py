@@ -11,16 +11,15 @@ starts with the account. Reads are short and indexed, or come in pages. All meth
 Cancelling the caller does not undo an operation that was handed to the writer; its result is then lost, not its effect.
 """
 
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from poterne.store.interface_authors import DkimKeys, DmarcResults, Quarantine, Reports, Watched
 from poterne.store.interface_retention import Retention
+from poterne.store.interface_search import Search
 from poterne.values.directory import Account, Alias, Credential, Domain, Posting, Route
-from poterne.values.dkim import DkimKey, KeyState
-from poterne.values.dmarc import DmarcCount, DmarcReport, SourceDay
 from poterne.values.event import Event
-from poterne.values.history import ListSeen
 from poterne.values.ids import (
     AccountId,
     BlobId,
@@ -46,23 +45,17 @@ from poterne.values.mailbox import (
     SpecialUse,
     UidRange,
 )
-from poterne.values.quarantine import NewQuarantined, Quarantined, QuarantineId
+from poterne.values.quarantine import NewQuarantined
 from poterne.values.queue import NewQueued, Pause, PauseKind, QueueChange, QueuedRecipient, QueueState
-from poterne.values.reports import NewReportMail, ReporterSeen, ReportMail, ReportMailId, TlsReport
+from poterne.values.reports import NewReportMail
 from poterne.values.retention import QuotaState
-from poterne.values.search import Words
 from poterne.values.secret import Secret
 from poterne.values.sender import Sender, SenderCredential, SenderScope, SenderState
 from poterne.values.sending import Charge, Incident, IncidentState, SendingLimits, Submitted
 from poterne.values.tls import KeptPolicy, TlsCount
-from poterne.values.watch import DnsFinding
 
-REPORT_MAIL_MOST = 10_000
-"""Reports that wait to be read; beyond, they are answered 4xx."""
 HELD_MOST = 100_000
 """Recipients that one incident holds; beyond, its origin's mail is answered 4xx."""
-WAITING_LEAST = 32
-"""Fewer new messages than these are not worth an index: to read them takes some milliseconds."""
 Uids = Sequence[UidRange]
 """A set of UIDs as ascending, disjoint ranges."""
 
@@ -505,121 +498,6 @@ class OutboundTls(Protocol):
         """The counts go, and the reports are queued, in one transaction; False, and nothing queued: there were no counts."""
 
 
-class DkimKeys(Protocol):
-    """Keys that sign for our domains. A domain's keys go with it (`remove_domain`)."""
-
-    async def dkim_keys(self, domain: str | None = None) -> list[DkimKey]:
-        """By domain, then oldest first."""
-
-    async def add_dkim_key(self, key: DkimKey, event: Event, *, relayed: bool = False) -> None:
-        """ConflictError: the selector was used by the domain before, be it long ago (RFC 6376 §3.1). NotFoundError: no domain.
-
-        `relayed`: its domain need not be served here, a server behind us sends for it.
-        """
-
-    async def set_dkim_key(
-        self,
-        domain: str,
-        selector: str,
-        event: Event | None,
-        *,
-        state: KeyState | None = None,
-        seen_at: int | None = None,
-        now: int,
-    ) -> DkimKey:
-        """NotFoundError. `changed_at` becomes `now` when the state changes."""
-
-    async def remove_dkim_key(self, domain: str, selector: str, event: Event) -> None:
-        """The private half is gone; the selector stays known as used. NotFoundError."""
-
-
-class Quarantine(Protocol):
-    """Mail kept from its mailbox. It counts for nobody's quota."""
-
-    async def quarantined(
-        self,
-        limit: int = 1000,
-        after: QuarantineId | None = None,
-        account_id: AccountId | None = None,
-        domain: str = "",
-    ) -> list[Quarantined]:
-        """By id, so that `after` continues a page. `domain`: of the account."""
-
-    async def quarantined_by_id(self, quarantine_id: QuarantineId) -> Quarantined: ...
-    async def release_quarantined(self, quarantine_id: QuarantineId, now: int, event: Event) -> Appended:
-        """Into the account's INBOX, in the transaction that ends its quarantine. NotFoundError, OverQuotaError."""
-
-    async def delete_quarantined(self, quarantine_id: QuarantineId, event: Event) -> None: ...
-    async def expire_quarantined(self, now: int, limit: int = 1000) -> int:
-        """Those whose time is over go; gives how many. Not those of accounts under a legal hold."""
-
-
-class DmarcResults(Protocol):
-    """Results of DMARC for what came in, until they are reported."""
-
-    async def count_dmarc(self, counts: Sequence[DmarcCount]) -> None:
-        """Add to the rows of these days and policies. A domain's day has a bounded number of rows; beyond, networks count."""
-
-    async def dmarc_to_report(self, before_day: int, limit: int = 1000) -> list[tuple[int, str]]:
-        """(day, domain of the policy) with counts, oldest first."""
-
-    async def dmarc_counts(self, day: int, domain: str) -> list[DmarcCount]: ...
-    async def dmarc_reported(
-        self, day: int, domain: str, reports: Sequence[NewQueued] = (), events: Sequence[Event] = ()
-    ) -> bool:
-        """The counts go, and the reports are queued, in one transaction; False, and nothing queued: there were no counts."""
-
-
-class Reports(Protocol):
-    """Reports of others about our domains."""
-
-    async def report_mail(self, limit: int = 100) -> list[ReportMail]:
-        """What waits to be read: what is proven first, authors in turn, each one's oldest first."""
-
-    async def report_read(
-        self,
-        mail_id: ReportMailId | None,
-        now: int,
-        events: Sequence[Event],
-        *,
-        dmarc: DmarcReport | None = None,
-        tls: TlsReport | None = None,
-        domain: str = "",
-        proven: bool = False,
-    ) -> bool:
-        """It waits no more, and what was read of it is kept for `domain`. False: the same report was there already.
-
-        The same: reporter, report id and domain; but what is `proven` is kept beside what is not. `mail_id` None: it did not
-        come by mail. Both None: it could not be read. False also when the mail waits no more; no event is recorded then. Rows
-        that are alike are added up, and the 20,000 with most messages kept; what covers several days counts on the first.
-        LimitError: text that cannot be kept.
-        """
-
-    async def source_days(self, domain: str, from_day: int, to_day: int, limit: int = 50_000) -> list[SourceDay]:
-        """What reports about a domain and the domains below it said, days included; most messages first."""
-
-    async def tls_reports(self, domain: str, since: int, limit: int = 1000) -> list[TlsReport]:
-        """Newest first."""
-
-    async def reporters(self, domain: str) -> list[ReporterSeen]: ...
-    async def forget_reports(self, before_day: int) -> int:
-        """What is older goes; gives how many reports."""
-
-
-class Watched(Protocol):
-    """What was seen of DNS and of lists, kept to notice changes."""
-
-    async def dns_findings(self, domain: str) -> list[DnsFinding]: ...
-    async def set_dns_findings(self, domain: str, findings: Sequence[DnsFinding], events: Sequence[Event]) -> None:
-        """Instead of the domain's earlier ones."""
-
-    def list_seen(self, list_id: str, domain: str) -> ListSeen | None:
-        """Read at once on the calling thread."""
-
-    async def note_lists(self, seen: Sequence[ListSeen]) -> None:
-        """Add these messages to what is known. A bounded number is kept; those not seen for longest go."""
-
-
 class Quotas(Protocol):
     """How full accounts are. A delivery beyond the quota raises OverQuotaError."""
 
@@ -633,56 +511,6 @@ class Quotas(Protocol):
         self, account_id: AccountId, percent: int, notice: Delivery | None = None, event: Event | None = None
     ) -> None:
         """Its user is told of this by the notice, for which there is always room. 0: it has sunk. NotFoundError."""
-
-
-class Search(Protocol):
-    """An index of texts, made from what is stored and never needed: without it, messages are read."""
-
-    def may_hold(self, mailbox: Mailbox, text: bytes, *, header: bool, body: bool) -> list[Uid] | None:
-        """UIDs of all messages that hold the text in their header, or in their body, and of some that do not.
-
-        `text` is UTF-8, folded as `message.decode.fold` does. None: all may hold it, for want of an index or of text.
-        """
-
-    def search_writer(self) -> "SearchWriter":
-        """Who makes the index; to be closed."""
-
-
-ReadWords = Callable[[ContentRow, Words], Iterator[None]]
-"""Gathers a message's words, in small steps. Raises UnavailableError for one that is damaged."""
-
-
-class SearchWriter(Protocol):
-    """Makes the index, in steps of some milliseconds: each value of a generator is how many messages that step finished.
-
-    A generator that is closed leaves what was committed, and the next one goes on from there. All raise UnavailableError.
-    """
-
-    def begin(self, *, wait: bool = False) -> bool:
-        """Become the one who writes; False: another process does."""
-
-    def end(self) -> None:
-        """Let another one write."""
-
-    def waiting(self) -> dict[AccountId, int]:
-        """How many messages of each account are not in the index; accounts without any are left out."""
-
-    def index(self, read: ReadWords, least: int = WAITING_LEAST) -> Generator[int, None, None]:
-        """All accounts that have at least so many new messages. What belongs to no account any more goes."""
-
-    def tidy(self, blocks: int) -> Generator[int, None, None]:
-        """What is of messages that are gone goes: looks at so many blocks (of 1,024 messages), from where the last call ended."""
-
-    def forget_all(self) -> None:
-        """The index is gone; all is searched in the messages until it is made anew."""
-
-    def save(self) -> bool:
-        """Bring what was committed to its place. Waits for the disk: not for the event loop's thread.
-
-        False: not now, a step has changed something that is not committed yet.
-        """
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ import apsw
 import pytest
 
 from poterne.store.errors import UnavailableError
-from poterne.store.interface import Delivery, SearchWriter
+from poterne.store.interface import Delivery
+from poterne.store.interface_search import SearchWriter
 from poterne.store.sqlite.connection import DATABASE_NAME, Row
 from poterne.store.sqlite.engine import SqliteStore, open_store
 from poterne.store.sqlite.search_file import SEARCH_NAME

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from poterne.store.errors import OverQuotaError
-from poterne.store.interface import REPORT_MAIL_MOST
+from poterne.store.interface_authors import REPORT_MAIL_MOST
 from poterne.store.sqlite.connection import Row, Rows
 from poterne.store.sqlite.transaction import Tx
 from poterne.values.ids import BlobId, TraceId

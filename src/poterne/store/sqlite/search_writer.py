@@ -15,7 +15,7 @@ from zlib import crc32
 import apsw
 
 from poterne.store.errors import UnavailableError
-from poterne.store.interface import WAITING_LEAST, ReadWords
+from poterne.store.interface_search import WAITING_LEAST, ReadWords
 from poterne.store.sqlite.connection import Row, Rows
 from poterne.store.sqlite.delivery import CONTENT_BITS
 from poterne.store.sqlite.lock import FileLock
