@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import imaplib
+import itertools
 import json
 import os
 import random
@@ -15,10 +16,10 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from poterne.admin import people
 from poterne.admin.instance import DATA, Plan, make
@@ -44,12 +45,20 @@ SERVICES: dict[str, tuple[str, str]] = {
 WAIT_S = 20.0
 
 
+def _ports() -> Iterator[int]:
+    """Ports outside the range that outgoing connections use: each process of the tests has its own, and gives none twice in a row."""
+    worker = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")) or 0) % 8
+    own = list(range(10_000 + worker * 2_800, 10_000 + (worker + 1) * 2_800))
+    random.shuffle(own)
+    return itertools.cycle(own)
+
+
+_PORTS: Final = _ports()
+
+
 def free_port() -> int:
-    """A port outside the range that outgoing connections use."""
-    while True:
-        port = random.randint(20_000, 32_000)
-        if is_free(port):
-            return port
+    """One that nobody listens on, and that nobody else among the tests is given just now."""
+    return next(port for port in _PORTS if is_free(port))
 
 
 def is_free(port: int) -> bool:
