@@ -22,14 +22,13 @@ from poterne.mailauth.dmarc import record
 from poterne.mailauth.dmarc.external import Consent, consents
 from poterne.mailauth.dmarcreport.write import DAY_S, Form, Report, as_message, as_xml
 from poterne.mailauth.spf.check import answered
-from poterne.message.forwarded import folded
 from poterne.observe import Log
 from poterne.queue.content import letter_of_ours
 from poterne.queue.domains import LocalDomains
+from poterne.queue.report_recipients import ReportRecipients
 from poterne.store.errors import StoreError
 from poterne.store.interface import Store
-from poterne.values.address import Address, routing_fault
-from poterne.values.directory import Posting, RouteKind
+from poterne.values.address import Address
 from poterne.values.dmarc import DmarcCount, DmarcRow
 from poterne.values.dns import Found, Resolver, TempFail
 from poterne.values.event import Event
@@ -83,9 +82,7 @@ class DmarcReports:
         self._domains: Final = domains
         self._clock: Final = clock
         self._log: Final = log
-        self._counted_day = 0
-        self._counts: Final[dict[str, int]] = {}
-        """Reports of that day by address without its tag; as many as domains ask for."""
+        self._allowed: Final = ReportRecipients(store, MOST_A_DAY)
         self._delay_s: Final = FIRST_DELAY_S + int(chance() * (DELAY_S - FIRST_DELAY_S))
 
     async def run(self) -> None:
@@ -140,7 +137,7 @@ class DmarcReports:
         return tuple(found.values())[:RECIPIENTS_MOST]
 
     async def _report(self, day: int, domain: str, recipients: tuple[Address, ...], now: int) -> bool:
-        recipients = tuple([one for one in recipients if await self._may_have(one, now // DAY_S)])
+        recipients = tuple([one for one in recipients if await self._allowed.may_have(one, now // DAY_S)])
         counts = await self._store.dmarc_counts(day, domain) if recipients else []
         if not counts:
             await self._store.dmarc_reported(day, domain)
@@ -200,20 +197,6 @@ class DmarcReports:
             if len(packed) <= PACKED_MOST or len(report.rows) <= 1:
                 return report, packed
             report = replace(report, rows=report.rows[: len(report.rows) // 2], error="rows are left out: too many")
-
-    async def _may_have(self, address: Address, today: int) -> bool:
-        """One more report? It is counted then. Raises StoreError."""
-        if not address.is_ascii or address.literal is not None or routing_fault(address) is not None:
-            return False
-        route = await self._store.route(address.local_part, address.domain)
-        if route.kind is RouteKind.UNKNOWN_USER or route.posting is not Posting.ANYONE:
-            return False
-        if today != self._counted_day:
-            self._counted_day = today
-            self._counts.clear()
-        key = folded(str(address))
-        self._counts[key] = count = self._counts.get(key, 0) + 1
-        return count <= MOST_A_DAY
 
 
 def of_settings(

@@ -13,14 +13,13 @@ from typing import Final, final
 
 from poterne.mailauth.tlsrpt.record import PREFIX, addresses, mailboxes
 from poterne.mailauth.tlsrpt.report import DAY_S, Report, as_message
-from poterne.message.forwarded import folded
 from poterne.observe import Log
 from poterne.queue.content import letter_of_ours
 from poterne.queue.domains import LocalDomains
+from poterne.queue.report_recipients import ReportRecipients
 from poterne.queue.security import REPORTS
 from poterne.store.interface import Store
-from poterne.values.address import Address, routing_fault
-from poterne.values.directory import Posting, RouteKind
+from poterne.values.address import Address
 from poterne.values.dns import Found, Resolver, TempFail
 from poterne.values.event import Event
 from poterne.values.ids import TraceId
@@ -59,9 +58,7 @@ class TlsReports:
         self._clock: Final = clock
         self._log: Final = log
         self._wanted: Final = wanted
-        self._counted_day = 0
-        self._counts: Final[dict[str, int]] = {}
-        """Reports of that day by address without its tag; as many as domains ask for."""
+        self._allowed: Final = ReportRecipients(store, MOST_A_DAY)
         self._delay_s: Final = FIRST_DELAY_S + int(chance() * (DELAY_S - FIRST_DELAY_S))
 
     async def send(self) -> int:
@@ -93,7 +90,7 @@ class TlsReports:
         return mailboxes(uris or ())
 
     async def _report(self, day: int, domain: str, recipients: tuple[Address, ...], now: int) -> bool:
-        recipients = tuple([one for one in recipients if await self._may_have(one, now // DAY_S)])
+        recipients = tuple([one for one in recipients if await self._allowed.may_have(one, now // DAY_S)])
         if not recipients:
             await self._store.tls_reported(day, domain)
             return False
@@ -114,17 +111,3 @@ class TlsReports:
         )
         detail: dict[str, str | int | bool | None] = {"domain": domain, "day": day, "recipients": len(recipients)}
         return await self._store.tls_reported(day, domain, [queued], [Event(now, "tls.reported", trace, detail=detail)])
-
-    async def _may_have(self, address: Address, today: int) -> bool:
-        """One more report? It is counted then. Raises StoreError."""
-        if not address.is_ascii or address.literal is not None or routing_fault(address) is not None:
-            return False
-        route = await self._store.route(address.local_part, address.domain)
-        if route.kind is RouteKind.UNKNOWN_USER or route.posting is not Posting.ANYONE:
-            return False
-        if today != self._counted_day:
-            self._counted_day = today
-            self._counts.clear()
-        key = folded(str(address))
-        self._counts[key] = count = self._counts.get(key, 0) + 1
-        return count <= MOST_A_DAY
