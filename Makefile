@@ -37,6 +37,9 @@ test-peers: $(VENV)/.dev ## against swaks, mbsync, curl, fetchmail, Postfix, Dov
 test-crash: $(VENV)/.dev ## processes killed at random moments, power lost: nothing acknowledged is lost (ROUNDS=200)
 	$(BIN)/pytest -m crash tests
 
+test-fuzz: $(VENV)/.dev ## the tests that make up their input, with another input each time
+	HYPOTHESIS_PROFILE=search $(BIN)/pytest -n $(WORKERS) --dist worksteal -m 'not peers and not crash' $$(grep -rl '@given' tests)
+
 lint: $(VENV)/.dev ## formatting, rules, types, layers
 	$(BIN)/ruff format --check src tests bench tools
 	$(BIN)/ruff check src tests bench tools

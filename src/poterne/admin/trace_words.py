@@ -129,7 +129,7 @@ def _actor(event: Event) -> str:
 
 def _generic(event: Event) -> str:
     """For kinds without a sentence of their own: what it was, about what, by whom."""
-    what = printable(event.kind, NAME_MOST).replace(".", " ", 1).replace("-", " ")
+    what = printable(event.kind, NAME_MOST).replace(".", " ", 1).replace("-", " ") or "something without a name"
     said = [
         f"{printable(key, 40)} {printable(str(value), NAME_MOST)}"
         for key, value in list(event.detail.items())[:_GENERIC_MOST]

@@ -1,7 +1,7 @@
 """Each kind of event in words; nothing that a stranger wrote steers a terminal."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from poterne.admin.trace_words import HELD, KINDS, REASONS, moment, words
@@ -166,6 +166,7 @@ def test_strangers_texts_are_harmless(kind: str) -> None:
         assert said.isprintable(), ascii(said)
 
 
+@example("", {}, "")
 @given(
     st.sampled_from([*sorted(KINDS), "x", ""]),
     st.dictionaries(

@@ -56,6 +56,11 @@ async def use(world: World, account_id: AccountId, address: str, sender: str) ->
     await world.store.keyword_bits(account_id, ["one", "two"])
     for what in (What.TRASH, What.FETCHED):
         await world.store.set_retention_rule(Rule(what, 9, account_id=account_id), event())
+    write(world, f"INSERT INTO mailbox_right VALUES ({account_id}, 1, 0, 3), ({account_id}, 2, 0, 3)")
+    write(
+        world,
+        f"INSERT INTO annotation VALUES ({account_id}, 1, 0, '/shared/a', x''), ({account_id}, 1, 0, '/shared/b', x'')",
+    )
     write(world, f"INSERT INTO correspondent VALUES ({account_id}, 1, 0), ({account_id}, 2, 0)")
     for origin in (f"account:{address}", f"sender:{sender}"):
         write(world, f"INSERT INTO sending_usage VALUES ('{origin}', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)")
@@ -67,9 +72,11 @@ TABLES = {
     "account_counter": 1,
     "account_forward": 2,
     "alias_target": 1,
+    "annotation": 2,
     "correspondent": 2,
     "keyword": 2,
     "mailbox": 3,
+    "mailbox_right": 2,
     "retention_rule": 2,
     "sender": 1,
     "subscription": 3,

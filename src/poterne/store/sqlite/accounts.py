@@ -45,9 +45,11 @@ _OF_ACCOUNT: Final = (
     "account_counter",
     "account_forward",
     "alias_target",
+    "annotation",
     "correspondent",
     "keyword",
     "mailbox",
+    "mailbox_right",
     "retention_rule",
     "subscription",
 )

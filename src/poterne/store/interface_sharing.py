@@ -1,0 +1,71 @@
+"""The parts of `interface.Store` about mailboxes that several accounts use, and about annotations."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+from poterne.values.event import Event
+from poterne.values.ids import AccountId, MailboxId
+from poterne.values.mailbox import Copied, UidRange
+from poterne.values.sharing import Granted, Right, Shared
+
+GRANTED_MOST: Final = 200
+"""Lines of one access list."""
+ANNOTATIONS_MOST: Final = 500
+"""Entries of one account, in all its mailboxes and of all readers."""
+
+
+class Sharing(Protocol):
+    """Access lists. Owners stand in none: they may do everything."""
+
+    async def access(self, account_id: AccountId, mailbox_id: MailboxId) -> list[Granted]:
+        """By identifier; `ANYONE` first."""
+
+    async def grant(
+        self, account_id: AccountId, mailbox_id: MailboxId, identifier: str, rights: Right, event: Event
+    ) -> None:
+        """In place of what it had; no rights: its line goes. NotFoundError: no such account or mailbox. LimitError."""
+
+    async def shared_with(self, reader_id: AccountId) -> list[Shared]:
+        """All mailboxes of others where the account has any right, by owner and name."""
+
+    async def shared_mailbox(self, reader_id: AccountId, owner: str, name: str) -> Shared:
+        """One of them. NotFoundError: it does not exist, or the account has no right in it (nobody can tell which)."""
+
+    async def rights(self, reader_id: AccountId, account_id: AccountId, mailbox_id: MailboxId) -> Right:
+        """What the account may do in a mailbox of somebody else now; none also when one of them is gone."""
+
+    async def copy_to(
+        self,
+        account_id: AccountId,
+        source: MailboxId,
+        uids: Sequence[UidRange],
+        to_account: AccountId,
+        destination: MailboxId,
+        now: int,
+        *,
+        flags_kept: int = -1,
+        move: bool = False,
+    ) -> Copied:
+        r"""COPY or MOVE between two accounts, all or nothing; counts for the second one's quota (OverQuotaError).
+
+        Keywords keep their names. `flags_kept`: a mask of the source's flags that the copies keep.
+        """
+
+
+class Annotations(Protocol):
+    """Metadata of mailboxes and accounts (RFC 5464). Entries are in lower case; `mailbox_id` None: the account as a whole."""
+
+    async def annotations(
+        self, account_id: AccountId, mailbox_id: MailboxId | None, reader_id: AccountId
+    ) -> dict[str, bytes]:
+        """All entries that this reader sees: /shared ones, and his own /private ones."""
+
+    async def annotate(
+        self,
+        account_id: AccountId,
+        mailbox_id: MailboxId | None,
+        reader_id: AccountId,
+        changes: Mapping[str, bytes | None],
+        events: Sequence[Event] = (),
+    ) -> None:
+        """All or nothing; None removes an entry. LimitError beyond `ANNOTATIONS_MOST`."""

@@ -1,0 +1,12 @@
+"""For all tests: what hypothesis tries is the same on each run, so that a green change stays green.
+
+`make test-fuzz` looks further: other inputs each time, many more of them (`HYPOTHESIS_PROFILE=search`).
+"""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.register_profile("search", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
