@@ -19,7 +19,9 @@ _ACCENTED_TEXT = "réunion élève mairie numéro décembre façade naïf œuvre
 _WORDS = _TEXT.split()
 _ACCENTED = _ACCENTED_TEXT.split()
 _PEOPLE = ("Alice Martin", "Bob Stone", "Chloé Lefèvre", "Dieter Groß", "Eve Novák", "Farid Haddad", "Zoë Quinn")
-_FIRST_DATE = 1_700_000_000
+FIRST_DATE = 1_700_000_000
+PEOPLE_NUMBERED = 97
+"""From is personN@example.net with N of so many, in turn."""
 BODY_NEEDLE = "quetzalcoatlus"  # what SEARCH BODY looks for: in one message of 500
 SUBJECT_NEEDLE = "zanzibar"  # what SEARCH SUBJECT looks for: in one message of 100
 _POOL_BYTES = 1 << 20
@@ -35,7 +37,7 @@ def _encoded_word(text: str) -> str:
 def plain_message(size_bytes: int, number: int = 0) -> bytes:
     """A text message of exactly `size_bytes`, header included, that differs with `number`."""
     head = (
-        f"Date: {formatdate(_FIRST_DATE + number)}\r\nFrom: Sender <sender@example.net>\r\nTo: user@bench.test\r\n"
+        f"Date: {formatdate(FIRST_DATE + number)}\r\nFrom: Sender <sender@example.net>\r\nTo: user@bench.test\r\n"
         f"Message-ID: <plain-{number}@example.net>\r\nSubject: message number {number}\r\n"
         "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n"
     ).encode("ascii")
@@ -102,12 +104,12 @@ class _Writer:
         lines = [
             "Return-Path: <bounce@lists.example.net>",
             f"Received: from out{number % 9}.example.net (out.example.net [192.0.2.{number % 250}])",
-            f"\tby mx.bench.test with ESMTPS id {number:08x}; {formatdate(_FIRST_DATE + number * 61)}",
+            f"\tby mx.bench.test with ESMTPS id {number:08x}; {formatdate(FIRST_DATE + number * 61)}",
             "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.net; s=sel;",
             "\th=from:to:subject:date:message-id; bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=;",
             "\tb=" + "Zm9vYmFyYmF6cXV4" * 8,
-            f"Date: {formatdate(_FIRST_DATE + number * 60)}",
-            f"From: {_encoded_word(author)} <person{number % 97}@example.net>",
+            f"Date: {formatdate(FIRST_DATE + number * 60)}",
+            f"From: {_encoded_word(author)} <person{number % PEOPLE_NUMBERED}@example.net>",
             f"To: {_encoded_word(reader)} <user@bench.test>, second{number % 31}@bench.test",
             f"Message-ID: <mixed-{number}@example.net>",
             f"Subject: {_encoded_word(subject)}",

@@ -27,7 +27,30 @@ class Goal:
         return value >= self.limit if self.kind is Kind.RATIO_AT_LEAST else value <= self.limit
 
 
-_READING = ("fetch-flags", "fetch-envelope", "fetch-bodystructure", "fetch-header", "fetch-body")
+_LISTED = ("fetch-envelope", "fetch-bodystructure")
+_READING = (
+    "fetch-flags",
+    "fetch-uid-flags",
+    "fetch-thunderbird",
+    "fetch-phone",
+    "fetch-preview",
+    "fetch-header",
+    "fetch-body",
+    "select",
+)
+_ASKING = (
+    "search-flag",
+    "search-since",
+    "search-senton",
+    "search-subject",
+    "search-from",
+    "search-message-id",
+    "sort-date",
+    "sort-arrival",
+    "sort-subject",
+    "thread-references",
+)
+_INDEXED = ("search-body-indexed", "search-text-indexed")
 _CHANGING = (
     "store-all",
     "store-all-silent",
@@ -37,7 +60,9 @@ _CHANGING = (
     "append-64k-1",
     "append-64k-16",
 )
-_MOVING = ("copy-1000", "move-1000", "pop3-1000")
+_MOVING = ("copy-1000", "move-1000")
+_WHOLE = ("imap-login", "mixed-64", "pop3-1000")
+_MAILBOX = (*_READING, *_ASKING, *_CHANGING, *_MOVING, *_WHOLE)
 
 GOALS: tuple[Goal, ...] = (
     Goal("smtp-in-4k", "cpu_ms", Kind.RATIO_AT_MOST, 0.25),
@@ -46,9 +71,18 @@ GOALS: tuple[Goal, ...] = (
     Goal("smtp-in-starttls", "cpu_ms", Kind.RATIO_AT_MOST, 0.33),
     Goal("smtp-in-signed", "cpu_ms", Kind.RATIO_AT_MOST, 0.167),
     Goal("smtp-in-signed", "visible_per_s", Kind.RATIO_AT_LEAST, 5.0),
-    *(Goal(name, "cpu_ms", Kind.RATIO_AT_MOST, 1.5) for name in (*_READING, *_CHANGING, *_MOVING)),
+    *(Goal(name, "cpu_ms", Kind.RATIO_AT_MOST, 1.0) for name in _MAILBOX),
+    *(Goal(name, "per_s", Kind.RATIO_AT_LEAST, 1.0) for name in (*_LISTED, *_MAILBOX)),
+    *(Goal(name, "cpu_ms", Kind.RATIO_AT_MOST, 0.3) for name in _LISTED),
+    *(Goal(name, "cpu_ms", Kind.RATIO_AT_MOST, 0.02) for name in _INDEXED),
+    *(Goal(name, "per_s", Kind.RATIO_AT_LEAST, 50.0) for name in _INDEXED),
+    Goal("select-100k", "cpu_ms", Kind.AT_MOST, 20.0),
+    Goal("select-100k", "p50_ms", Kind.AT_MOST, 20.0),
+    Goal("qresync-100k", "cpu_ms", Kind.AT_MOST, 5.0),
+    Goal("sessions-100k", "mib_per_session", Kind.AT_MOST, 5.0),
     Goal("idle-connections", "kib_per_connection", Kind.AT_MOST, 48.0),
     Goal("idle-notice", "p50_ms", Kind.AT_MOST, 20.0),
+    Goal("idle-notice", "p99_ms", Kind.AT_MOST, 100.0),
     *(Goal(name, "cpu_ms", Kind.RATIO_AT_MOST, 0.5) for name in ("relay-4k", "relay-4k-1")),
     *(Goal(name, "arrived_per_s", Kind.RATIO_AT_LEAST, 2.0) for name in ("relay-4k", "relay-4k-1")),
     Goal("queue-fair", "delay_s", Kind.AT_MOST, 30.0),

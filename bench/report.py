@@ -18,6 +18,7 @@ _UNITS = {
     "p50_ms": "p50, ms",
     "p99_ms": "p99, ms",
     "max_ms": "slowest, ms",
+    "mib_per_session": "MiB a session",
     "before_mib": "memory before, MiB",
     "lost": "messages lost",
     "let_in": "attackers let in",

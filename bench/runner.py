@@ -68,12 +68,18 @@ def scratch_folder(parent: Path | None, *, keep: bool) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def started(
-    sut: SystemUnderTest, folder: Path, scale: Scale, senders: Senders | None = None, resolver: Resolver | None = None
+    sut: SystemUnderTest,
+    folder: Path,
+    scale: Scale,
+    senders: Senders | None = None,
+    resolver: Resolver | None = None,
+    *,
+    indexed: bool = False,
 ) -> Iterator[Stage]:
     """A running server; stopped when the block ends, however it ends."""
     folder.mkdir(parents=True)
     try:
-        endpoints = sut.start(folder, ACCOUNTS, resolver)
+        endpoints = sut.start(folder, ACCOUNTS, resolver, indexed=indexed)
         context = client_context()
         tls = context if endpoints.tls else None
         yield Stage(sut.name, endpoints, root=sut.root, scale=scale, tls=tls, starttls=context, senders=senders)
@@ -150,7 +156,8 @@ def _run_group(plan: Plan, group: Group, scenarios: Sequence[Scenario], folder: 
         for place, factory in enumerate(plan.factories):
             sut = factory()
             say(f"[{group.name}] start {sut.name} in {group.name}/{place}")  # short: a Unix socket's path has 107 bytes
-            stage = stack.enter_context(started(sut, folder / group.name / str(place), plan.scale, senders, resolver))
+            place_of = folder / group.name / str(place)
+            stage = stack.enter_context(started(sut, place_of, plan.scale, senders, resolver, indexed=group.indexed))
             if _prepared(group, stage, outcome):
                 stages.append(stage)
         for scenario in scenarios:

@@ -59,10 +59,13 @@ class SystemUnderTest(Protocol):
         """Pid of the process under which the whole server lives; the process itself is not counted."""
         ...
 
-    def start(self, folder: Path, accounts: Sequence[str], resolver: Resolver | None) -> Endpoints:
+    def start(
+        self, folder: Path, accounts: Sequence[str], resolver: Resolver | None, *, indexed: bool = False
+    ) -> Endpoints:
         """Listen on loopback with these accounts (at `DOMAIN`, with `PASSWORD`). Raises `UnavailableError`.
 
         With a resolver it is found out who inbound mail is from: SPF, DKIM and DMARC; without one no name is looked up.
+        `indexed`: with an index of texts, if the server has one of its own.
         """
         ...
 

@@ -38,7 +38,14 @@ class PostfixDovecot:
         assert self._tree is not None, "not started"
         return self._tree.root
 
-    def start(self, folder: Path, accounts: Sequence[str], resolver: Resolver | None) -> Endpoints:
+    def start(
+        self,
+        folder: Path,
+        accounts: Sequence[str],
+        resolver: Resolver | None,
+        *,
+        indexed: bool = False,  # noqa: ARG002 - Dovecot has none without a plugin and its server
+    ) -> Endpoints:
         _check_available()
         smtp, imaps, pop3s, submissions, sink = free_ports(5)
         certificate = make_certificate(folder, f"mx.{DOMAIN}")

@@ -36,7 +36,9 @@ class Poterne:
         assert self._tree is not None, "not started"
         return self._tree.root
 
-    def start(self, folder: Path, accounts: Sequence[str], resolver: Resolver | None) -> Endpoints:
+    def start(
+        self, folder: Path, accounts: Sequence[str], resolver: Resolver | None, *, indexed: bool = False
+    ) -> Endpoints:
         smtp, imaps, pop3s, guarded, submissions, sink, hung = free_ports(7)
         instance = folder / "instance"
         instance.mkdir()
@@ -48,6 +50,7 @@ class Poterne:
                 "accounts": list(accounts),
                 "ports": {"mx": smtp, "imap": imaps, "pop3": pop3s, "submission": submissions},
                 "guarded": guarded,
+                "indexed": indexed,
                 "routes": routes(sink, hung),
                 "resolver": f"{resolver.address}:{resolver.port}" if resolver is not None else "",
             }

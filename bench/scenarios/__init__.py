@@ -1,13 +1,17 @@
 """All scenarios, in the order in which they run."""
 
-from bench.scenarios import append, flood, inbound, large, live, mailbox, pop3, relay, signed
+from bench.scenarios import append, flood, inbound, large, live, mailbox, many, pop3, queries, relay, signed
 from bench.scenarios.base import Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
     *inbound.SCENARIOS,
     *signed.SCENARIOS,
     *append.SCENARIOS,
-    *mailbox.SCENARIOS,
+    *mailbox.READING,
+    *queries.SCENARIOS,
+    *mailbox.CHANGING,
+    *queries.WORDS_SCENARIOS,
+    *many.SCENARIOS,
     *pop3.SCENARIOS,
     *live.SCENARIOS,
     *large.SCENARIOS,
@@ -19,6 +23,8 @@ ACCOUNTS: tuple[str, ...] = (
     *inbound.RECIPIENTS,
     *append.USERS,
     mailbox.USER,
+    queries.WORDS_USER,
+    many.USER,
     pop3.USER,
     *live.USERS,
     *live.NOTICE_USERS,

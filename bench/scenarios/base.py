@@ -72,6 +72,8 @@ class Group:
     prepare: Callable[[Stage], Coroutine[object, object, None]] | None = None
     verified: bool = False
     """The servers verify who mail is from; `Stage.senders` are those who write."""
+    indexed: bool = False
+    """A server that keeps an index of texts keeps it here; in all other groups nobody does."""
 
 
 @dataclass(frozen=True, slots=True)
