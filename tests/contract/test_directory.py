@@ -194,3 +194,12 @@ async def test_aliases(world: World) -> None:
     await world.store.remove_alias("b@example.org", event())
     with pytest.raises(NotFoundError):
         await world.store.remove_alias("b@example.org", event())
+
+
+async def test_capabilities_that_clients_are_not_offered(world: World) -> None:
+    assert (await world.store.account_by_id(world.alice)).imap_without == ()
+    changed = await world.store.set_account(world.alice, event(), imap_without=("IDLE", "SORT"))
+    assert changed.imap_without == ("IDLE", "SORT")
+    assert (await world.store.set_account(world.alice, event(), name="Al")).imap_without == ("IDLE", "SORT")
+    assert (await world.store.set_account(world.alice, event(), imap_without=())).imap_without == ()
+    assert (await world.store.account_by_id(world.alice)).imap_without == ()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from poterne.config.settings import Imap
+from poterne.config.imap import Imap
 from poterne.values.event import Event
 from poterne.values.ids import TraceId
 from tests.support.imap_world import ADDRESS, Wire, World

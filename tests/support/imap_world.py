@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from poterne.admin import local_ca, passwords
-from poterne.config.settings import Imap, SignIn
+from poterne.config.imap import Imap
+from poterne.config.settings import SignIn
 from poterne.net.drive import drive
 from poterne.net.limits import Gate, Limits
 from poterne.net.link import Link, TlsSetup

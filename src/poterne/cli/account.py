@@ -5,6 +5,7 @@ import sys
 import click
 
 from poterne.admin import folders, people, quota
+from poterne.cli import account_imap
 from poterne.cli.alias import warn_away
 from poterne.cli.common import acting, json_option, settings, show, with_store
 from poterne.config.limits import Limits
@@ -20,6 +21,9 @@ stdin_option = click.option("--password-stdin", is_flag=True, help="Read the pas
 @click.group("account")
 def command() -> None:
     """People and roles with a mailbox."""
+
+
+command.add_command(account_imap.command)
 
 
 def from_stdin(wanted: bool) -> Secret | None:

@@ -9,6 +9,7 @@ from typing import Final
 from poterne.config.dkim import of_dkim
 from poterne.config.dns import of_dns
 from poterne.config.doors import Danger, of_doors
+from poterne.config.imap import of_imap
 from poterne.config.inbound import of_inbound
 from poterne.config.outbound_tls import of_outbound_tls
 from poterne.config.publish import of_publish
@@ -49,6 +50,7 @@ def dangers(settings: Settings) -> Iterator[Danger]:
     yield from of_doors(settings)
     yield from of_routes(settings)
     yield from of_dns(settings.dns, settings.reputation)
+    yield from of_imap(settings.imap)
     yield from of_inbound(settings.inbound)
     yield from of_outbound_tls(settings.outbound_tls)
     yield from of_dkim(settings.dkim, settings.queue.give_up_s)

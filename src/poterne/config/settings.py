@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from poterne.config.dkim import Dkim
 from poterne.config.dns import Dns, Reputation
 from poterne.config.fields import made, setting
+from poterne.config.imap import Imap
 from poterne.config.inbound import Inbound
 from poterne.config.limits import Limits
 from poterne.config.outbound_tls import OutboundTls
@@ -275,31 +276,6 @@ class Smtp:
     )
     rate_grace_s: int = setting(
         60, "Seconds of waiting for a sender over which its rate is measured.", minimum=1, maximum=3600
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Imap:
-    """`[imap]`: reading with IMAP."""
-
-    max_append_bytes: int = setting(
-        52_428_800, "Largest message a client may APPEND.", minimum=64 * KIB, maximum=2_000 * MIB
-    )
-    login_timeout_s: int = setting(60, "Seconds a client has to sign in.", minimum=10, maximum=600)
-    idle_timeout_s: int = setting(
-        1800,
-        "Seconds without a command before the connection ends (RFC 9051 §5.4: 30 minutes at least).",
-        minimum=1800,
-        maximum=86_400,
-    )
-    max_bad_commands: int = setting(
-        20, "Wrong commands after which the connection ends (3 before sign-in).", minimum=3, maximum=10_000
-    )
-    utf8_needs_enable: bool = setting(
-        False,
-        "Refuse an APPEND whose header is UTF-8 from clients that have not said ENABLE UTF8=ACCEPT.",
-        why="RFC 9755 §4 demands it, but programs that copy mail (mbsync, imapsync) never say so, and would lose such mail.",
-        risk="With it, moving mail in from another server fails for each message with such a header.",
     )
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from poterne.store.interface_authors import DkimKeys, DmarcResults, Quarantine, Reports, Watched
+from poterne.store.interface_outbound import OutboundTls, Pauses
 from poterne.store.interface_retention import Retention
 from poterne.store.interface_search import Search
 from poterne.values.directory import Account, Alias, Credential, Domain, Posting, Route
@@ -46,13 +47,12 @@ from poterne.values.mailbox import (
     UidRange,
 )
 from poterne.values.quarantine import NewQuarantined
-from poterne.values.queue import NewQueued, Pause, PauseKind, QueueChange, QueuedRecipient, QueueState
+from poterne.values.queue import NewQueued, QueueChange, QueuedRecipient, QueueState
 from poterne.values.reports import NewReportMail
 from poterne.values.retention import QuotaState
 from poterne.values.secret import Secret
 from poterne.values.sender import Sender, SenderCredential, SenderScope, SenderState
 from poterne.values.sending import Charge, Incident, IncidentState, SendingLimits, Submitted
-from poterne.values.tls import KeptPolicy, TlsCount
 
 HELD_MOST = 100_000
 """Recipients that one incident holds; beyond, its origin's mail is answered 4xx."""
@@ -195,7 +195,10 @@ class Directory(Protocol):
         quota_messages: int | None = None,
         name: str | None = None,
         language: str | None = None,
-    ) -> Account: ...
+        imap_without: Sequence[str] | None = None,
+    ) -> Account:
+        """What is None stays. `imap_without`: `Account.imap_without`."""
+
     async def set_password(self, account_id: AccountId, verifier: Secret, event: Event) -> None: ...
     async def credential(self, address: str) -> Credential:
         """Of an account that may sign in. Raises NotFoundError for unknown and disabled ones alike."""
@@ -458,44 +461,6 @@ class Queue(Protocol):
         """What an internal server said of a recipient, and when; None: never asked."""
 
     async def note_recipient(self, address: str, known: bool, at: int) -> None: ...
-
-
-class Pauses(Protocol):
-    """Standing pauses of the queue."""
-
-    async def pauses(self, now: int) -> list[Pause]:
-        """Those that have not ended by then, by kind and name."""
-
-    async def set_pause(self, pause: Pause, event: Event) -> None:
-        """In place of an earlier one of the same kind and name. LimitError beyond some hundreds."""
-
-    async def end_pause(self, kind: PauseKind, name: str, event: Event) -> bool:
-        """False, and no event: there was none."""
-
-
-class OutboundTls(Protocol):
-    """MTA-STS policies that were fetched, and how TLS went with other servers, until it is reported."""
-
-    async def tls_policy(self, domain: str) -> KeptPolicy | None:
-        """The newest one that was kept, also when it has expired."""
-
-    async def tls_policies_to_refresh(self, checked_before: int, now: int, limit: int = 100) -> list[KeptPolicy]:
-        """Those that still count and that nobody tried to fetch since then, longest ago first."""
-
-    async def keep_tls_policy(self, kept: KeptPolicy) -> None:
-        """Instead of the domain's earlier one. A bounded number is kept; those that expire first go."""
-
-    async def count_tls(self, counts: Sequence[TlsCount]) -> None:
-        """Add to the counts of these days, domains and policies."""
-
-    async def tls_to_report(self, before_day: int, limit: int = 1000) -> list[tuple[int, str]]:
-        """(day, domain) with counts, oldest first."""
-
-    async def tls_counts(self, day: int, domain: str) -> list[TlsCount]: ...
-    async def tls_reported(
-        self, day: int, domain: str, reports: Sequence[NewQueued] = (), events: Sequence[Event] = ()
-    ) -> bool:
-        """The counts go, and the reports are queued, in one transaction; False, and nothing queued: there were no counts."""
 
 
 class Quotas(Protocol):

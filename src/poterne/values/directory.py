@@ -41,6 +41,8 @@ class Account:
     quota_messages: int = 0
     """0: no limit."""
     used_messages: int = 0
+    imap_without: tuple[str, ...] = ()
+    """IMAP capabilities that its clients are not offered (`values.capabilities`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from poterne.config.settings import Imap
+from poterne.config.imap import Imap
 from tests.support.imap_world import Wire, World, message
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from poterne.config.settings import Imap
+from poterne.config.imap import Imap
 from tests.support.imap_world import ADDRESS, Wire, World, message
 
 BINARY_OCTETS = bytes(range(256)) * 3000

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from poterne.config.settings import Imap, SignIn
+from poterne.config.imap import Imap
+from poterne.config.settings import SignIn
 from tests.support.imap_world import ADDRESS, PASSWORD, Wire, World
 
 

@@ -16,7 +16,7 @@ The core itself says only "+" lines, and BYE where it raises PeerError; every ot
 
 import binascii
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, auto
 from typing import Final, NoReturn
 
@@ -95,6 +95,7 @@ class ServerCore:
         "_pending",
         "_phase",
         "_tag",
+        "commands",
         "limits",
         "state",
         "tls",
@@ -104,6 +105,8 @@ class ServerCore:
         self.limits: Final = limits
         self.tls = tls
         self.state = State.NOT_AUTHENTICATED
+        self.commands: Mapping[bytes, Entry] = COMMANDS
+        """What is known: the session may take some away once it knows who this is."""
         self._buffer = bytearray()
         self._eof = False
         self._phase = _Phase.COMMAND
@@ -145,6 +148,7 @@ class ServerCore:
     def unauthenticated(self) -> None:
         """As after the greeting, but for TLS (RFC 8437 §3). To be called before the Completed of UNAUTHENTICATE."""
         self.state = State.NOT_AUTHENTICATED
+        self.commands = COMMANDS
         self._capabilities = frozenset()
 
     def selected(self, is_selected: bool) -> None:
@@ -373,7 +377,7 @@ class ServerCore:
             raise CommandError("syntax", bad(b"Command expected"))
         self._tag = bytes(found[1])
         name = bytes(found[2]).upper()
-        entry = COMMANDS.get(name)
+        entry = self.commands.get(name)
         if entry is None:
             raise CommandError("unknown", bad(b"Unknown command"))
         if self.state not in entry.states:

@@ -8,49 +8,13 @@ from poterne.proto.sasl import mechanism
 from poterne.proto.sasl.registry import exchange
 from poterne.session.authenticate import Denied, Why
 from poterne.session.imap.client import Client
+from poterne.session.imap.offer import offer
 from poterne.session.imap.updates import finish, leave
+from poterne.values.capabilities import GUEST_ENCRYPTED, GUEST_PLAINTEXT
 from poterne.values.secret import Secret
 
-_ALWAYS: Final = (b"IMAP4rev1", b"IMAP4rev2", b"LITERAL+", b"ID", b"ENABLE")
-_PLAINTEXT: Final = (*_ALWAYS, b"STARTTLS", b"LOGINDISABLED")
-_ENCRYPTED: Final = (*_ALWAYS, b"SASL-IR", b"AUTH=PLAIN", b"AUTH=LOGIN")
-_SIGNED_IN: Final = (
-    *_ALWAYS,
-    b"IDLE",
-    b"NAMESPACE",
-    b"CHILDREN",
-    b"UIDPLUS",
-    b"UNSELECT",
-    b"MOVE",
-    b"MULTIAPPEND",
-    b"BINARY",
-    b"LIST-EXTENDED",
-    b"LIST-STATUS",
-    b"STATUS=SIZE",
-    b"SPECIAL-USE",
-    b"CREATE-SPECIAL-USE",
-    b"ESEARCH",
-    b"SEARCHRES",
-    b"WITHIN",
-    b"CONDSTORE",
-    b"QRESYNC",
-    b"UTF8=ACCEPT",
-    b"OBJECTID",
-    b"SAVEDATE",
-    b"SORT",
-    b"SORT=DISPLAY",
-    b"THREAD=ORDEREDSUBJECT",
-    b"THREAD=REFERENCES",
-    b"QUOTA",
-    b"QUOTA=RES-STORAGE",
-    b"QUOTA=RES-MESSAGE",
-    b"UNAUTHENTICATE",
-    b"PREVIEW",
-    b"PARTIAL",
-    b"REPLACE",
-    b"INPROGRESS",
-)
-_ENABLEABLE: Final = frozenset({"IMAP4REV2", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT"})
+_PLAINTEXT: Final = tuple(name.encode() for name in GUEST_PLAINTEXT)
+_ENCRYPTED: Final = tuple(name.encode() for name in GUEST_ENCRYPTED)
 _PRIVACY: Final = no(b"Start TLS first", responses.PRIVACYREQUIRED)
 _WRONG: Final = no(b"User name or password is wrong", responses.AUTHENTICATIONFAILED)
 _LATER: Final = no(b"Not possible just now; try again later", responses.UNAVAILABLE)
@@ -60,8 +24,8 @@ MAX_FAILURES: Final = 5
 
 def capabilities(client: Client) -> tuple[bytes, ...]:
     """What is announced in this state. Nothing of a password before TLS (RFC 9051 §6.2.1, §11)."""
-    if client.authenticated:
-        return (*_SIGNED_IN, b"APPENDLIMIT=%d" % client.service.settings.max_append_bytes)
+    if client.offer is not None:
+        return client.offer.capabilities
     return _PLAINTEXT if client.link.tls is None else _ENCRYPTED
 
 
@@ -132,9 +96,12 @@ async def _check(client: Client, user: str, password: Secret) -> None:
         if client.failures >= MAX_FAILURES:
             client.part(b"Too many failures")
         return
+    settings = client.service.settings
     client.account = found
+    client.offer = offer((*settings.without, *found.imap_without), settings.max_append_bytes)
+    client.core.commands = client.offer.commands
     client.link.set_deadline(None, "")
-    client.link.set_patience(client.service.settings.idle_timeout_s, "idle")
+    client.link.set_patience(settings.idle_timeout_s, "idle")
     client.core.authenticated()
     client.service.log.info("auth.ok", trace=client.link.trace, peer=client.link.peer, account=found.address)
     client.send(ok(b"Signed in", responses.code_capability(capabilities(client))))
@@ -142,13 +109,14 @@ async def _check(client: Client, user: str, password: Secret) -> None:
 
 async def enable(client: Client, command: commands.Enable) -> None:
     """RFC 5161. Unknown names are passed over."""
-    names = [name for name in command.capabilities if name in _ENABLEABLE]
+    known = client.offer.enables if client.offer is not None else {}
+    names = [name for name in command.capabilities if name in known]
     if "QRESYNC" in names:
         client.qresync = client.condstore = True
     if "CONDSTORE" in names:
         client.condstore = True
     client.core.enabled(names)
-    client.send(responses.enabled([b"IMAP4rev2" if name == "IMAP4REV2" else name.encode() for name in names]))
+    client.send(responses.enabled([known[name] for name in names]))
     await finish(client, ok(b"Enabled"))
 
 

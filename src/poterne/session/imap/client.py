@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, final
 
-from poterne.config.settings import Imap
+from poterne.config.imap import Imap
 from poterne.net.drive import flush, flush_if_big
 from poterne.net.link import Link, LinkClosed
 from poterne.observe import Log
@@ -16,6 +16,7 @@ from poterne.session.authenticate import Authenticator
 from poterne.session.imap.appending import Appending
 from poterne.session.imap.columns import Columns
 from poterne.session.imap.flags import FlagTexts, flag_texts
+from poterne.session.imap.offer import Offer
 from poterne.session.notify import Notifier, Unsubscribe
 from poterne.session.pending import Snapshots, View
 from poterne.store.interface import Store
@@ -56,6 +57,7 @@ class Client:
         "idling",
         "link",
         "mailbox",
+        "offer",
         "over",
         "owes_modseq",
         "qresync",
@@ -74,6 +76,8 @@ class Client:
         self.store: Final = service.store
         self._account: Account | None = None
         self._flag_texts: FlagTexts | None = None
+        self.offer: Offer | None = None
+        """From sign-in on; what an administrator changes meanwhile counts for the next one."""
         self.mailbox: Mailbox | None = None
         """The row of the selected mailbox as it was when it was selected."""
         self.view: View | None = None
@@ -149,6 +153,7 @@ class Client:
         self.deselect()
         self._account = None
         self._flag_texts = None
+        self.offer = None
         self.read_only = False
         self.condstore = False
         self.qresync = False

@@ -35,7 +35,8 @@ _LARGEST_UID_VALIDITY: Final = 2**32 - 1
 _ACCOUNT: Final = (
     "SELECT a.account_id, a.local_part || '@' || a.domain, a.name, a.language, a.disabled, c.quota_bytes, c.used_bytes,"
     " a.created_at, a.limits, a.keeps, (SELECT json_group_array(address) FROM account_forward f"
-    " WHERE f.account_id = a.account_id), a.forwarders, c.quota_messages, c.used_messages"
+    " WHERE f.account_id = a.account_id), a.forwarders, c.quota_messages, c.used_messages,"
+    " a.imap_without"
     " FROM account a JOIN account_counter c USING (account_id)"
 )
 _CREDENTIAL: Final = "SELECT account_id, verifier, limits FROM account"
@@ -176,12 +177,19 @@ def set_account(
     quota_messages: int | None = None,
     name: str | None = None,
     language: str | None = None,
+    imap_without: Sequence[str] | None = None,
 ) -> Account:
     account_by_id(tx, account_id)
     tx.run(
-        "UPDATE account SET disabled = coalesce(?, disabled), name = coalesce(?, name), language = coalesce(?, language)"
-        " WHERE account_id = ?",
-        (None if disabled is None else int(disabled), name, language, account_id),
+        "UPDATE account SET disabled = coalesce(?, disabled), name = coalesce(?, name), language = coalesce(?, language),"
+        " imap_without = coalesce(?, imap_without) WHERE account_id = ?",
+        (
+            None if disabled is None else int(disabled),
+            name,
+            language,
+            None if imap_without is None else " ".join(imap_without),
+            account_id,
+        ),
     )
     if quota_bytes is not None or quota_messages is not None:
         tx.run(
@@ -261,7 +269,7 @@ def keywords(rows: Rows, account_id: AccountId) -> tuple[str, ...]:
 
 def _account(row: Row, names: tuple[str, ...]) -> Account:
     account_id, address, name, language, disabled, quota_bytes, used_bytes, created_at, *rest = row
-    limits, keeps, forwards, forwarders, quota_messages, used_messages = rest
+    limits, keeps, forwards, forwarders, quota_messages, used_messages, imap_without = rest
     return Account(
         AccountId(account_id),
         address,
@@ -278,4 +286,5 @@ def _account(row: Row, names: tuple[str, ...]) -> Account:
         addresses.unpacked(forwarders),
         quota_messages,
         used_messages,
+        tuple(imap_without.split()),
     )

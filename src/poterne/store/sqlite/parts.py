@@ -103,6 +103,7 @@ class DirectoryPart:
         quota_messages: int | None = None,
         name: str | None = None,
         language: str | None = None,
+        imap_without: Sequence[str] | None = None,
     ) -> Account:
         return await self._writer.submit(
             accounts.set_account,
@@ -113,6 +114,7 @@ class DirectoryPart:
             quota_messages=quota_messages,
             name=name,
             language=language,
+            imap_without=imap_without,
         )
 
     async def set_password(self, account_id: AccountId, verifier: Secret, event: Event) -> None:
