@@ -7,12 +7,16 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from unittest.mock import patch
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from poterne.admin.canary import canary
 from poterne.admin.dns_check import Sources, findings
+from poterne.config.settings import Server, Settings
 from poterne.lab.dns import Trouble, Zones
+from poterne.mailauth.dkim import sign
 from poterne.mailauth.dkim.keys import generate, load, record_text
 from poterne.mailauth.dkim.record import KeyType
 from poterne.mailauth.mtasts.policy import Mode, Policy
@@ -20,7 +24,7 @@ from poterne.mailauth.mtasts.text import rendered
 from poterne.policy.published.asking import PolicyFile
 from poterne.policy.published.finding import Finding
 from poterne.policy.published.wanted import Facts, Selector, wanted
-from poterne.values.dkim import KeyState
+from poterne.values.dkim import DkimKey, KeyState
 from poterne.values.zone import ZoneRecord
 from tests.support.name_server import stub, zones_served
 
@@ -33,12 +37,27 @@ POLICY = Policy(Mode.ENFORCE, 604_800, (HOST,))
 
 
 @lru_cache(maxsize=1)
-def keys() -> tuple[Selector, ...]:
+def pairs() -> tuple[DkimKey, ...]:
     return tuple(
-        Selector(loaded.name, record_text(loaded), KeyState.ACTIVE, "it signs")
+        DkimKey(DOMAIN, f"s-{kind.value}", kind.algorithm, generate(kind), KeyState.ACTIVE, 0, 0)
         for kind in (KeyType.RSA, KeyType.ED25519)
-        for loaded in (load(generate(kind), DOMAIN, f"s-{kind.value}"),)
     )
+
+
+def keys() -> tuple[Selector, ...]:
+    found = (load(pair.private, DOMAIN, pair.selector) for pair in pairs())
+    return tuple(Selector(loaded.name, record_text(loaded), KeyState.ACTIVE, "it signs") for loaded in found)
+
+
+@lru_cache(maxsize=1)
+def signed() -> bytes:
+    return canary(Settings(Server(hostname=HOST)), DOMAIN, pairs(), int(NOW.timestamp()))
+
+
+def signed_loosely() -> bytes:
+    """By somebody who covers From and To, once, and nothing else."""
+    with patch.object(sign, "signed_fields", lambda _: (b"from", b"to")):
+        return canary(Settings(server=Server(hostname=HOST)), DOMAIN, pairs(), int(NOW.timestamp()))
 
 
 def digest(chain: Path) -> bytes:
@@ -60,6 +79,7 @@ def facts(chain: Path) -> Facts:
         tls_rua=f"tls-reports@{DOMAIN}",
         policy=POLICY,
         ports={"submissions": 465, "imaps": 993},
+        canary=signed(),
     )
 
 

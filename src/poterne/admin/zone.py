@@ -1,5 +1,6 @@
 """What a domain is to publish, from the settings, the store and the certificates in use."""
 
+import time
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -10,6 +11,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from poterne.admin import dkim
+from poterne.admin.canary import canary
 from poterne.admin.people import AdminError
 from poterne.config.publish import Zone, exchangers
 from poterne.config.settings import Settings
@@ -54,16 +56,13 @@ async def facts(store: Store, settings: Settings, folder: Path, chains: Sequence
     keys = [*(_digest(leaf) for leaf in fitting), *(_next_key(folder / name) for name in publish.next_keys)]
     own = settings.reports.dmarc_address
     tls = settings.reports.tls_address
+    signing = await store.dkim_keys(domain)
     return Facts(
         domain=domain,
         hostname=settings.server.hostname,
         addresses=addresses(settings),
         exchangers=exchangers(publish, settings.server.hostname),
-        dkim=tuple(
-            Selector(one.name, one.value, one.state, one.comment)
-            for one in dkim.records(await store.dkim_keys(domain))
-            if one.value
-        ),
+        dkim=tuple(Selector(one.name, one.value, one.state, one.comment) for one in dkim.records(signing) if one.value),
         keys=tuple(dict.fromkeys(keys)),
         issuers=tuple(dict.fromkeys(publish.caa or (issuer for leaf in fitting for issuer in _issuer(leaf)))),
         spf=tuple(dict.fromkeys((*publish.spf, *zone.spf))),
@@ -72,6 +71,7 @@ async def facts(store: Store, settings: Settings, folder: Path, chains: Sequence
         tls_rua=f"{tls}@{domain}" if tls else "",
         policy=sts_policy(settings, domain),
         ports=_ports(settings),
+        canary=canary(settings, domain, signing, int(time.time())),
         readers=settings.server.role != "edge",
     )
 

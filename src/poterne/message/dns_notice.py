@@ -33,6 +33,7 @@ _CHECKS: Final = {
     "D13": _Words("SPF and this server", "SPF et ce serveur"),
     "D14": _Words("DKIM keys in DNS", "clés DKIM dans le DNS"),
     "D15": _Words("quality of DKIM keys", "qualité des clés DKIM"),
+    "D16": _Words("our own signatures", "nos propres signatures"),
     "D17": _Words("DMARC record", "enregistrement DMARC"),
     "D18": _Words("syntax of DMARC", "syntaxe de DMARC"),
     "D19": _Words("DMARC policy", "politique DMARC"),

@@ -14,7 +14,7 @@ from poterne.policy.published.asking import PolicyFile
 from poterne.policy.published.checks import CHECKS
 from poterne.policy.published.finding import Outcome
 from tests.support.outbound import Authority
-from tests.support.published import DOMAIN, FOUR, HOST, SIX, World, world, zone_text
+from tests.support.published import DOMAIN, FOUR, HOST, SIX, World, signed_loosely, world, zone_text
 
 SPF = f'"v=spf1 mx ip4:{FOUR} ip6:{SIX} -all"'
 DMARC = f"v=DMARC1; p=reject; np=reject; rua=mailto:dmarc-reports@{DOMAIN}"
@@ -126,6 +126,13 @@ CASES: list[tuple[str, Outcome, str, Callable[[World], World]]] = [
     ("D15.other-key", F, f"s-rsa._domainkey.{DOMAIN}. 3600 IN TXT", lambda w: w.without("s-rsa").plus(f's-rsa._domainkey.{DOMAIN}. 60 IN TXT "v=DKIM1; p={WEAK}"')),
     ("D15.weak", W, f"s-rsa._domainkey.{DOMAIN}. 3600 IN TXT", lambda w: w.without("s-rsa").plus(f's-rsa._domainkey.{DOMAIN}. 60 IN TXT "v=DKIM1; p={WEAK}"')),
     ("D15.unusable", F, f"s-rsa._domainkey.{DOMAIN}. 3600 IN TXT", lambda w: w.changed("h=sha256; t=s; ", "h=sha1; t=s; ")),
+    ("D16.fails", F, f"s-rsa._domainkey.{DOMAIN}. 3600 IN TXT", lambda w: w.without("s-rsa").plus(f's-rsa._domainkey.{DOMAIN}. 60 IN TXT "v=DKIM1; p={WEAK}"')),
+    ("D16.fails", F, f"s-ed25519._domainkey.{DOMAIN}. 3600 IN TXT", lambda w: w.changed("k=ed25519; h=sha256; t=s; ", "k=ed25519; h=sha256; t=s:y; ")),
+    ("D16.fails", F, "", lambda w: replace(w, facts=replace(w.facts, canary=w.facts.canary + b"more\r\n"))),
+    ("D16.loose", W, "", lambda w: replace(w, facts=replace(w.facts, canary=signed_loosely()))),
+    ("D16.other-domain", F, "", lambda w: replace(w, facts=replace(w.facts, domain=f"sub.{DOMAIN}"))),
+    ("D16.nothing-signs", U, "", lambda w: replace(w, facts=replace(w.facts, canary=b""))),
+    ("D16.dns", U, "", lambda w: replace(w, troubles=((f"s-rsa._domainkey.{DOMAIN}", SERVFAIL, None),))),
     ("D15.ed25519-alone", W, "", lambda w: replace(w, facts=replace(w.facts, dkim=w.facts.dkim[1:]))),
     ("D17.no-record", F, DMARC_FIX, lambda w: w.without("_dmarc")),
     ("D17.several-records", F, DMARC_FIX, lambda w: w.plus(f'_dmarc.{DOMAIN}. 60 IN TXT "v=DMARC1; p=none"')),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from poterne.mailauth.spf.check import Steps
-from poterne.policy.published import authors, exchangers, names, senders, signing, transport
+from poterne.policy.published import authors, exchangers, names, senders, signed, signing, transport
 from poterne.policy.published.asking import Check, Findings, Subject
 from poterne.policy.published.finding import Finding, Outcome
 
@@ -12,6 +12,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     *exchangers.CHECKS,
     *senders.CHECKS,
     *signing.CHECKS,
+    *signed.CHECKS,
     *authors.CHECKS,
     *transport.CHECKS,
     *names.CHECKS,

@@ -61,6 +61,8 @@ class Facts:
     """MTA-STS; None: nobody serves one."""
     ports: Mapping[str, int] = field(default_factory=dict)
     """Port by the words of `SRV`; those that are not offered are not in it."""
+    canary: bytes = b""
+    """A message signed with the keys that sign; b"": none does."""
     readers: bool = True
     """Mail programs connect to this server; False: to one behind it, which is not known here."""
 
