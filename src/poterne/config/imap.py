@@ -26,6 +26,13 @@ class Imap:
     max_bad_commands: int = setting(
         20, "Wrong commands after which the connection ends (3 before sign-in).", minimum=3, maximum=10_000
     )
+    max_searched_mailboxes: int = setting(
+        1000,
+        "Mailboxes that one ESEARCH may search (RFC 7377); beyond, it is refused.",
+        minimum=1,
+        maximum=100_000,
+        why="A search of many mailboxes is one command, but as much work as each of them alone.",
+    )
     utf8_needs_enable: bool = setting(
         False,
         "Refuse an APPEND whose header is UTF-8 from clients that have not said ENABLE UTF8=ACCEPT.",

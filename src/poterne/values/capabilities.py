@@ -47,6 +47,7 @@ SIGNED_IN: Final = (
     "PARTIAL",
     "REPLACE",
     "INPROGRESS",
+    "MULTISEARCH",
     "APPENDLIMIT",
 )
 """In the order in which they are told. APPENDLIMIT is told with its number."""
@@ -62,6 +63,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "SORT": ("SORT", "UID SORT"),
     "THREAD": ("THREAD", "UID THREAD"),
     "QUOTA": ("GETQUOTA", "GETQUOTAROOT"),
+    "MULTISEARCH": ("ESEARCH",),
     "UNAUTHENTICATE": ("UNAUTHENTICATE",),
     "REPLACE": ("REPLACE", "UID REPLACE"),
 }
@@ -73,7 +75,7 @@ _REV2: Final = "IMAP4rev2"
 _GOES_WITH: Final[dict[str, tuple[str, ...]]] = {
     "CONDSTORE": ("QRESYNC",),
     "ENABLE": (_REV2, "CONDSTORE", "QRESYNC", "UTF8=ACCEPT"),
-    "ESEARCH": ("SEARCHRES", "PARTIAL", _REV2),
+    "ESEARCH": ("SEARCHRES", "PARTIAL", "MULTISEARCH", _REV2),
     "IDLE": (_REV2,),
     "LIST-EXTENDED": ("LIST-STATUS", _REV2),
     "LIST-STATUS": (_REV2,),

@@ -9,6 +9,7 @@ comes. Exceptions to that are described with AppendStart, Authenticate and Idle.
 from dataclasses import dataclass
 from datetime import datetime
 
+from poterne.proto.imap.filters import EventGroup, Filter
 from poterne.proto.imap.items import (
     Binary,
     BodySection,
@@ -187,6 +188,24 @@ class GetQuota(Tagged):
 @dataclass(frozen=True, slots=True)
 class GetQuotaRoot(Tagged):
     mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notify(Tagged):
+    """RFC 5465. `groups` None: NOTIFY NONE."""
+
+    groups: tuple[EventGroup, ...] | None
+    status: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MultiSearch(Tagged):
+    """ESEARCH (RFC 7377) in these mailboxes, the selected one if none are named. `returns` is never empty."""
+
+    sources: tuple[Filter, ...]
+    key: SearchKey
+    returns: frozenset[SearchReturn]
+    window: Window | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,6 +401,8 @@ Command = (
     | Status
     | GetQuota
     | GetQuotaRoot
+    | Notify
+    | MultiSearch
     | Unauthenticate
     | AppendStart
     | Idle

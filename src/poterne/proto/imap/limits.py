@@ -40,6 +40,8 @@ class Limits:
     """Keys in one search: each is looked at for each message."""
     list_items: int = 1_000
     """Members of a parenthesised list, and items of one FETCH: header names, patterns, flags, ID pairs."""
+    filter_names: int = 1_000
+    """Mailbox filters of one command, and the names in them: each is held against each mailbox at each change."""
     sequence_parts: int = 16_384
     """Comma-separated parts of a sequence set; a full line has about that many."""
     part_depth: int = 200

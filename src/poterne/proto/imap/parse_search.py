@@ -7,7 +7,9 @@ from typing import Final
 
 from poterne.proto.imap import commands
 from poterne.proto.imap.cursor import MAX_NUMBER64, CommandError, Cursor, decoded, syntax, too_many
+from poterne.proto.imap.filters import Filter, FilterKind
 from poterne.proto.imap.items import Window
+from poterne.proto.imap.parse_filters import filter_mailboxes
 from poterne.proto.imap.responses import bad, code_badcharset, no
 from poterne.proto.imap.search import (
     Age,
@@ -89,6 +91,33 @@ def search(cursor: Cursor, tag: bytes, *, uid: bool) -> commands.Search:
     key = _Keys(cursor, charset).all()
     cursor.end()
     return commands.Search(tag, uid, key, returns, window)
+
+
+def multi_search(cursor: Cursor, tag: bytes) -> commands.MultiSearch:
+    """ESEARCH of RFC 7377 §4. Without source options the selected mailbox is meant."""
+    sources = _sources(cursor)
+    found = search(cursor, tag, uid=True)
+    returns = found.returns or frozenset({SearchReturn.ALL})
+    if SearchReturn.SAVE in returns and any(source.kind is not FilterKind.SELECTED for source in sources):
+        raise syntax(b"Only what is found in the selected mailbox can be saved")
+    return commands.MultiSearch(tag, sources, found.key, returns, found.window)
+
+
+def _sources(cursor: Cursor) -> tuple[Filter, ...]:
+    if cursor.text[cursor.at : cursor.at + 5].upper() != b" IN (":
+        return (Filter(FilterKind.SELECTED),)
+    cursor.at += 5
+    found = [filter_mailboxes(cursor)]
+    while cursor.take(b" "):
+        if cursor.next_is(b"("):
+            raise syntax(b"Unknown scope option")
+        found.append(filter_mailboxes(cursor))
+    cursor.close()
+    if any(source.kind is FilterKind.SELECTED_DELAYED for source in found):
+        raise syntax(b"Unknown mailbox filter")
+    if sum(len(source.names) + 1 for source in found) > cursor.limits.filter_names:
+        raise too_many(b"Too many mailboxes are named")
+    return tuple(dict.fromkeys(found))
 
 
 def sort(cursor: Cursor, tag: bytes, *, uid: bool) -> commands.Sort:

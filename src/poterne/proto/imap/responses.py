@@ -96,6 +96,7 @@ LIMIT = Code(b"LIMIT")
 NOMODSEQ = Code(b"NOMODSEQ")
 NONEXISTENT = Code(b"NONEXISTENT")
 NOPERM = Code(b"NOPERM")
+NOTIFICATIONOVERFLOW = Code(b"NOTIFICATIONOVERFLOW")
 NOTSAVED = Code(b"NOTSAVED")
 OVERQUOTA = Code(b"OVERQUOTA")
 PARSE = Code(b"PARSE")
@@ -117,6 +118,11 @@ def code_capability(names: Iterable[bytes]) -> Code:
 
 def code_badcharset(charsets: Iterable[bytes]) -> Code:
     return Code(b"BADCHARSET (" + b" ".join(charsets) + b")")
+
+
+def code_badevent(supported: Iterable[bytes]) -> Code:
+    """RFC 5465 §8, with every event that there is."""
+    return Code(b"BADEVENT (" + b" ".join(supported) + b")")
 
 
 def code_permanentflags(flags: bytes) -> Code:
@@ -329,12 +335,14 @@ def esearch(
     count: int | None = None,
     modseq: int | None = None,
     partial: tuple[Window, Sequence[int]] | None = None,
+    source: bytes = b"",
 ) -> Untagged:
     """RFC 4731 §3.2: MIN, MAX, ALL, COUNT as far as given; ALL is left out when nothing was found.
 
     The tag is sent as a quoted string, as all examples of the RFCs do; its grammar has nothing that needs an escape.
+    `source` from `esearch_source`, where several mailboxes are searched.
     """
-    line = [b'* ESEARCH (TAG "%b")' % tag]
+    line = [b'* ESEARCH (TAG "%b"%b)' % (tag, source)]
     if uid:
         line.append(b" UID")
     if lowest is not None:
@@ -353,6 +361,11 @@ def esearch(
         line.append(b" MODSEQ %d" % modseq)
     line.append(b"\r\n")
     return Untagged(b"".join(line))
+
+
+def esearch_source(name: str, uid_validity: int, *, utf8: bool) -> bytes:
+    """The correlators of RFC 7377 §2.1, as `esearch` takes them."""
+    return b" MAILBOX %b UIDVALIDITY %d" % (mailbox_name.render(name, utf8=utf8), uid_validity)
 
 
 def server_id(params: Sequence[tuple[bytes, bytes | None]] | None) -> Untagged:

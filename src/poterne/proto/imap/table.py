@@ -80,6 +80,7 @@ COMMANDS: Final[dict[bytes, Entry]] = {
     b"STATUS": Entry(parse_mailbox.status, _KNOWN),
     b"GETQUOTA": Entry(parse_mailbox.get_quota, _KNOWN),
     b"GETQUOTAROOT": Entry(_named(commands.GetQuotaRoot), _KNOWN),
+    b"ESEARCH": Entry(parse_search.multi_search, _KNOWN),
     b"UNAUTHENTICATE": Entry(_bare(commands.Unauthenticate), _KNOWN),
     b"APPEND": Entry(parse_mailbox.append_without_message, _KNOWN, parse_mailbox.append),
     b"IDLE": Entry(_bare(commands.Idle), _KNOWN),

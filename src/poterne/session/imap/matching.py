@@ -9,7 +9,6 @@ the message bytes. Everything that reads goes in pages and gives way to other co
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
-from functools import partial
 from typing import Final, assert_never, final
 
 from poterne.message.date import parse_date
@@ -20,8 +19,9 @@ from poterne.session.imap.bits import Bits
 from poterne.session.imap.client import Client
 from poterne.session.imap.search_index import narrowed
 from poterne.session.imap.turns import Turn
+from poterne.session.pending import View
 from poterne.store.errors import UnavailableError
-from poterne.values.mailbox import ContentRow, MessageRow
+from poterne.values.mailbox import ContentRow, Mailbox, MessageRow
 
 ROWS_AT_ONCE: Final = 2000
 CONTENTS_AT_ONCE: Final = 500
@@ -63,14 +63,15 @@ def cost(key: keys.SearchKey) -> int:
 
 @final
 class Matching:
-    """Evaluates the keys of one SEARCH."""
+    """Evaluates the keys of one SEARCH in one mailbox, which need not be the selected one."""
 
-    def __init__(self, client: Client, now: int, tag: bytes) -> None:
+    def __init__(self, client: Client, now: int, turn: Turn, mailbox: Mailbox, view: View) -> None:
         self._client: Final = client
         self._now: Final = now
-        self._mailbox, self._view = client.selected
-        self._count: Final = len(self._view)
-        self._turn: Final = Turn(partial(client.tell_progress, tag))
+        self._mailbox: Final = mailbox
+        self._view: Final = view
+        self._count: Final = len(view)
+        self._turn: Final = turn
 
     async def matches(self, key: keys.SearchKey, within: Bits) -> Bits:
         """The positions of `within` whose messages match."""
@@ -133,7 +134,9 @@ class Matching:
 
     def _saved(self) -> Bits:
         saved = self._client.saved
-        return 0 if saved is None else bits.of_spans(self._view.spans_of(saved), self._count)
+        if saved is None or self._view is not self._client.view:  # "$" is of the selected mailbox
+            return 0
+        return bits.of_spans(self._view.spans_of(saved), self._count)
 
     def _recent(self) -> Bits:
         view = self._view
@@ -264,23 +267,26 @@ class Matching:
 
     # Texts
 
+    def _narrowed(self, text: str, within: Bits, *, header: bool = False, body: bool = False) -> Bits:
+        return narrowed(self._client.store, self._mailbox, self._view, text, within, header=header, body=body)
+
     async def _by_text(self, key: keys.HeaderHolds | keys.BodyHolds | keys.TextHolds, within: Bits) -> Bits:
         blobs = self._client.store.blobs
         needle = texts.Needle(key.text)
         match key:
             case keys.HeaderHolds(name) if name in envelope.FIELDS:
-                within = narrowed(self._client, needle.text, within, header=True)
+                within = self._narrowed(needle.text, within, header=True)
                 return await self._where_wide(
                     within, lambda row: texts.in_envelope(row, name, needle), wants_envelope=True
                 )
             case keys.HeaderHolds(name):
-                within = narrowed(self._client, needle.text, within, header=True)
+                within = self._narrowed(needle.text, within, header=True)
                 return await self._where_wide(within, lambda row: texts.in_header(blobs, row, name, needle))
             case keys.BodyHolds() | keys.TextHolds():
                 header = isinstance(key, keys.TextHolds)
                 if not needle.text:
                     return within
-                within = narrowed(self._client, needle.text, within, header=header, body=True)
+                within = self._narrowed(needle.text, within, header=header, body=True)
                 return await self._where_wide(
                     within, lambda row: texts.in_message(blobs, row, needle, header=header), wants_parsed=True
                 )

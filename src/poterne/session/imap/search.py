@@ -2,14 +2,20 @@
 
 from array import array
 from collections.abc import Sequence
+from functools import partial
 
 from poterne.proto.imap import commands, responses
+from poterne.proto.imap.items import Window
 from poterne.proto.imap.responses import ok
 from poterne.proto.imap.search import And, InSequence, ModSeqAtLeast, Not, Or, SearchKey, SearchReturn
 from poterne.session.imap import bits
+from poterne.session.imap.bits import Bits
 from poterne.session.imap.client import Client
 from poterne.session.imap.matching import ROWS_AT_ONCE, Matching
+from poterne.session.imap.turns import Turn
 from poterne.session.imap.updates import finish
+from poterne.session.pending import View
+from poterne.values.mailbox import Mailbox
 
 
 async def search(client: Client, command: commands.Search) -> None:
@@ -18,43 +24,49 @@ async def search(client: Client, command: commands.Search) -> None:
     returns = command.returns or frozenset()
     if SearchReturn.SAVE in returns:
         client.saved = None  # RFC 5182 §2.1: a failed search leaves an empty result
-    if _asks_modseq(command.key):
+    if asks_modseq(command.key):
         client.condstore = True
     uids = view.uids
     found = await positions_of(client, command.key, command.tag)
     shown = [uids[i] for i in found] if command.uid else [i + 1 for i in found]
-    modseq = _highest_modseq(client, _subject(found, command)) if found and _asks_modseq(command.key) else None
+    subject = kept(found, returns, command.window)
+    modseq = None
+    if found and asks_modseq(command.key):
+        modseq = highest_modseq(client, *client.selected, subject)
     if command.returns is None and not client.rev2:
         client.send(responses.search(shown, modseq))
     else:
         _esearch(client, command, shown, modseq)
     if SearchReturn.SAVE in returns:
-        client.saved = array("I", [uids[i] for i in _subject(found, command)])
+        client.saved = array("I", [uids[i] for i in subject])
     # RFC 7162 §3.2.10.2: the same holds for UID SEARCH where it has message numbers.
     await finish(client, ok(b"Searched"), expunge=command.uid and not has_numbers(command.key))
 
 
 async def positions_of(client: Client, key: SearchKey, tag: bytes) -> list[int]:
     """Ascending positions of the messages that match and are still there."""
-    _, view = client.selected
-    everything = (1 << len(view)) - 1
-    gone = bits.of_spans(view.spans_of(sorted(view.gone)), len(view))
-    matching = Matching(client, int(client.service.clock()), tag)
-    return bits.positions(await matching.matches(key, everything & ~gone))
+    mailbox, view = client.selected
+    turn = Turn(partial(client.tell_progress, tag))
+    matching = Matching(client, int(client.service.clock()), turn, mailbox, view)
+    return bits.positions(await matching.matches(key, span_of(view)))
 
 
-def _subject(found: list[int], command: commands.Search) -> list[int]:
+def span_of(view: View) -> Bits:
+    """All that can be found: messages that are gone are not."""
+    return ((1 << len(view)) - 1) & ~bits.of_spans(view.spans_of(sorted(view.gone)), len(view))
+
+
+def kept(found: list[int], returns: frozenset[SearchReturn], window: Window | None) -> list[int]:
     """What SAVE keeps and MODSEQ is of: with MIN, MAX, PARTIAL alone only those (RFC 5182 §2.1, RFC 7162 §3.1.10, RFC 9394)."""
-    returns = command.returns or frozenset()
     extremes = returns & {SearchReturn.MIN, SearchReturn.MAX, SearchReturn.PARTIAL}
     if not found or not extremes or returns & {SearchReturn.ALL, SearchReturn.COUNT}:
         return found
-    kept = {found[0]} if SearchReturn.MIN in extremes else set()
+    some = {found[0]} if SearchReturn.MIN in extremes else set()
     if SearchReturn.MAX in extremes:
-        kept.add(found[-1])
-    if command.window is not None:
-        kept.update(found[slice(*command.window.within(len(found)))])
-    return sorted(kept)
+        some.add(found[-1])
+    if window is not None:
+        some.update(found[slice(*window.within(len(found)))])
+    return sorted(some)
 
 
 def _esearch(client: Client, command: commands.Search, shown: Sequence[int], modseq: int | None) -> None:
@@ -76,14 +88,15 @@ def _esearch(client: Client, command: commands.Search, shown: Sequence[int], mod
     )
 
 
-def _asks_modseq(key: SearchKey) -> bool:
+def asks_modseq(key: SearchKey) -> bool:
+    """Is there MODSEQ in it, so that the answer has it too (RFC 7162 §3.1.5)?"""
     match key:
         case And(keys):
-            return any(_asks_modseq(part) for part in keys)
+            return any(asks_modseq(part) for part in keys)
         case Or(left, right):
-            return _asks_modseq(left) or _asks_modseq(right)
+            return asks_modseq(left) or asks_modseq(right)
         case Not(inner):
-            return _asks_modseq(inner)
+            return asks_modseq(inner)
         case _:
             return isinstance(key, ModSeqAtLeast)
 
@@ -101,8 +114,8 @@ def has_numbers(key: SearchKey) -> bool:
             return isinstance(key, InSequence) and not key.messages.saved
 
 
-def _highest_modseq(client: Client, found: list[int]) -> int | None:
-    mailbox, view = client.selected
+def highest_modseq(client: Client, mailbox: Mailbox, view: View, found: list[int]) -> int | None:
+    """Of the messages at these positions."""
     highest = 0
     for start in range(0, len(found), ROWS_AT_ONCE):
         page = view.ranges(bits.spans(found[start : start + ROWS_AT_ONCE]))

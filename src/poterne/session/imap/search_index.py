@@ -13,9 +13,9 @@ from poterne.message.decode import fold, part_text, searchable_header
 from poterne.message.header import index
 from poterne.session.imap import bits, envelope, texts
 from poterne.session.imap.bits import Bits
-from poterne.session.imap.client import Client
-from poterne.store.interface import Blobs
-from poterne.values.mailbox import ContentRow
+from poterne.session.pending import View
+from poterne.store.interface import Blobs, Store
+from poterne.values.mailbox import ContentRow, Mailbox
 from poterne.values.mime import Part
 from poterne.values.search import Words
 
@@ -29,12 +29,13 @@ _PIECE_CHARS: Final = 16 * 1024
 _decode_part: Final = msgspec.msgpack.Decoder(Part).decode
 
 
-def narrowed(client: Client, text: str, within: Bits, *, header: bool = False, body: bool = False) -> Bits:
+def narrowed(
+    store: Store, mailbox: Mailbox, view: View, text: str, within: Bits, *, header: bool = False, body: bool = False
+) -> Bits:
     """The positions whose messages may hold the folded text; the others need not be read."""
     if within.bit_count() <= FEW:
         return within
-    mailbox, view = client.selected
-    found = client.store.may_hold(mailbox, text.encode("utf-8", "surrogatepass"), header=header, body=body)
+    found = store.may_hold(mailbox, text.encode("utf-8", "surrogatepass"), header=header, body=body)
     return within if found is None else within & bits.of_spans(view.spans_of(found), len(view))
 
 

@@ -7,7 +7,20 @@ from poterne.net.link import Link, Poke
 from poterne.proto.imap import commands
 from poterne.proto.imap.responses import Greeting
 from poterne.proto.imap.server import ServerCore
-from poterne.session.imap import append, auth, copy, errors, fetch, mailboxes, quota, search, select, sort, store
+from poterne.session.imap import (
+    append,
+    auth,
+    copy,
+    errors,
+    fetch,
+    mailboxes,
+    multi_search,
+    quota,
+    search,
+    select,
+    sort,
+    store,
+)
 from poterne.session.imap.client import Client, Service
 from poterne.session.imap.updates import leave, sync
 from poterne.store.errors import StoreError, UnavailableError
@@ -43,6 +56,7 @@ _HANDLERS: Final[dict[type, Callable[[Client, Any], Awaitable[None]]]] = {
     commands.Logout: auth.logout,
     commands.Lsub: mailboxes.lsub,
     commands.Move: copy.move,
+    commands.MultiSearch: multi_search.multi_search,
     commands.Namespace: mailboxes.namespace,
     commands.Noop: select.noop,
     commands.Rename: mailboxes.rename,
