@@ -23,7 +23,11 @@ class Sharing(Protocol):
     async def grant(
         self, account_id: AccountId, mailbox_id: MailboxId, identifier: str, rights: Right, event: Event
     ) -> None:
-        """In place of what it had; no rights: its line goes. NotFoundError: no such account or mailbox. LimitError."""
+        """In place of what it had; no rights: its line goes.
+
+        NotFoundError: no such account, or no such mailbox, or a name that is none. ConflictError: it is the owner. LimitError
+        beyond `GRANTED_MOST`.
+        """
 
     async def shared_with(self, reader_id: AccountId) -> list[Shared]:
         """All mailboxes of others where the account has any right, by owner and name."""
@@ -46,9 +50,11 @@ class Sharing(Protocol):
         flags_kept: int = -1,
         move: bool = False,
     ) -> Copied:
-        r"""COPY or MOVE between two accounts, all or nothing; counts for the second one's quota (OverQuotaError).
+        r"""COPY or MOVE between two accounts, or within one; all or nothing. Counts for the second one's quota (OverQuotaError).
 
-        Keywords keep their names. `flags_kept`: a mask of the source's flags that the copies keep.
+        Keywords keep their names; those for which the second account has no room are left out. `flags_kept`: a mask of the
+        source's flags that the copies keep. What is moved to another account is expunged from the first: where that keeps
+        what is expunged (undelete window, legal hold), it keeps it.
         """
 
 

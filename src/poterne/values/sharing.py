@@ -30,6 +30,47 @@ EVERY_RIGHT: Final = Right(2047)
 """What an owner has in each mailbox of one's own, whatever an access list says."""
 
 
+CHANGING: Final = Right.INSERT | Right.EXPUNGE | Right.SEEN | Right.WRITE | Right.DELETE_MESSAGES
+"""With none of these a mailbox is read-only (RFC 4314 §5.2)."""
+LETTERS: Final = {
+    "l": Right.LOOKUP,
+    "r": Right.READ,
+    "s": Right.SEEN,
+    "w": Right.WRITE,
+    "i": Right.INSERT,
+    "p": Right.POST,
+    "k": Right.CREATE,
+    "x": Right.DELETE_MAILBOX,
+    "t": Right.DELETE_MESSAGES,
+    "e": Right.EXPUNGE,
+    "a": Right.ADMINISTER,
+}
+VIRTUAL: Final = {
+    "c": Right.CREATE | Right.DELETE_MAILBOX,
+    "d": Right.DELETE_MESSAGES | Right.EXPUNGE,
+}
+"""What was one right in RFC 2086 (RFC 4314 §2.1.1). DELETE is of "c", as most servers had it."""
+
+
+def parse_rights(letters: str) -> Right | None:
+    """The set that these letters name, in any order; None when one of them is no right."""
+    found = Right(0)
+    for letter in letters:
+        right = LETTERS.get(letter) or VIRTUAL.get(letter)
+        if right is None:
+            return None
+        found |= right
+    return found
+
+
+def letters(rights: Right, *, virtual: bool = False) -> str:
+    """As letters; with `virtual`, the old "c" and "d" as well where any of theirs is there, as IMAP has to show them."""
+    found = "".join([letter for letter, right in LETTERS.items() if rights & right])
+    if virtual:
+        found += "".join([letter for letter, members in VIRTUAL.items() if rights & members])
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Granted:
     """A line of a mailbox's access list."""

@@ -16,6 +16,7 @@ from poterne.store.sqlite import (
     mailboxes,
     reports_forgotten,
     senders,
+    sharing,
     watched,
 )
 from poterne.store.sqlite.connection import Row, Rows
@@ -161,6 +162,7 @@ def remove_account(tx: Tx, account_id: AccountId, event: Event) -> None:
         tx.run(f"DELETE FROM {table} WHERE account_id = ?", (account_id,))  # noqa: S608  # words of ours
     aliases.forget_account(tx, account_id, address)
     senders.remove_of(tx, account_id)
+    sharing.forget_account(tx, account_id)
     senders.forget_usage(tx, Origin(OriginKind.ACCOUNT, address))
     tx.run("INSERT INTO removed_account VALUES (?)", (account_id,))
     routes_changed(tx)

@@ -6,7 +6,9 @@ from typing import Final
 import msgspec
 
 from poterne.store.errors import ConflictError, NotFoundError
+from poterne.store.sqlite.connection import Rows
 from poterne.store.sqlite.transaction import Tx
+from poterne.values.ids import AccountId
 
 CATCH_ALL: Final = "*"
 """As a local part: whoever has no name of his own in the domain."""
@@ -22,6 +24,15 @@ def parts(address: str) -> tuple[str, str]:
     if not at or not local_part or not domain:
         raise NotFoundError("not an address")
     return local_part.lower(), domain.lower()
+
+
+def account_id(rows: Rows, address: str) -> AccountId:
+    """Whose address it is. NotFoundError: no account's."""
+    local_part, domain = parts(address)
+    row = rows.one("SELECT account_id FROM account WHERE domain = ? AND local_part = ?", (domain, local_part))
+    if row is None:
+        raise NotFoundError("no such account")
+    return AccountId(row[0])
 
 
 def checked(addresses: Iterable[str]) -> tuple[str, ...]:

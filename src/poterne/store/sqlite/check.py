@@ -105,8 +105,18 @@ _QUERIES: Final = (
             " (SELECT account_id, 'sender ' || name AS what FROM sender"
             " UNION ALL SELECT account_id, 'forward to ' || address FROM account_forward"
             " UNION ALL SELECT account_id, 'rule for ' || what FROM retention_rule WHERE account_id"
+            " UNION ALL SELECT grantee_id, 'right in mailbox ' || mailbox_id || ' of account ' || account_id"
+            " FROM mailbox_right WHERE grantee_id"
             " UNION ALL SELECT account_id, 'alias ' || local_part || '@' || domain FROM alias_target)"
             " LEFT JOIN account a USING (account_id) WHERE a.account_id IS NULL"
+        ),
+    ),
+    (
+        False,
+        (
+            "SELECT r.account_id, 'right of account ' || grantee_id || ' in mailbox ' || mailbox_id || ', which is not there'"
+            " FROM mailbox_right r LEFT JOIN mailbox b USING (account_id, mailbox_id)"
+            " WHERE b.mailbox_id IS NULL OR NOT b.selectable"
         ),
     ),
     (

@@ -18,10 +18,16 @@ _DESTINATION: Final = (
 
 
 def copy(
-    tx: Tx, account_id: AccountId, source: MailboxId, uids: Uids, destination: MailboxId, now: int | None
+    tx: Tx,
+    account_id: AccountId,
+    source: MailboxId,
+    uids: Uids,
+    destination: MailboxId,
+    now: int | None,
+    flags_kept: int = -1,
 ) -> Copied:
     """Copies share the content; each counts against the quota."""
-    copied, size = _duplicate(tx, account_id, source, uids, destination, now, charged=True)
+    copied, size = _duplicate(tx, account_id, source, uids, destination, now, flags_kept, charged=True)
     if copied.source:
         condition, args = uidset.listed(copied.destination)
         tx.run(
@@ -38,10 +44,16 @@ def copy(
 
 
 def move(
-    tx: Tx, account_id: AccountId, source: MailboxId, uids: Uids, destination: MailboxId, now: int | None
+    tx: Tx,
+    account_id: AccountId,
+    source: MailboxId,
+    uids: Uids,
+    destination: MailboxId,
+    now: int | None,
+    flags_kept: int = -1,
 ) -> Copied:
     """As COPY and EXPUNGE in one (RFC 6851); into the same mailbox, the messages get new UIDs."""
-    copied, _ = _duplicate(tx, account_id, source, uids, destination, now, charged=False)
+    copied, _ = _duplicate(tx, account_id, source, uids, destination, now, flags_kept, charged=False)
     if copied.source:
         expunging.take_away(tx, account_id, source, copied.source)
     return copied
@@ -54,6 +66,7 @@ def _duplicate(
     uids: Uids,
     destination: MailboxId,
     now: int | None,
+    flags_kept: int,
     *,
     charged: bool,
 ) -> tuple[Copied, int]:
@@ -72,8 +85,8 @@ def _duplicate(
     condition, args = uidset.listed(wanted)
     bound = (account_id, source, *args)
     unseen, deleted, size = tx.all(
-        f"SELECT sum(flags & 1 = 0), sum(flags & 8 != 0), sum(size) FROM message WHERE {_MAILBOX} AND {condition}",  # noqa: S608
-        bound,
+        f"SELECT sum(flags & ? & 1 = 0), sum(flags & ? & 8 != 0), sum(size) FROM message WHERE {_MAILBOX} AND {condition}",  # noqa: S608
+        (flags_kept, flags_kept, *bound),
     )[0]
     if charged and quota_bytes and used_bytes + size > quota_bytes:
         raise OverQuotaError(f"account {account_id} has {used_bytes} of {quota_bytes} bytes, copy of {size}")
@@ -85,9 +98,9 @@ def _duplicate(
         raise LimitError("the mailbox has used all UIDs")
     modseq += 1
     tx.run(
-        "INSERT INTO message SELECT account_id, ?, ? + row_number() OVER (ORDER BY uid), flags, ?, internal_at,"  # noqa: S608
+        "INSERT INTO message SELECT account_id, ?, ? + row_number() OVER (ORDER BY uid), flags & ?, ?, internal_at,"  # noqa: S608
         f" internal_offset, size, content_id, coalesce(?, saved_at) FROM message WHERE {_MAILBOX} AND {condition}",
-        (destination, uid_next - 1, modseq, now, *bound),
+        (destination, uid_next - 1, flags_kept, modseq, now, *bound),
     )
     tx.run("UPDATE account_counter SET modseq = ? WHERE account_id = ?", (modseq, account_id))
     tx.run(

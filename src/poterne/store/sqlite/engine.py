@@ -29,6 +29,7 @@ from poterne.store.sqlite.reports_part import ReportsPart
 from poterne.store.sqlite.retention import RetentionPart
 from poterne.store.sqlite.routing import Routes
 from poterne.store.sqlite.search_part import SearchPart
+from poterne.store.sqlite.sharing_part import SharingPart
 from poterne.store.sqlite.tls_part import TlsPart
 from poterne.store.sqlite.transaction import Limits, SqliteTransactions
 from poterne.store.sqlite.uid_cache import UidCache
@@ -55,6 +56,7 @@ class SqliteStore(
     SearchPart,
     EventsPart,
     QuotaPart,
+    SharingPart,
     RetentionPart,
 ):
     """`interface.Store` on one folder. Several processes may have it open; one event loop at a time uses an object."""

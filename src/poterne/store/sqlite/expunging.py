@@ -58,7 +58,7 @@ def removed(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, uids: Uids, *,
         condition, args = uidset.listed(gone)
         put_away(tx, account_id, f"{_MAILBOX} AND {condition}", (account_id, mailbox_id, *args))
         size = take_away(tx, account_id, mailbox_id, gone)
-        tx.run(_USED, (size, len(gone), account_id))
+        count_out(tx, account_id, size, len(gone))
     return Removed(gone, size)
 
 
@@ -93,9 +93,14 @@ def empty(tx: Tx, mailbox: Mailbox) -> None:
     here = (mailbox.account_id, mailbox.id)
     if mailbox.messages:
         put_away(tx, mailbox.account_id, f"{_MAILBOX} AND uid >= 0", here)
-        tx.run(_USED, (mailbox.size_bytes, mailbox.messages, mailbox.account_id))
+        count_out(tx, mailbox.account_id, mailbox.size_bytes, mailbox.messages)
     for table in ("message", "flag_change", "expunged"):
         tx.run(f"DELETE FROM {table} WHERE {_MAILBOX}", here)  # noqa: S608  # words of ours
+
+
+def count_out(tx: Tx, account_id: AccountId, size_bytes: int, messages: int) -> None:
+    """So much less is used of the account's quota."""
+    tx.run(_USED, (size_bytes, messages, account_id))
 
 
 def put_away(tx: Tx, account_id: AccountId, where: str, bound: tuple[object, ...]) -> None:

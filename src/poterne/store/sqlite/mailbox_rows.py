@@ -12,11 +12,13 @@ INBOX: Final = "INBOX"
 INBOX_ID: Final = MailboxId(1)
 """Made first in every account; it cannot be deleted and keeps its row when renamed."""
 
-_COLUMNS: Final = (
-    "SELECT mailbox_id, name, uid_validity, uid_next, highest_modseq, messages, unseen, deleted, size_bytes, recent_uid,"
+COLUMNS: Final = (
+    "m.mailbox_id, m.name, uid_validity, uid_next, highest_modseq, messages, unseen, deleted, size_bytes, recent_uid,"
     " EXISTS (SELECT 1 FROM subscription s WHERE s.account_id = m.account_id AND s.name = m.name),"
-    " special_use, selectable FROM mailbox m"
+    " special_use, selectable"
 )
+"""Of `mailbox m`, for `mailbox`."""
+_COLUMNS: Final = f"SELECT {COLUMNS} FROM mailbox m"  # noqa: S608  # words of ours
 _BY_ID: Final = f"{_COLUMNS} WHERE account_id = ? AND mailbox_id = ?"
 _BY_NAME: Final = f"{_COLUMNS} WHERE account_id = ? AND name = ?"
 _BY_ACCOUNT: Final = f"{_COLUMNS} WHERE account_id = ? ORDER BY name != 'INBOX', name"
@@ -31,7 +33,7 @@ def normalised(name: str) -> str:
 
 
 def mailboxes(rows: Rows, account_id: AccountId) -> list[Mailbox]:
-    found = [_mailbox(account_id, row) for row in rows.all(_BY_ACCOUNT, (account_id,))]
+    found = [mailbox(account_id, row) for row in rows.all(_BY_ACCOUNT, (account_id,))]
     if not found:  # every account has INBOX
         raise NotFoundError("no such account")
     return found
@@ -46,14 +48,14 @@ def by_name(rows: Rows, account_id: AccountId, name: str) -> Mailbox:
 
 def find(rows: Rows, account_id: AccountId, name: str) -> Mailbox | None:
     row = rows.one(_BY_NAME, (account_id, normalised(name)))
-    return None if row is None else _mailbox(account_id, row)
+    return None if row is None else mailbox(account_id, row)
 
 
 def by_id(rows: Rows, account_id: AccountId, mailbox_id: MailboxId) -> Mailbox:
     row = rows.one(_BY_ID, (account_id, mailbox_id))
     if row is None:
         raise NotFoundError("no such mailbox")
-    return _mailbox(account_id, row)
+    return mailbox(account_id, row)
 
 
 def subscriptions(rows: Rows, account_id: AccountId) -> list[str]:
@@ -69,7 +71,8 @@ def next_modseq(tx: Tx, account_id: AccountId) -> ModSeq:
     return ModSeq(row[0])
 
 
-def _mailbox(account_id: AccountId, row: Row) -> Mailbox:
+def mailbox(account_id: AccountId, row: Row) -> Mailbox:
+    """From a row of `COLUMNS`."""
     mailbox_id, name, uid_validity, uid_next, modseq, messages, unseen, deleted, size, recent, subscribed, use, ok = row
     return Mailbox(
         account_id,

@@ -3,7 +3,7 @@
 from typing import Final
 
 from poterne.store.errors import ConflictError, LimitError, NotFoundError
-from poterne.store.sqlite import copying, events, expunging
+from poterne.store.sqlite import copying, events, expunging, sharing
 from poterne.store.sqlite.mailbox_rows import INBOX_ID, by_id, find, next_modseq, normalised
 from poterne.store.sqlite.transaction import Tx
 from poterne.values.event import Event
@@ -50,6 +50,7 @@ def delete(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, event: Event) -
     if not found.selectable and has_children:
         raise ConflictError("the name has children")
     expunging.empty(tx, found)
+    sharing.forget_mailbox(tx, account_id, mailbox_id)
     modseq = next_modseq(tx, account_id)
     where = "WHERE account_id = ? AND mailbox_id = ?"
     if has_children:
@@ -155,6 +156,7 @@ def _insert(tx: Tx, account_id: AccountId, name: str, special_use: SpecialUse | 
         " VALUES (?, ?, ?, ?, ?, ?)",
         (account_id, mailbox_id, name, uid_validity, modseq, special_use.value if special_use else None),
     )
+    sharing.inherit(tx, account_id, mailbox_id, name)
     tx.touch(account_id, mailbox_id, modseq)
     return MailboxId(mailbox_id)
 
@@ -171,6 +173,7 @@ def _revive(tx: Tx, found: Mailbox, special_use: SpecialUse | None) -> Mailbox:
         " WHERE account_id = ? AND mailbox_id = ?",
         (special_use.value if special_use else None, modseq, found.account_id, found.id),
     )
+    sharing.inherit(tx, found.account_id, found.id, found.name)
     tx.touch(found.account_id, found.id, modseq)
     return by_id(tx, found.account_id, found.id)
 
