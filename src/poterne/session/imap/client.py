@@ -16,6 +16,7 @@ from poterne.session.authenticate import Authenticator
 from poterne.session.imap.appending import Appending
 from poterne.session.imap.columns import Columns
 from poterne.session.imap.flags import FlagTexts, flag_texts
+from poterne.session.imap.header_columns import HeaderColumns
 from poterne.session.imap.offer import Offer
 from poterne.session.notify import Notifier, Unsubscribe
 from poterne.session.pending import Snapshots, View
@@ -38,6 +39,7 @@ class Service:
     clock: Callable[[], float]
     log: Log
     columns: Columns = field(default_factory=Columns)
+    header_columns: HeaderColumns = field(default_factory=HeaderColumns)
 
 
 @final

@@ -7,6 +7,7 @@ the message bytes. Everything that reads goes in pages and gives way to other co
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from typing import Final, assert_never, final
@@ -14,17 +15,21 @@ from typing import Final, assert_never, final
 from poterne.message.date import parse_date
 from poterne.proto.imap import search as keys
 from poterne.proto.imap.sequence import SequenceSet
-from poterne.session.imap import bits, envelope, object_ids, texts
+from poterne.session.imap import bits, envelope, header_columns, object_ids, texts
 from poterne.session.imap.bits import Bits
 from poterne.session.imap.client import Client
+from poterne.session.imap.header_columns import Column, Days, Texts
 from poterne.session.imap.search_index import narrowed
 from poterne.session.imap.turns import Turn
 from poterne.session.pending import View
-from poterne.store.errors import UnavailableError
-from poterne.values.mailbox import ContentRow, Mailbox, MessageRow
+from poterne.store.errors import NotFoundError, UnavailableError
+from poterne.values.mailbox import ContentRow, Mailbox, MessageRow, UidRange
 
 ROWS_AT_ONCE: Final = 2000
 CONTENTS_AT_ONCE: Final = 500
+COLUMN_AT_ONCE: Final = 200
+_FEW: Final = 64
+"""So many messages are as well read."""
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 _ZONE: Final = re.compile(rb"([+-])([0-9]{2}):?([0-9]{2})(?![0-9])")
 
@@ -188,6 +193,9 @@ class Matching:
         fits = _day_test(key.compare, key.day)
         if key.of is keys.DateOf.SAVED:
             return await self._where_wide(within, lambda row: fits(row.saved_at // 86400 + _EPOCH))
+        if self._whole(within):
+            days = await self._days()
+            return within & await self._still_there(days.fitting(fits))
         dated: set[int] = set()
 
         def sent_fits(row: ContentRow) -> bool:
@@ -265,6 +273,75 @@ class Matching:
             return zip(rows, page, strict=True)
         return [(row, i) for row in rows if (i := self._view.index(row.uid)) is not None]
 
+    # Columns of header fields
+
+    def _whole(self, within: Bits) -> bool:
+        """Are most messages looked at? Then a column is worth making."""
+        return 2 * within.bit_count() > self._count > _FEW
+
+    def _knows(self, name: str) -> bool:
+        return self._client.service.header_columns.texts(self._column_key(name), self._count) is not None
+
+    def _column_key(self, name: str) -> header_columns.Key:
+        mailbox = self._mailbox
+        return mailbox.account_id, mailbox.id, mailbox.uid_validity, name
+
+    async def _texts(self, name: str) -> Texts:
+        key = self._column_key(name)
+        column = self._client.service.header_columns.texts(key, self._count) or Texts()
+
+        def add(rows: Sequence[ContentRow]) -> None:
+            for row in rows:
+                column.add(row.uid, header_columns.folded(row.envelope, name))
+
+        await self._continue(key, column, add)
+        return column
+
+    async def _days(self) -> Days:
+        key = self._column_key(header_columns.SENT)
+        column = self._client.service.header_columns.days(key, self._count) or Days()
+        mailbox, store = self._mailbox, self._client.store
+
+        def add(rows: Sequence[ContentRow]) -> None:
+            for row in rows:
+                day = _sent_day(row)
+                if day is None:  # RFC 5256 §2.2: the internal date stands in
+                    found = store.rows(mailbox.account_id, mailbox.id, [UidRange(row.uid, row.uid)])
+                    day = _local_day(found[0]) if found else 0
+                column.add(row.uid, day)
+
+        await self._continue(key, column, add)
+        return column
+
+    async def _continue(
+        self, key: header_columns.Key, column: Column, add: Callable[[Sequence[ContentRow]], None]
+    ) -> None:
+        """Add the messages that came since. Each page is read and added at once: another session may do the same."""
+        mailbox, uids, store = self._mailbox, self._view.uids, self._client.store
+        if not uids or column.last >= uids[-1]:
+            return
+        turn = self._turn
+        while (first := bisect_right(uids, column.last)) < len(uids):
+            part = UidRange(uids[first], uids[min(first + COLUMN_AT_ONCE, len(uids)) - 1])
+            add(store.contents(mailbox.account_id, mailbox.id, [part], envelope=True, structure=False, parsed=False))
+            column.last = part.last or 0
+            if turn.over:
+                await turn.give_way()
+        self._client.service.header_columns.keep(key, column)
+
+    async def _still_there(self, uids: Sequence[int]) -> Bits:
+        """The positions of these; what is gone meanwhile matches nothing, even if the client does not know it yet."""
+        found = bits.of_spans(self._view.spans_of(uids), self._count)
+        if not found:
+            return 0
+        try:
+            mailbox = await self._client.store.mailbox_by_id(self._mailbox.account_id, self._mailbox.id)
+        except NotFoundError:
+            return 0
+        if mailbox.highest_modseq != self._view.modseq:
+            return await self._where(found, lambda _: True)
+        return found
+
     # Texts
 
     def _narrowed(self, text: str, within: Bits, *, header: bool = False, body: bool = False) -> Bits:
@@ -275,7 +352,11 @@ class Matching:
         needle = texts.Needle(key.text)
         match key:
             case keys.HeaderHolds(name) if name in envelope.FIELDS:
-                within = self._narrowed(needle.text, within, header=True)
+                if not self._knows(name):
+                    within = self._narrowed(needle.text, within, header=True)
+                if self._whole(within):
+                    column = await self._texts(name)
+                    return within & await self._still_there(column.holding(needle.octets))
                 return await self._where_wide(
                     within, lambda row: texts.in_envelope(row, name, needle), wants_envelope=True
                 )
