@@ -19,6 +19,7 @@ import pytest
 from poterne.config.imap import Imap
 from poterne.values.event import Event
 from poterne.values.ids import TraceId
+from tests.support.imap_deflate import deflate
 from tests.support.imap_world import ADDRESS, Wire, World
 from tests.support.transcript import unescape
 
@@ -71,12 +72,12 @@ async def set_quota(world: World, size: int, count: int) -> None:
 
 
 def check(world: World, path: Path, way: str) -> None:
-    """Have the dialogue; the first line that differs is an AssertionError."""
+    """Have the dialogue in "lines", in "octets", or in octets inside COMPRESS ("deflated"); a difference is an AssertionError."""
     dialogue = read(path)
     clients: dict[str, Wire] = {}
 
     def say(wire: Wire, octets: bytes) -> None:
-        if way == "octets":
+        if way != "lines":
             for octet in octets:
                 wire.send(bytes((octet,)))
         else:
@@ -93,6 +94,8 @@ def check(world: World, path: Path, way: str) -> None:
         wire = clients.get(who)
         if wire is None:
             wire = clients[who] = world.client()
+            if way == "deflated":
+                deflate(wire)
         place = f"{path.name}, step {number}: {who}{what} {text}"
         if what == ">":
             say(wire, unescape(text) + b"\r\n")

@@ -39,6 +39,23 @@ class Imap:
         why="RFC 9755 §4 demands it, but programs that copy mail (mbsync, imapsync) never say so, and would lose such mail.",
         risk="With it, moving mail in from another server fails for each message with such a header.",
     )
+    compress: bool = setting(
+        True,
+        "Let clients compress the connection after sign-in (COMPRESS=DEFLATE, RFC 4978).",
+        why="Lists of messages and their text become two to six times shorter, which a phone on a bad line feels. Passwords "
+        "are never in it: it begins after sign-in.",
+        risk="Compressed, the length of what is encrypted tells something of its content. Who can watch the line, send mail "
+        "to its reader, and do both hundreds of times for each letter guessed might find out what stands in mail beside "
+        "theirs (CRIME). Lengths are blurred by chance and large messages are compressed by themselves, which makes it "
+        "slower, not impossible. Turn it off where such an adversary is likely.",
+    )
+    compress_most: int = setting(
+        2_000,
+        "Connections of one worker that may compress; others are told that it is not possible now, and go on without.",
+        minimum=0,
+        maximum=1_000_000,
+        why="Each holds up to 36 KiB more while it is idle (most often 5), and up to 80 while its client sends.",
+    )
     without: list[str] = made(
         list,
         'Capabilities that no client is offered, for example ["COMPRESS", "NOTIFY"]: what mail programs here are broken in.',

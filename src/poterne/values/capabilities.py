@@ -48,11 +48,13 @@ SIGNED_IN: Final = (
     "REPLACE",
     "INPROGRESS",
     "MULTISEARCH",
+    "COMPRESS=DEFLATE",
     "APPENDLIMIT",
 )
 """In the order in which they are told. APPENDLIMIT is told with its number."""
 
 COMMANDS: Final[dict[str, tuple[str, ...]]] = {
+    "COMPRESS": ("COMPRESS",),
     "ID": ("ID",),
     "ENABLE": ("ENABLE",),
     "IDLE": ("IDLE",),

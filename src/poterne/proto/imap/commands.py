@@ -108,6 +108,13 @@ class Enable(Tagged):
 
 
 @dataclass(frozen=True, slots=True)
+class Compress(Tagged):
+    """RFC 4978; the mechanism in capitals. Compression begins behind the Completed, if that is OK."""
+
+    mechanism: str
+
+
+@dataclass(frozen=True, slots=True)
 class Select(Tagged):
     """SELECT, or EXAMINE (`read_only`). Whatever the outcome, call `selected(bool)`: a failed SELECT deselects."""
 
@@ -389,6 +396,7 @@ Command = (
     | Authenticate
     | Login
     | Enable
+    | Compress
     | Select
     | Create
     | Delete

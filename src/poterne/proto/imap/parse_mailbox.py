@@ -322,6 +322,14 @@ def server_id(cursor: Cursor, tag: bytes) -> commands.Id:
     return commands.Id(tag, tuple(pairs))
 
 
+def compress(cursor: Cursor, tag: bytes) -> commands.Compress:
+    """RFC 4978 §5."""
+    cursor.space()
+    mechanism = cursor.word().decode("ascii")
+    cursor.end()
+    return commands.Compress(tag, mechanism)
+
+
 def enable(cursor: Cursor, tag: bytes) -> commands.Enable:
     cursor.space()
     names = [cursor.word().decode("ascii")]

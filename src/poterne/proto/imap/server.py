@@ -130,6 +130,11 @@ class ServerCore:
         return self._pending
 
     @property
+    def sent_ahead(self) -> bool:
+        """More came behind the command that is being worked on."""
+        return bool(self._buffer)
+
+    @property
     def rev2(self) -> bool:
         """The client enabled IMAP4rev2."""
         return "IMAP4REV2" in self._capabilities

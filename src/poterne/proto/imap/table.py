@@ -67,6 +67,7 @@ COMMANDS: Final[dict[bytes, Entry]] = {
     b"AUTHENTICATE": Entry(authenticate, _GUEST),
     b"LOGIN": Entry(parse_mailbox.login, _GUEST),
     b"ENABLE": Entry(parse_mailbox.enable, _KNOWN),  # RFC 9051 §6.3.1: also when selected, RFC 5161 disagreed
+    b"COMPRESS": Entry(parse_mailbox.compress, _KNOWN),
     b"SELECT": Entry(parse_mailbox.select, _KNOWN),
     b"EXAMINE": Entry(parse_mailbox.examine, _KNOWN),
     b"CREATE": Entry(parse_mailbox.create, _KNOWN),

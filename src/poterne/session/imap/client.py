@@ -27,6 +27,13 @@ from poterne.values.ids import ModSeq
 from poterne.values.mailbox import Mailbox
 
 
+@dataclass(slots=True)
+class Compressing:
+    """How many connections of this process compress."""
+
+    count: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """What every IMAP session of a process shares. `clock` gives Unix seconds."""
@@ -40,6 +47,7 @@ class Service:
     log: Log
     columns: Columns = field(default_factory=Columns)
     header_columns: HeaderColumns = field(default_factory=HeaderColumns)
+    compressing: Compressing = field(default_factory=Compressing)
 
 
 @final
@@ -51,6 +59,7 @@ class Client:
         "_flag_texts",
         "appending",
         "bad_commands",
+        "compresses",
         "condstore",
         "core",
         "exchange",
@@ -95,6 +104,8 @@ class Client:
         """VANISHED was told, which has no modseq: HIGHESTMODSEQ goes with the next tagged response."""
         self.saved: array[int] | None = None
         """UIDs of the last search with SAVE, RFC 5182; None means empty."""
+        self.compresses = False
+        """COMPRESS=DEFLATE is active."""
         self.exchange: Exchange | None = None
         self.appending: Appending | None = None
         self.over = False

@@ -10,6 +10,7 @@ from poterne.proto.imap.server import ServerCore
 from poterne.session.imap import (
     append,
     auth,
+    compress,
     copy,
     errors,
     fetch,
@@ -40,6 +41,7 @@ _HANDLERS: Final[dict[type, Callable[[Client, Any], Awaitable[None]]]] = {
     commands.Capability: auth.capability,
     commands.Check: select.noop,
     commands.Close: select.close,
+    commands.Compress: compress.compress,
     commands.Copy: copy.copy,
     commands.Create: mailboxes.create,
     commands.Delete: mailboxes.delete,
@@ -148,5 +150,6 @@ class ImapSession:
 
     async def closed(self) -> None:
         client = self._client
+        compress.forget(client)
         append.forget(client)
         await leave(client)
