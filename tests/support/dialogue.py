@@ -4,12 +4,13 @@ r"""Golden dialogues of several clients with the real server: what is said, and 
     A~ regex    client A hears a line that fits         A. octets   client A says the octets, without CRLF
     M: name     a message, up to a line with "."        D: name     it is delivered into INBOX, behind the clients' backs
     Q: 3000 10  the account's quota in octets and messages; 0: none
-    @ strict    an option of the server (`settings`)
+    @ name=value    a setting of [imap]; "@ strict" stands for utf8_needs_enable
 
 Clients (A to F) are signed in when they first speak. In the end each must have heard everything. Empty lines and "#" lines are
 for the reader; escapes as in `transcript`.
 """
 
+import dataclasses
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,8 +62,13 @@ def cases(folder: Path) -> list[object]:
 
 
 def settings(path: Path) -> Imap:
-    """What the dialogue asks of the server. "strict": a header in UTF-8 has to be enabled."""
-    return Imap(utf8_needs_enable="strict" in read(path).options)
+    """What the dialogue asks of the server."""
+    options = read(path).options
+    found: dict[str, object] = {}
+    for name, given, value in (option.partition("=") for option in options - {"strict"}):
+        assert given, f"{path.name}: an option without a value: {name}"
+        found[name] = int(value) if value.isdecimal() else value
+    return dataclasses.replace(Imap(utf8_needs_enable="strict" in options), **found)  # type: ignore[arg-type]
 
 
 async def set_quota(world: World, size: int, count: int) -> None:

@@ -70,7 +70,7 @@ def _https(parts: Parts) -> Serve:
 def _imap(listener: Listener, parts: Parts) -> Serve:
     settings = parts.settings.imap
     implicit = listener.tls == "implicit"
-    limits = ImapLimits(append_bytes=settings.max_append_bytes)
+    limits = ImapLimits(append_bytes=settings.max_append_bytes, metadata_value_bytes=settings.metadata_value_bytes)
     service = ImapService(
         store=parts.store,
         authenticator=parts.authenticator,

@@ -1,11 +1,14 @@
 """`[imap]`, and what is wrong with it."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from poterne.config.fields import made, setting
 from poterne.values.capabilities import CapabilityError, checked
 
+_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]{1,1000}").fullmatch
 Danger = tuple[tuple[str, ...], str, str]
 
 
@@ -56,6 +59,26 @@ class Imap:
         maximum=1_000_000,
         why="Each holds up to 36 KiB more while it is idle (most often 5), and up to 80 while its client sends.",
     )
+    metadata_value_bytes: int = setting(
+        16_384,
+        "Octets of one METADATA value.",
+        minimum=1024,
+        maximum=65_536,
+        why="RFC 5464 §4.1 wants 1024 at least. Programs keep colours, comments and filters there, not files.",
+    )
+    metadata_entries: int = setting(
+        1000,
+        "METADATA entries of one account in all its mailboxes; shared ones and those of each reader are counted apart.",
+        minimum=10,
+        maximum=100_000,
+        risk="Each may be as large as metadata_value_bytes, and does not count for the quota.",
+    )
+    admin_contact: str = setting(
+        "",
+        'How users reach who runs this server: "mailto:help@example.org", "tel:+33-1-23-45-67-89" or another URI. Programs '
+        "see it as the METADATA entry /shared/admin.",
+    )
+    server_comment: str = setting("", "What programs may show of this server: the METADATA entry /shared/comment.")
     without: list[str] = made(
         list,
         'Capabilities that no client is offered, for example ["COMPRESS", "NOTIFY"]: what mail programs here are broken in.',
@@ -66,6 +89,8 @@ class Imap:
 
 def of_imap(imap: Imap) -> Iterator[Danger]:
     """Key, what is wrong, remedy."""
+    if imap.admin_contact and not _URI(imap.admin_contact):
+        yield ("imap", "admin_contact"), "is not a URI", 'write for example "mailto:help@example.org"'
     try:
         checked(imap.without)
     except CapabilityError as error:

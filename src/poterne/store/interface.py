@@ -19,7 +19,7 @@ from poterne.store.interface_authors import DkimKeys, DmarcResults, Quarantine, 
 from poterne.store.interface_outbound import OutboundTls, Pauses
 from poterne.store.interface_retention import Retention
 from poterne.store.interface_search import Search
-from poterne.store.interface_sharing import Sharing
+from poterne.store.interface_sharing import Annotations, Sharing
 from poterne.values.directory import Account, Alias, Credential, Domain, Posting, Route
 from poterne.values.event import Event
 from poterne.values.ids import (
@@ -533,6 +533,7 @@ class Upkeep(Protocol):
 class Store(
     Directory,
     Mailboxes,
+    Annotations,
     Messages,
     Sharing,
     Queue,

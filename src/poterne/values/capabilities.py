@@ -49,6 +49,8 @@ SIGNED_IN: Final = (
     "INPROGRESS",
     "MULTISEARCH",
     "COMPRESS=DEFLATE",
+    "METADATA",
+    "LIST-METADATA",
     "APPENDLIMIT",
 )
 """In the order in which they are told. APPENDLIMIT is told with its number."""
@@ -66,11 +68,12 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "THREAD": ("THREAD", "UID THREAD"),
     "QUOTA": ("GETQUOTA", "GETQUOTAROOT"),
     "MULTISEARCH": ("ESEARCH",),
+    "METADATA": ("GETMETADATA", "SETMETADATA"),
     "UNAUTHENTICATE": ("UNAUTHENTICATE",),
     "REPLACE": ("REPLACE", "UID REPLACE"),
 }
 """Commands that there are because of a capability. A family (THREAD) is gone when each of its capabilities is."""
-ENABLED: Final = frozenset({"IMAP4rev2", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT"})
+ENABLED: Final = frozenset({"IMAP4rev2", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "METADATA"})
 """What ENABLE knows."""
 
 _REV2: Final = "IMAP4rev2"
@@ -79,8 +82,9 @@ _GOES_WITH: Final[dict[str, tuple[str, ...]]] = {
     "ENABLE": (_REV2, "CONDSTORE", "QRESYNC", "UTF8=ACCEPT"),
     "ESEARCH": ("SEARCHRES", "PARTIAL", "MULTISEARCH", _REV2),
     "IDLE": (_REV2,),
-    "LIST-EXTENDED": ("LIST-STATUS", _REV2),
+    "LIST-EXTENDED": ("LIST-STATUS", "LIST-METADATA", _REV2),
     "LIST-STATUS": (_REV2,),
+    "METADATA": ("LIST-METADATA",),
     "MOVE": (_REV2,),
     "NAMESPACE": (_REV2,),
     "SEARCHRES": (_REV2,),

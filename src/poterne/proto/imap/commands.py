@@ -17,6 +17,7 @@ from poterne.proto.imap.items import (
     FlagSet,
     ListReturn,
     ListSelect,
+    Metadata,
     QResync,
     StatusItem,
     Window,
@@ -166,6 +167,8 @@ class List(Tagged):
     returns: frozenset[ListReturn] = frozenset()
     status: tuple[StatusItem, ...] = ()
     extended: bool = False
+    metadata: Metadata | None = None
+    """RETURN (METADATA (…)), RFC 9590."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +216,22 @@ class MultiSearch(Tagged):
     key: SearchKey
     returns: frozenset[SearchReturn]
     window: Window | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GetMetadata(Tagged):
+    """RFC 5464 §4.2. `mailbox` "" is the server."""
+
+    mailbox: str
+    wanted: Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class SetMetadata(Tagged):
+    """RFC 5464 §4.3. Entries in lower case, with None for what is to be removed; the last value of each counts."""
+
+    mailbox: str
+    values: tuple[tuple[str, bytes | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,6 +430,8 @@ Command = (
     | GetQuotaRoot
     | Notify
     | MultiSearch
+    | GetMetadata
+    | SetMetadata
     | Unauthenticate
     | AppendStart
     | Idle

@@ -418,7 +418,8 @@ class ServerCore:
             except LiteralMissing:
                 pass
         if frame.literals >= limits.literals or frame.literal_bytes + frame.literal_size > self._literal_limit():
-            raise CommandError("literal-too-big", bad(b"Literal is too large", TOOBIG))
+            answer = bad(b"Literal is too large", TOOBIG) if entry.too_big is None else entry.too_big(limits)
+            raise CommandError("literal-too-big", answer)
         if not frame.non_synchronizing:
             self._put(b"+ Ready for more\r\n")
         frame.accept_literal()

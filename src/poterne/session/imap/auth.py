@@ -7,7 +7,7 @@ from poterne.proto.imap.responses import Bye, Challenge, bad, no, ok
 from poterne.proto.sasl import mechanism
 from poterne.proto.sasl.registry import exchange
 from poterne.session.authenticate import Denied, Why
-from poterne.session.imap import compress
+from poterne.session.imap import compress, metadata
 from poterne.session.imap.client import Client
 from poterne.session.imap.offer import offer
 from poterne.session.imap.updates import finish, leave
@@ -117,6 +117,8 @@ async def enable(client: Client, command: commands.Enable) -> None:
         client.qresync = client.condstore = True
     if "CONDSTORE" in names:
         client.condstore = True
+    if "METADATA" in names:
+        await metadata.watch(client)
     client.core.enabled(names)
     client.send(responses.enabled([known[name] for name in names]))
     await finish(client, ok(b"Enabled"))

@@ -17,6 +17,7 @@ from poterne.session.imap.appending import Appending
 from poterne.session.imap.columns import Columns
 from poterne.session.imap.flags import FlagTexts, flag_texts
 from poterne.session.imap.header_columns import HeaderColumns
+from poterne.session.imap.metadata_watch import MetadataWatch
 from poterne.session.imap.offer import Offer
 from poterne.session.notify import Notifier, Unsubscribe
 from poterne.session.pending import Snapshots, View
@@ -57,6 +58,7 @@ class Client:
     __slots__ = (
         "_account",
         "_flag_texts",
+        "annotated",
         "appending",
         "bad_commands",
         "compresses",
@@ -68,6 +70,7 @@ class Client:
         "idling",
         "link",
         "mailbox",
+        "metadata",
         "offer",
         "over",
         "owes_modseq",
@@ -107,6 +110,10 @@ class Client:
         self.compresses = False
         """COMPRESS=DEFLATE is active."""
         self.exchange: Exchange | None = None
+        self.metadata: MetadataWatch | None = None
+        """ENABLE METADATA was said: what others change is told …"""
+        self.annotated = False
+        """… and something may have been changed."""
         self.appending: Appending | None = None
         self.over = False
         """BYE was said: the core is closed."""
@@ -167,6 +174,7 @@ class Client:
         self._account = None
         self._flag_texts = None
         self.offer = None
+        self.end_metadata()
         self.read_only = False
         self.condstore = False
         self.qresync = False
@@ -205,6 +213,13 @@ class Client:
         self.saved = None
         self.heard = ModSeq(0)
         self.owes_modseq = False
+
+    def end_metadata(self) -> None:
+        """No longer watch what others change of annotations."""
+        if self.metadata is not None:
+            self.metadata.end()
+        self.metadata = None
+        self.annotated = False
 
     def event(self, kind: str, **detail: str | int | bool | None) -> Event:
         """An event about this client, for the operation that it describes."""

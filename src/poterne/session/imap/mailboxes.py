@@ -7,7 +7,7 @@ from typing import Final
 from poterne.proto.imap import commands, responses
 from poterne.proto.imap.items import ListReturn, ListSelect, StatusItem
 from poterne.proto.imap.responses import Condition, no, ok
-from poterne.session.imap import object_ids
+from poterne.session.imap import metadata, object_ids
 from poterne.session.imap.client import Client
 from poterne.session.imap.quota import deleted_bytes
 from poterne.session.imap.turns import Turn
@@ -77,10 +77,11 @@ async def list_(client: Client, command: commands.List) -> None:
     subscribed: set[str] = set()
     if wants_subscribed or ListReturn.SUBSCRIBED in command.returns:
         subscribed = set(await client.store.subscriptions(client.account.id))
+    longest = 0
     turn = Turn()  # thousands of names, hundreds of patterns
     for name in _ordered({*names.by_name, *subscribed} if wants_subscribed else names.by_name):
         if matches(name):
-            await _list_one(client, command, names, subscribed, name, matches)
+            longest = max(longest, await _list_one(client, command, names, subscribed, name, matches))
         if turn.over:
             await turn.give_way()
     if wants_subscribed and ListSelect.RECURSIVEMATCH in command.select:
@@ -89,7 +90,7 @@ async def list_(client: Client, command: commands.List) -> None:
                 await _list_one(client, command, names, subscribed, name, matches)
             if turn.over:
                 await turn.give_way()
-    await finish(client, ok(b"Listed"))
+    await finish(client, ok(b"Listed", responses.code_metadata_longentries(longest) if longest else None))
 
 
 def _ordered(names: Iterable[str]) -> list[str]:
@@ -103,22 +104,27 @@ async def _list_one(
     subscribed: set[str],
     name: str,
     matches: Callable[[str], bool],
-) -> None:
+) -> int:
+    """Gives the size of the largest METADATA value that was asked for and was too large to be told, else 0."""
     mailbox = names.by_name.get(name)
     found = names.attributes(name)
     child_info: tuple[bytes, ...] = ()
     if ListSelect.SUBSCRIBED in command.select and name not in subscribed:
         if ListSelect.RECURSIVEMATCH not in command.select or not _hides_child(name, subscribed, matches):
-            return
+            return 0
         child_info = (b"SUBSCRIBED",)
     if ListSelect.SPECIAL_USE in command.select and (mailbox is None or mailbox.special_use is None):
-        return
+        return 0
     if name in subscribed:
         found.append(b"\\Subscribed")
     client.send(responses.list_mailbox(name, found, utf8=client.core.utf8, child_info=child_info))
     if command.status and mailbox is not None and mailbox.selectable:
         client.send(responses.status(name, await status_values(client, mailbox, command.status), utf8=client.core.utf8))
+    longest = 0
+    if command.metadata is not None and mailbox is not None:
+        longest = await metadata.tell(client, mailbox, command.metadata)
     await client.flush_if_big()
+    return longest
 
 
 def _hides_child(name: str, subscribed: set[str], matches: Callable[[str], bool]) -> bool:

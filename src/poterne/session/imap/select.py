@@ -10,7 +10,7 @@ from poterne.session.imap.client import Client
 from poterne.session.imap.mailboxes import attributes
 from poterne.session.imap.positions import READ_ONLY, positions
 from poterne.session.imap.resync import resync
-from poterne.session.imap.updates import finish, leave, sync
+from poterne.session.imap.updates import finish, leave, sync, tell_annotations
 from poterne.session.pending import View
 from poterne.store.errors import NotFoundError, StoreError
 from poterne.values.ids import ModSeq
@@ -146,6 +146,8 @@ async def idle(client: Client, _command: commands.Idle) -> None:
     """RFC 2177. What happened until now is told first; from then on `wake` pokes the link."""
     client.send(Continue())
     client.idling = True
+    if client.annotated:
+        await tell_annotations(client)
     await sync(client, expunge=True)
 
 

@@ -15,6 +15,7 @@ from poterne.session.imap import (
     errors,
     fetch,
     mailboxes,
+    metadata,
     multi_search,
     quota,
     search,
@@ -23,7 +24,7 @@ from poterne.session.imap import (
     store,
 )
 from poterne.session.imap.client import Client, Service
-from poterne.session.imap.updates import leave, sync
+from poterne.session.imap.updates import catch_up, leave
 from poterne.store.errors import StoreError, UnavailableError
 
 LAST_WORDS: Final = b"* BYE Internal error\r\n"
@@ -49,6 +50,7 @@ _HANDLERS: Final[dict[type, Callable[[Client, Any], Awaitable[None]]]] = {
     commands.Enable: auth.enable,
     commands.Expunge: select.expunge,
     commands.Fetch: fetch.fetch,
+    commands.GetMetadata: metadata.get_metadata,
     commands.GetQuota: quota.get_quota,
     commands.GetQuotaRoot: quota.get_quota_root,
     commands.Id: auth.id_,
@@ -66,6 +68,7 @@ _HANDLERS: Final[dict[type, Callable[[Client, Any], Awaitable[None]]]] = {
     commands.SaslResponse: auth.sasl_response,
     commands.Search: search.search,
     commands.Select: select.select,
+    commands.SetMetadata: metadata.set_metadata,
     commands.Sort: sort.sort,
     commands.StartTls: auth.start_tls,
     commands.Status: mailboxes.status,
@@ -136,9 +139,9 @@ class ImapSession:
         elif Poke.DEADLINE in why and not (client.authenticated and client.link.expired == "login"):
             # (A sign-in that we slowed down may pass its deadline and still succeed.)
             client.part(b"Timeout")
-        elif Poke.CHANGED in why and client.idling and client.view is not None and client.heard > client.view.modseq:
+        elif Poke.CHANGED in why and client.idling:
             try:
-                await sync(client, expunge=True)
+                await catch_up(client, expunge=True)
             except StoreError as error:
                 client.service.log.warning(
                     "imap.store_error", trace=client.link.trace, command="Idle", error=str(error)
@@ -152,4 +155,5 @@ class ImapSession:
         client = self._client
         compress.forget(client)
         append.forget(client)
+        client.end_metadata()
         await leave(client)

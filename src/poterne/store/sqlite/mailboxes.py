@@ -3,7 +3,7 @@
 from typing import Final
 
 from poterne.store.errors import ConflictError, LimitError, NotFoundError
-from poterne.store.sqlite import copying, events, expunging, sharing
+from poterne.store.sqlite import annotations, copying, events, expunging, sharing
 from poterne.store.sqlite.mailbox_rows import INBOX_ID, by_id, find, next_modseq, normalised
 from poterne.store.sqlite.transaction import Tx
 from poterne.values.event import Event
@@ -51,6 +51,7 @@ def delete(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, event: Event) -
         raise ConflictError("the name has children")
     expunging.empty(tx, found)
     sharing.forget_mailbox(tx, account_id, mailbox_id)
+    annotations.forget(tx, account_id, mailbox_id)
     modseq = next_modseq(tx, account_id)
     where = "WHERE account_id = ? AND mailbox_id = ?"
     if has_children:
@@ -76,6 +77,7 @@ def rename(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, name: str, even
     if mailbox_id == INBOX_ID:  # RFC 9051 §6.3.6: its messages go, its children stay
         destination = make(tx, account_id, name, None)
         copying.move(tx, account_id, mailbox_id, (UidRange(1, None),), destination.id, None)
+        annotations.copy(tx, account_id, mailbox_id, destination.id)
     else:
         _make_parents(tx, account_id, name)
         modseq = next_modseq(tx, account_id)
@@ -189,11 +191,15 @@ def _prune_parents(tx: Tx, account_id: AccountId, name: str) -> None:
     while _SEPARATOR in name:
         name = name.rpartition(_SEPARATOR)[0]
         where = "account_id = ? AND name = ? AND NOT selectable"
-        if _has_children(tx, account_id, name) or not tx.count(
-            f"DELETE FROM mailbox WHERE {where}",  # noqa: S608  # words of ours
-            (account_id, name),
-        ):
+        if _has_children(tx, account_id, name):
             return
+        gone = tx.one(
+            f"DELETE FROM mailbox WHERE {where} RETURNING mailbox_id",  # noqa: S608  # words of ours
+            (account_id, name),
+        )
+        if gone is None:
+            return
+        annotations.forget(tx, account_id, MailboxId(gone[0]))
 
 
 def _children(name: str) -> tuple[str, str]:

@@ -37,6 +37,7 @@ class Limits:
     name_depth: int = 32
     keyword_bytes: int = 128
     subscriptions: int = 10_000
+    annotations: int = 1_000
     undelete_s: int = 0
     """How long expunged messages are kept so that they can come back; 0: not at all."""
 
