@@ -318,8 +318,8 @@ class Messages(Protocol):
     def rows(self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids) -> list[MessageRow]:
         """The narrow rows, ascending; read at once on the calling thread, so ask for at most about 2,000 at a time."""
 
-    def flags(self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids) -> tuple[list[Uid], list[int]]:
-        """UIDs and flags only, ascending and pairwise: a third of the cost of `rows`. At most about 10,000 at a time."""
+    def flags(self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids) -> tuple[list[Uid], list[int], ModSeq]:
+        """UIDs and flags, pairwise, and the newest modseq: a third of the cost of `rows`. Up to about 10,000 at a time."""
 
     def contents(
         self,

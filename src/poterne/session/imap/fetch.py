@@ -7,6 +7,7 @@ ranges of the blob, read when it is their turn and handed on in pieces. After ea
 \Seen is set for the whole command in one operation before anything is read; messages that it changed show their FLAGS.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from functools import partial
 from operator import attrgetter
@@ -45,6 +46,7 @@ HELD_BYTES: Final = 1024 * 1024
 _FLAGS: Final = attrgetter("flags")
 _MODSEQ: Final = attrgetter("modseq")
 _IN_ROWS: Final = frozenset({FetchAtt.FLAGS, FetchAtt.INTERNALDATE, FetchAtt.SIZE, FetchAtt.MODSEQ, FetchAtt.EMAILID})
+_OF_FLAGS: Final = frozenset({FetchAtt.UID, FetchAtt.FLAGS})
 _STORED: Final = frozenset(
     {FetchAtt.ENVELOPE, FetchAtt.BODYSTRUCTURE, FetchAtt.BODY, FetchAtt.THREADID, FetchAtt.SAVEDATE}
     | {FetchAtt.PREVIEW}
@@ -98,6 +100,7 @@ class _Fetching:
         "_changed_since",
         "_client",
         "_has_binary",
+        "_is_of_flags",
         "_known_rows",
         "_octets",
         "_readers",
@@ -129,6 +132,7 @@ class _Fetching:
             self._octets
         )
         self._wants_rows = command.changed_since is not None or any(item in _IN_ROWS for item in attributes)
+        self._is_of_flags = not self._octets and set(attributes) <= _OF_FLAGS
         self._has_binary = any(not isinstance(item, BodySection) for item in self._octets)
         self._readers = [(item.label, sections.reader(client.store.blobs, item)) for item in self._octets]
         self.page = MESSAGES_AT_ONCE if self._octets else CONTENTS_AT_ONCE if self._stored else ROWS_AT_ONCE
@@ -166,6 +170,8 @@ class _Fetching:
         client = self._client
         mailbox, view = client.selected
         wanted = [UidRange(view.uids[first], view.uids[last - 1])]
+        if self._is_of_flags and await self._answer_flags(first, last, wanted):
+            return
         rows: Sequence[MessageRow] = ()
         contents: Sequence[ContentRow] = ()
         wants_rows = self._wants_rows or bool(self.seen) or not (self._stored or self._octets)
@@ -208,6 +214,23 @@ class _Fetching:
                     self._attributes, numbers, rows, client.flag_texts, self._columns(self._attributes, rows, contents)
                 )
             )
+
+    async def _answer_flags(self, first: int, last: int, wanted: Sequence[UidRange]) -> bool:
+        """The same where flags are all that is asked for and there is nothing special about any; False: done nothing."""
+        client = self._client
+        mailbox, view = client.selected
+        if self.seen or (view.recent and not client.rev2):
+            return False
+        uids, flags, newest = client.store.flags(mailbox.account_id, mailbox.id, wanted)
+        if not uids or newest > view.modseq:
+            return False
+        self.missing = self.missing or len(uids) < last - first
+        await learn_keywords(client, max(flags))
+        numbers: Sequence[int] = range(first + 1, last + 1)
+        if len(uids) < last - first:
+            numbers = [bisect_left(view.uids, uid) + 1 for uid in uids]
+        client.send(fetch_lines.flag_rows(self._attributes, numbers, uids, flags, client.flag_texts))
+        return True
 
     def _columns(
         self, attributes: Sequence[FetchAtt], rows: Sequence[MessageRow], contents: Sequence[ContentRow]
