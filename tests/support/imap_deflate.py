@@ -36,6 +36,11 @@ class DeflatedSocket:
 def deflate(wire: Wire, *, flush: int = zlib.Z_SYNC_FLUSH, level: int = 6) -> DeflatedSocket:
     """COMPRESS DEFLATE, and on from there."""
     wire.ok("COMPRESS DEFLATE")
+    return deflated(wire, flush=flush, level=level)
+
+
+def deflated(wire: Wire, *, flush: int = zlib.Z_SYNC_FLUSH, level: int = 6) -> DeflatedSocket:
+    """On from here, the server having said that it compresses."""
     assert not wire._buffer
     inside = DeflatedSocket(wire.socket, flush=flush, level=level)
     wire.socket = inside  # type: ignore[assignment]  # it has what is needed of one
