@@ -36,6 +36,13 @@ class Imap:
         maximum=100_000,
         why="A search of many mailboxes is one command, but as much work as each of them alone.",
     )
+    max_watched_mailboxes: int = setting(
+        2000,
+        "Mailboxes that an account may have for its clients to be notified of changes in them (NOTIFY, RFC 5465).",
+        minimum=10,
+        maximum=100_000,
+        why="Each change is held against them; a client that may not watch them is told so, and still sees all by asking.",
+    )
     utf8_needs_enable: bool = setting(
         False,
         "Refuse an APPEND whose header is UTF-8 from clients that have not said ENABLE UTF8=ACCEPT.",

@@ -51,6 +51,7 @@ SIGNED_IN: Final = (
     "COMPRESS=DEFLATE",
     "METADATA",
     "LIST-METADATA",
+    "NOTIFY",
     "APPENDLIMIT",
 )
 """In the order in which they are told. APPENDLIMIT is told with its number."""
@@ -69,6 +70,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "QUOTA": ("GETQUOTA", "GETQUOTAROOT"),
     "MULTISEARCH": ("ESEARCH",),
     "METADATA": ("GETMETADATA", "SETMETADATA"),
+    "NOTIFY": ("NOTIFY",),
     "UNAUTHENTICATE": ("UNAUTHENTICATE",),
     "REPLACE": ("REPLACE", "UID REPLACE"),
 }

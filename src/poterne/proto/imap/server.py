@@ -144,6 +144,12 @@ class ServerCore:
         """Mailbox names are UTF-8 on this connection, not modified UTF-7."""
         return "IMAP4REV2" in self._capabilities or "UTF8=ACCEPT" in self._capabilities
 
+    @property
+    def is_listening(self) -> bool:
+        """No command is being worked on, nor has one begun to come in that was accepted so far; or the client is in IDLE."""
+        phase = self._phase
+        return phase is _Phase.IDLING or (phase is _Phase.COMMAND and self._entry is None and self._discard is None)
+
     def authenticated(self) -> None:
         """The client has signed in. To be called before the Completed of LOGIN or AUTHENTICATE."""
         if self.state is not State.NOT_AUTHENTICATED:

@@ -6,7 +6,7 @@ from enum import Enum
 from functools import partial
 from typing import Final
 
-from poterne.proto.imap import commands, parse_mailbox, parse_message, parse_metadata, parse_search
+from poterne.proto.imap import commands, parse_filters, parse_mailbox, parse_message, parse_metadata, parse_search
 from poterne.proto.imap.cursor import Cursor
 from poterne.proto.imap.limits import Limits
 from poterne.proto.imap.parse_sign_in import authenticate
@@ -85,6 +85,7 @@ COMMANDS: Final[dict[bytes, Entry]] = {
     b"STATUS": Entry(parse_mailbox.status, _KNOWN),
     b"GETQUOTA": Entry(parse_mailbox.get_quota, _KNOWN),
     b"GETQUOTAROOT": Entry(_named(commands.GetQuotaRoot), _KNOWN),
+    b"NOTIFY": Entry(parse_filters.notify, _KNOWN),
     b"ESEARCH": Entry(parse_search.multi_search, _KNOWN),
     b"GETMETADATA": Entry(parse_metadata.get_metadata, _KNOWN),
     b"SETMETADATA": Entry(parse_metadata.set_metadata, _KNOWN, too_big=parse_metadata.too_big),

@@ -19,6 +19,8 @@ from poterne.session.imap.flags import FlagTexts, flag_texts
 from poterne.session.imap.header_columns import HeaderColumns
 from poterne.session.imap.metadata_watch import MetadataWatch
 from poterne.session.imap.offer import Offer
+from poterne.session.imap.pictures import Pictures
+from poterne.session.imap.watch import Watch
 from poterne.session.notify import Notifier, Unsubscribe
 from poterne.session.pending import Snapshots, View
 from poterne.store.interface import Store
@@ -49,6 +51,7 @@ class Service:
     columns: Columns = field(default_factory=Columns)
     header_columns: HeaderColumns = field(default_factory=HeaderColumns)
     compressing: Compressing = field(default_factory=Compressing)
+    pictures: Pictures = field(default_factory=Pictures)
 
 
 @final
@@ -81,6 +84,7 @@ class Client:
         "store",
         "unsubscribe",
         "view",
+        "watch",
     )
 
     def __init__(self, core: ServerCore, link: Link, service: Service) -> None:
@@ -115,6 +119,8 @@ class Client:
         self.annotated = False
         """… and something may have been changed."""
         self.appending: Appending | None = None
+        self.watch: Watch | None = None
+        """What NOTIFY asked for, since it was said for the first time."""
         self.over = False
         """BYE was said: the core is closed."""
         self.bad_commands = 0
@@ -171,6 +177,7 @@ class Client:
     def sign_out(self) -> None:
         """As it was before anyone signed in (RFC 8437 §3); only failed sign-ins still count."""
         self.deselect()
+        self.unwatch()
         self._account = None
         self._flag_texts = None
         self.offer = None
@@ -207,6 +214,8 @@ class Client:
         """Forget the selected mailbox, if any."""
         if self.unsubscribe is not None:
             self.unsubscribe()
+        if self.watch is not None and self.mailbox is not None and self.view is not None:
+            self.watch.left(self.mailbox.id, self.view.modseq)
         self.unsubscribe = None
         self.mailbox = None
         self.view = None
@@ -220,6 +229,13 @@ class Client:
             self.metadata.end()
         self.metadata = None
         self.annotated = False
+
+    def unwatch(self) -> None:
+        """Nothing is notified any more."""
+        if self.watch is not None:
+            self.service.pictures.leave(self.account.id, self.watch)
+            self.watch.stop()
+            self.watch = None
 
     def event(self, kind: str, **detail: str | int | bool | None) -> Event:
         """An event about this client, for the operation that it describes."""

@@ -16,9 +16,9 @@ from typing import Final, NoReturn, cast
 from poterne.net.drive import FLUSH_AT
 from poterne.proto.imap import commands, render
 from poterne.proto.imap import fetch as fetch_lines
-from poterne.proto.imap.items import Binary, BinarySize, BodySection, FetchAtt
+from poterne.proto.imap.items import Binary, BinarySize, BodySection, FetchAtt, FetchItem
 from poterne.proto.imap.responses import UNKNOWN_CTE, Untagged, bad, no, ok
-from poterne.proto.imap.sequence import IndexRanges
+from poterne.proto.imap.sequence import IndexRanges, SequenceSet
 from poterne.proto.imap.strings import string
 from poterne.session.imap import binary, object_ids, sections
 from poterne.session.imap.client import Client
@@ -90,6 +90,15 @@ async def fetch(client: Client, command: commands.Fetch) -> None:
     elif gone or (run.missing and not command.uid):
         completed = EXPUNGED
     await finish(client, completed, expunge=command.uid, told=run.told)
+
+
+async def show(client: Client, items: tuple[FetchItem, ...], spans: IndexRanges) -> None:
+    """The same of these positions without a command: what NOTIFY tells of new messages. Sets nothing."""
+    run = _Fetching(client, commands.Fetch(b"", False, SequenceSet(()), items))
+    for first, last in spans:
+        for start in range(first, last, run.page):
+            await run.answer(start, min(start + run.page, last))
+            await client.flush_if_big()
 
 
 class _Fetching:

@@ -231,6 +231,8 @@ async def create(client: Client, command: commands.Create) -> None:
     except ConflictError:
         client.send(_EXISTS)
         return
+    if client.watch is not None:
+        client.watch.named(made.name, exists=True)
     await finish(client, ok(b"Created", responses.code_mailboxid(object_ids.mailbox(made))))
 
 
@@ -247,6 +249,8 @@ async def delete(client: Client, command: commands.Delete) -> None:
     except ConflictError:
         client.send(no(b"It has mailboxes below it", responses.HASCHILDREN))
         return
+    if client.watch is not None:
+        client.watch.named(mailbox.name, exists=False)
     if client.mailbox is not None and client.mailbox.id == mailbox.id:
         client.deselect()
         client.core.selected(False)
@@ -271,6 +275,9 @@ async def rename(client: Client, command: commands.Rename) -> None:
     except ConflictError:
         client.send(_EXISTS)
         return
+    if client.watch is not None:
+        client.watch.named(mailbox.name, exists=mailbox.name == "INBOX")
+        client.watch.named(name, exists=True)
     await finish(client, ok(b"Renamed"))
 
 
@@ -279,11 +286,16 @@ async def subscribe(client: Client, command: commands.Subscribe) -> None:
     name = command.mailbox.removesuffix("/")
     await client.store.mailbox(client.account.id, name)
     await client.store.subscribe(client.account.id, name, True)
+    if client.watch is not None:
+        client.watch.subscriptions[name] = True
     await finish(client, ok(b"Subscribed"))
 
 
 async def unsubscribe(client: Client, command: commands.Unsubscribe) -> None:
-    await client.store.subscribe(client.account.id, command.mailbox.removesuffix("/"), False)
+    name = command.mailbox.removesuffix("/")
+    await client.store.subscribe(client.account.id, name, False)
+    if client.watch is not None:
+        client.watch.subscriptions[name] = False
     await finish(client, ok(b"Unsubscribed"))
 
 

@@ -54,7 +54,11 @@ async def select(client: Client, command: commands.Select) -> None:
 def wake(client: Client, modseq: ModSeq) -> None:
     """The mailbox is at `modseq` now. Pokes the connection only where the client waits for it."""
     client.heard = max(client.heard, modseq)
-    if client.idling and client.view is not None and modseq > client.view.modseq:
+    if client.view is None or modseq <= client.view.modseq:
+        return
+    if client.watch is not None:
+        client.watch.look()
+    elif client.idling:
         client.link.poke(Poke.CHANGED)
 
 
@@ -117,7 +121,9 @@ async def close(client: Client, _command: commands.Close) -> None:
     await leave(client)
     client.core.selected(False)
     if not read_only:
-        await client.store.expunge(mailbox.account_id, mailbox.id, None)
+        removed = await client.store.expunge(mailbox.account_id, mailbox.id, None)
+        if client.watch is not None:
+            client.watch.did(mailbox.id, removed)
     client.send(ok(b"Closed"))
 
 

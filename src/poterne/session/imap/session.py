@@ -17,6 +17,7 @@ from poterne.session.imap import (
     mailboxes,
     metadata,
     multi_search,
+    notify,
     quota,
     search,
     select,
@@ -63,6 +64,7 @@ _HANDLERS: Final[dict[type, Callable[[Client, Any], Awaitable[None]]]] = {
     commands.MultiSearch: multi_search.multi_search,
     commands.Namespace: mailboxes.namespace,
     commands.Noop: select.noop,
+    commands.Notify: notify.notify,
     commands.Rename: mailboxes.rename,
     commands.SaslCancelled: auth.sasl_cancelled,
     commands.SaslResponse: auth.sasl_response,
@@ -116,6 +118,8 @@ class ImapSession:
             if isinstance(event, commands.AppendStart | commands.AppendData | commands.AppendEnd):
                 append.forget(client)
             client.send(errors.reply(error))
+        if client.watch is not None:
+            notify.settle(client)
 
     def _bad(self, event: commands.Bad) -> None:
         client = self._client
@@ -139,13 +143,20 @@ class ImapSession:
         elif Poke.DEADLINE in why and not (client.authenticated and client.link.expired == "login"):
             # (A sign-in that we slowed down may pass its deadline and still succeed.)
             client.part(b"Timeout")
-        elif Poke.CHANGED in why and client.idling:
-            try:
+        elif Poke.CHANGED in why:
+            await self._changed()
+
+    async def _changed(self) -> None:
+        client = self._client
+        try:
+            if client.watch is not None:
+                await notify.tell(client)
+            elif client.idling:
                 await catch_up(client, expunge=True)
-            except StoreError as error:
-                client.service.log.warning(
-                    "imap.store_error", trace=client.link.trace, command="Idle", error=str(error)
-                )
+        except StoreError as error:
+            client.service.log.warning("imap.store_error", trace=client.link.trace, command="Idle", error=str(error))
+            if client.watch is not None:
+                client.watch.try_later()
 
     def secured(self) -> None:
         """RFC 9051 §6.2.1: what was said in plaintext is forgotten; only counters of misbehaviour stay."""
@@ -157,3 +168,4 @@ class ImapSession:
         append.forget(client)
         client.end_metadata()
         await leave(client)
+        client.unwatch()

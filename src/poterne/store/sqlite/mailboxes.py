@@ -64,6 +64,7 @@ def delete(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, event: Event) -
         tx.run(f"DELETE FROM mailbox {where}", (account_id, mailbox_id))  # noqa: S608  # words of ours
         _prune_parents(tx, account_id, found.name)
     tx.touch(account_id, mailbox_id, modseq)
+    tx.touch_names(account_id)
     events.record(tx, (event,))
 
 
@@ -90,6 +91,7 @@ def rename(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, name: str, even
             _checked(tx, moved_name)
             tx.touch(account_id, moved_id, modseq)
         _prune_parents(tx, account_id, found.name)
+        tx.touch_names(account_id)
     events.record(tx, (event,))
 
 
@@ -111,7 +113,8 @@ def set_special_use(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, use: S
 def subscribe(tx: Tx, account_id: AccountId, name: str, *, subscribed: bool) -> None:
     name = normalised(name)
     if not subscribed:
-        tx.run("DELETE FROM subscription WHERE account_id = ? AND name = ?", (account_id, name))
+        if tx.count("DELETE FROM subscription WHERE account_id = ? AND name = ?", (account_id, name)):
+            tx.touch_names(account_id)
         return
     _checked(tx, name)
     count: int = tx.all("SELECT count(*) FROM subscription WHERE account_id = ?", (account_id,))[0][0]
@@ -119,7 +122,8 @@ def subscribe(tx: Tx, account_id: AccountId, name: str, *, subscribed: bool) -> 
         raise LimitError("too many subscriptions")
     if tx.one("SELECT 1 FROM account_counter WHERE account_id = ?", (account_id,)) is None:
         raise NotFoundError("no such account")
-    tx.run("INSERT OR IGNORE INTO subscription VALUES (?, ?)", (account_id, name))
+    if tx.count("INSERT OR IGNORE INTO subscription VALUES (?, ?)", (account_id, name)):
+        tx.touch_names(account_id)
 
 
 def claim_recent(tx: Tx, account_id: AccountId, mailbox_id: MailboxId) -> Uid:
@@ -160,6 +164,7 @@ def _insert(tx: Tx, account_id: AccountId, name: str, special_use: SpecialUse | 
     )
     sharing.inherit(tx, account_id, mailbox_id, name)
     tx.touch(account_id, mailbox_id, modseq)
+    tx.touch_names(account_id)
     return MailboxId(mailbox_id)
 
 
@@ -177,6 +182,7 @@ def _revive(tx: Tx, found: Mailbox, special_use: SpecialUse | None) -> Mailbox:
     )
     sharing.inherit(tx, found.account_id, found.id, found.name)
     tx.touch(found.account_id, found.id, modseq)
+    tx.touch_names(found.account_id)
     return by_id(tx, found.account_id, found.id)
 
 
