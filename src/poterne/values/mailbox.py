@@ -172,7 +172,7 @@ class Changes:
     """Expunged UIDs, ascending."""
 
 
-NAMES = MailboxId(0)
+NAMES = MailboxId(-1)
 """In a MailboxChanged, the place of no mailbox: names or subscriptions of the account changed; the modseq says nothing."""
 
 
