@@ -99,6 +99,8 @@ async def set_metadata(client: Client, command: commands.SetMetadata) -> None:
         return
     if client.metadata is not None:
         client.metadata.changed_here(mailbox_id, values, mark)
+    if client.watch is not None and client.watch.metadata is not None:
+        client.watch.metadata.changed_here(mailbox_id, values, mark)
     await finish(client, ok(b"Metadata set"))
 
 

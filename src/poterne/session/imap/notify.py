@@ -18,9 +18,11 @@ from poterne.proto.imap.sequence import number_runs
 from poterne.session.imap import notices
 from poterne.session.imap.client import Client
 from poterne.session.imap.fetch import show
-from poterne.session.imap.rules import SILENT, Rules, rules_of
-from poterne.session.imap.updates import finish, sync
+from poterne.session.imap.metadata_watch import MetadataWatch
+from poterne.session.imap.rules import METADATA, SERVER_METADATA, SILENT, Rules, rules_of
+from poterne.session.imap.updates import finish, sync, tell_annotations
 from poterne.session.imap.watch import Watch
+from poterne.store.errors import StoreError
 
 _TOO_MANY = no(b"These are too many mailboxes to be watched", responses.NOTIFICATIONOVERFLOW)
 
@@ -50,6 +52,10 @@ async def notify(client: Client, command: commands.Notify) -> None:
         raise
     client.watch = watch
     _set(client, watch, rules)
+    if rules.every & (METADATA | SERVER_METADATA):
+        account_id = client.account.id
+        watch.metadata = MetadataWatch(account_id, account_id)
+        await watch.metadata.begin(client.store, client.service.notifier, watch.annotate)
     if picture is not None:
         watch.told, watch.stirred = picture, True  # something may have happened since
         watch.owed = True
@@ -67,6 +73,7 @@ def _unused(client: Client, watch: Watch) -> None:
 def _set(client: Client, watch: Watch, rules: Rules) -> None:
     watch.rules = rules
     watch.told = None
+    watch.end_metadata()
     watch.forget_ours()
     if not rules.every:
         client.service.pictures.leave(client.account.id, watch)
@@ -87,6 +94,10 @@ async def tell(client: Client) -> None:
         await _show_new(client, watch)
     if watch.stirred and not client.over:
         await _tell_others(client, watch)
+    if client.annotated and client.idling:  # ENABLE METADATA was said too
+        await tell_annotations(client)
+    if watch.annotated and not client.over:
+        await _tell_annotations(client, watch)
 
 
 def _owes_selected(client: Client, watch: Watch) -> bool:
@@ -122,6 +133,26 @@ async def _tell_others(client: Client, watch: Watch) -> None:
     await notices.tell(client, watch, before, after)
     watch.told = after
     watch.forget_ours()
+
+
+async def _tell_annotations(client: Client, watch: Watch) -> None:
+    """METADATA of what others have set or removed, names only (RFC 5465 §5.6, §5.7)."""
+    watch.annotated = False
+    if watch.metadata is None:
+        return
+    try:
+        changes = await watch.metadata.changes(client.store)
+    except StoreError:
+        watch.annotated = True
+        raise
+    if client.metadata is not None:  # ENABLE METADATA: the client hears of all of them
+        await tell_annotations(client)
+        return
+    subscribed = watch.told.subscribed if watch.told is not None else frozenset()
+    for name, entries in changes:
+        events = watch.rules.of(name, subscribed=name in subscribed) & METADATA if name else SERVER_METADATA
+        if events & watch.rules.every:
+            client.send(responses.metadata_changed(name, entries, utf8=client.core.utf8))
 
 
 def overflow(client: Client, watch: Watch) -> None:

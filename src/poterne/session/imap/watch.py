@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Final, final
 
 from poterne.net.link import Link, Poke
+from poterne.session.imap.metadata_watch import MetadataWatch
 from poterne.session.imap.pictures import Picture
 from poterne.session.imap.rules import FLAGS, MESSAGES, SILENT, Rules
 from poterne.values.ids import MailboxId, ModSeq
@@ -26,8 +27,10 @@ class Watch:
         "_looked_at",
         "_loop",
         "_timer",
+        "annotated",
         "flags_since",
         "known",
+        "metadata",
         "names",
         "ours",
         "owed",
@@ -61,6 +64,9 @@ class Watch:
         self.names: dict[str, bool] = {}
         """Names that this client made exist, or not exist, since the last notice."""
         self.subscriptions: dict[str, bool] = {}
+        self.metadata: MetadataWatch | None = None
+        """Annotations, if they are asked for."""
+        self.annotated = False
 
     # The selected mailbox
 
@@ -80,7 +86,11 @@ class Watch:
 
     def look(self) -> None:
         """The selected mailbox changed: poke the connection, at once or when the gap is over."""
-        if self.frozen or self._timer is not None:
+        if not self.frozen:
+            self._soon()
+
+    def _soon(self) -> None:
+        if self._timer is not None:
             return
         wait_s = self._looked_at + GAP_S - self._loop.time()
         if wait_s <= 0:
@@ -113,6 +123,11 @@ class Watch:
         self.stirred = True
         self._link.poke(Poke.CHANGED)
 
+    def annotate(self) -> None:
+        """Annotations may have changed."""
+        self.annotated = True
+        self._soon()
+
     def did(self, mailbox_id: MailboxId, uids: Iterable[int]) -> None:
         """The client made or removed these messages: it need not hear of them (RFC 5465 §5)."""
         ours = self.ours.setdefault(mailbox_id, set())
@@ -137,7 +152,14 @@ class Watch:
         self.names.clear()
         self.subscriptions.clear()
 
+    def end_metadata(self) -> None:
+        if self.metadata is not None:
+            self.metadata.end()
+        self.metadata = None
+        self.annotated = False
+
     def stop(self) -> None:
+        self.end_metadata()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
