@@ -48,6 +48,7 @@ SIGNED_IN: Final = (
     "REPLACE",
     "INPROGRESS",
     "MULTISEARCH",
+    "UIDONLY",
     "COMPRESS=DEFLATE",
     "METADATA",
     "LIST-METADATA",
@@ -75,13 +76,13 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "REPLACE": ("REPLACE", "UID REPLACE"),
 }
 """Commands that there are because of a capability. A family (THREAD) is gone when each of its capabilities is."""
-ENABLED: Final = frozenset({"IMAP4rev2", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "METADATA"})
+ENABLED: Final = frozenset({"IMAP4rev2", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "METADATA", "UIDONLY"})
 """What ENABLE knows."""
 
 _REV2: Final = "IMAP4rev2"
 _GOES_WITH: Final[dict[str, tuple[str, ...]]] = {
     "CONDSTORE": ("QRESYNC",),
-    "ENABLE": (_REV2, "CONDSTORE", "QRESYNC", "UTF8=ACCEPT"),
+    "ENABLE": (_REV2, "CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "UIDONLY"),
     "ESEARCH": ("SEARCHRES", "PARTIAL", "MULTISEARCH", _REV2),
     "IDLE": (_REV2,),
     "LIST-EXTENDED": ("LIST-STATUS", "LIST-METADATA", _REV2),

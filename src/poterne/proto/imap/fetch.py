@@ -120,13 +120,15 @@ def rows(
     messages: Sequence[MessageRow],
     flags: FlagNames,
     columns: Mapping[FetchAtt, Iterable[bytes]] | None = None,
+    name: bytes = b"FETCH",
 ) -> Untagged:
     """`* n FETCH (…)` for each message, as one block. `numbers` are their sequence numbers, ascending and pairwise.
+    With UIDONLY `name` is b"UIDFETCH", and `numbers` are UIDs (RFC 9586 §3.3).
 
     `columns` has, pairwise too, what is not in the rows: rendered ENVELOPE, BODYSTRUCTURE, BODY; it may also override UID and
     FLAGS. At least one item; a length that differs is our bug (ValueError).
     """
-    streams, close = _streams(items, messages, flags, columns or {}, b" FETCH (", len(numbers))
+    streams, close = _streams(items, messages, flags, columns or {}, b" %b (" % name, len(numbers))
     # Texts are only joined: formatting each line would cost three times as much, and copy what is rendered already.
     streams = [ascending(numbers), *streams, repeat(close + b")\r\n* ", len(numbers))]
     pieces = list(chain.from_iterable(zip(*streams, strict=True)))
@@ -138,11 +140,16 @@ def rows(
 
 
 def flag_rows(
-    items: Sequence[FetchAtt], numbers: Sequence[int], uids: Sequence[int], bits: Sequence[int], flags: FlagNames
+    items: Sequence[FetchAtt],
+    numbers: Sequence[int],
+    uids: Sequence[int],
+    bits: Sequence[int],
+    flags: FlagNames,
+    name: bytes = b"FETCH",
 ) -> Untagged:
     """`rows` where UID and FLAGS are all that is told."""
     columns = {FetchAtt.UID: ascending(uids), FetchAtt.FLAGS: map(flags.__getitem__, bits)}
-    return rows(items, numbers, (), flags, columns)
+    return rows(items, numbers, (), flags, columns, name)
 
 
 def attributes(
@@ -215,9 +222,9 @@ def line(number: int, inner: bytes, sections: Iterable[tuple[bytes, bytes | None
     return pieces
 
 
-def line_open(number: int, inner: bytes) -> Untagged:
-    """`* n FETCH (inner`."""
-    return Untagged(b"* %d FETCH (%b" % (number, inner))
+def line_open(number: int, inner: bytes, name: bytes = b"FETCH") -> Untagged:
+    """`* n FETCH (inner`, or with UIDONLY `* uid UIDFETCH (inner`."""
+    return Untagged(b"* %d %b (%b" % (number, name, inner))
 
 
 def section_open(label: bytes, size: int, *, first: bool = False, binary: bool = False) -> Untagged:

@@ -4,6 +4,7 @@ from typing import Final
 
 from poterne.proto.imap import commands, responses
 from poterne.proto.imap.responses import Bye, Challenge, bad, no, ok
+from poterne.proto.imap.uid_only import uid_only
 from poterne.proto.sasl import mechanism
 from poterne.proto.sasl.registry import exchange
 from poterne.session.authenticate import Denied, Why
@@ -119,6 +120,9 @@ async def enable(client: Client, command: commands.Enable) -> None:
         client.condstore = True
     if "METADATA" in names:
         await metadata.watch(client)
+    if "UIDONLY" in names and not client.uid_only:
+        client.uid_only = True
+        client.core.commands = uid_only(client.core.commands)
     client.core.enabled(names)
     client.send(responses.enabled([known[name] for name in names]))
     await finish(client, ok(b"Enabled"))

@@ -82,6 +82,7 @@ class Client:
         "saved",
         "service",
         "store",
+        "uid_only",
         "unsubscribe",
         "view",
         "watch",
@@ -107,6 +108,8 @@ class Client:
         self.condstore = False
         self.qresync = False
         """ENABLE QRESYNC was said: VANISHED takes the place of EXPUNGE."""
+        self.uid_only = False
+        """ENABLE UIDONLY was said: UIDFETCH takes the place of FETCH, with UIDs for numbers, and VANISHED that of EXPUNGE."""
         self.owes_modseq = False
         """VANISHED was told, which has no modseq: HIGHESTMODSEQ goes with the next tagged response."""
         self.saved: array[int] | None = None
@@ -185,12 +188,18 @@ class Client:
         self.read_only = False
         self.condstore = False
         self.qresync = False
+        self.uid_only = False
         self.bad_commands = 0
 
     @property
     def rev2(self) -> bool:
         """The client enabled IMAP4rev2."""
         return self.core.rev2
+
+    @property
+    def fetch_name(self) -> bytes:
+        """What responses about messages are called."""
+        return b"UIDFETCH" if self.uid_only else b"FETCH"
 
     @property
     def authenticated(self) -> bool:

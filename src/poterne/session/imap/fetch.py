@@ -214,13 +214,18 @@ class _Fetching:
         elif self._tells_modseq:
             # What else happened up to there is told by this command too: the client may take it for done (RFC 7162 §6).
             client.heard = max(client.heard, *map(_MODSEQ, rows))
-        numbers = view.numbers_of(rows, first, last)
+        numbers = [row.uid for row in rows] if client.uid_only else view.numbers_of(rows, first, last)
         if self._octets:
             await self._with_octets(numbers, rows, contents)
         else:
             client.send(
                 fetch_lines.rows(
-                    self._attributes, numbers, rows, client.flag_texts, self._columns(self._attributes, rows, contents)
+                    self._attributes,
+                    numbers,
+                    rows,
+                    client.flag_texts,
+                    self._columns(self._attributes, rows, contents),
+                    client.fetch_name,
                 )
             )
 
@@ -238,7 +243,9 @@ class _Fetching:
         numbers: Sequence[int] = range(first + 1, last + 1)
         if len(uids) < last - first:
             numbers = [bisect_left(view.uids, uid) + 1 for uid in uids]
-        client.send(fetch_lines.flag_rows(self._attributes, numbers, uids, flags, client.flag_texts))
+        if client.uid_only:
+            numbers = uids
+        client.send(fetch_lines.flag_rows(self._attributes, numbers, uids, flags, client.flag_texts, client.fetch_name))
         return True
 
     def _columns(
@@ -286,11 +293,12 @@ class _Fetching:
             self._add_flags(inner, rows)
         pieces: list[bytes] = []
         size = 0
+        name = client.fetch_name
         for number, attributes, content in zip(numbers, inner, contents, strict=True):
             sources = await self._read(content)
             if sources is None:
                 continue
-            pieces.append(fetch_lines.line_open(number, attributes))
+            pieces.append(fetch_lines.line_open(number, attributes, name))
             first = not attributes
             for label, source in sources:
                 if type(source) is bytes and len(source) <= SHORT_BYTES:
@@ -356,7 +364,7 @@ class _Fetching:
         r"""FLAGS too, where \Seen was set by this command (RFC 9051 §6.4.5); UID and MODSEQ with them (RFC 7162 §3.2.4)."""
         client = self._client
         _, view = client.selected
-        tells_uid = client.condstore and FetchAtt.UID not in self._attributes
+        tells_uid = client.condstore and not client.uid_only and FetchAtt.UID not in self._attributes
         tells_modseq = client.condstore and not self._tells_modseq
         for i, row in enumerate(rows):
             if row.uid in self.seen:

@@ -78,7 +78,7 @@ async def _describe(client: Client, mailbox: Mailbox, view: View, *, resyncs: bo
     if not client.rev2:
         lines.append(responses.recent(view.count_recent()))
         # A client that resyncs knows it. RFC 3501 §6.3.1: without it, nothing can be assumed.
-        unseen = 0 if resyncs else await first_unseen(client, mailbox, view)
+        unseen = 0 if resyncs or client.uid_only else await first_unseen(client, mailbox, view)
         if unseen:
             lines.append(responses.status_line(Condition.OK, b"First unseen", responses.code_unseen(unseen)))
     lines += [

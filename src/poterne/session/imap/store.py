@@ -167,7 +167,9 @@ async def _echo_flags(client: Client, command: commands.Store, spans: IndexRange
             if len(uids) != stop - start:  # some are gone, which the client does not know yet
                 numbers = [bisect_left(view.uids, uid) + 1 for uid in uids]
             items = (FetchAtt.UID, FetchAtt.FLAGS) if command.uid else (FetchAtt.FLAGS,)
-            client.send(fetch_lines.flag_rows(items, numbers, uids, flags, client.flag_texts))
+            if client.uid_only:
+                items, numbers = (FetchAtt.FLAGS,), uids
+            client.send(fetch_lines.flag_rows(items, numbers, uids, flags, client.flag_texts, client.fetch_name))
             await client.flush_if_big()
 
 
@@ -187,6 +189,8 @@ def _lines(
     if client.condstore:
         gap = b"" if command.silent else b" "
         shown = [b"%b%bMODSEQ (%d)" % (text, gap, row.modseq) for text, row in zip(shown, rows, strict=True)]
+    if client.uid_only:
+        return [b"* %d UIDFETCH (%b)\r\n" % (row.uid, text) for row, text in zip(rows, shown, strict=True)]
     if command.uid or client.condstore:  # RFC 7162 §3.2.4
         return [
             b"* %d FETCH (UID %d %b)\r\n" % (number, row.uid, text)

@@ -142,7 +142,7 @@ async def _merge_watched(
 async def tell(client: Client, view: View, mailbox: Mailbox, update: Update) -> None:
     """EXPUNGE or VANISHED, EXISTS with RECENT, FETCH FLAGS, in the order that keeps numbers right."""
     if update.expunged:
-        if client.qresync:
+        if client.qresync or client.uid_only:
             client.send(responses.vanished(update.vanished))
             client.owes_modseq = True
         else:
@@ -216,8 +216,10 @@ def flags_line(client: Client, number: int, row: MessageRow) -> bytes:
     """One FETCH FLAGS that the client did not ask for."""
     _, view = client.selected
     text = client.flag_texts[shown_flags(client, view, row)]
+    modseq = b" MODSEQ (%d)" % row.modseq if client.condstore else b""
+    if client.uid_only:
+        return b"* %d UIDFETCH (FLAGS %b%b)\r\n" % (row.uid, text, modseq)
     # RFC 9051 §7.5.2 advises UID in such responses once the client speaks IMAP4rev2; RFC 7162 §3.2.4 wants both. RFC 5465 §5.1
     # wants UID.
     uid = b"UID %d " % row.uid if client.rev2 or client.condstore or client.watch is not None else b""
-    modseq = b" MODSEQ (%d)" % row.modseq if client.condstore else b""
     return b"* %d FETCH (%bFLAGS %b%b)\r\n" % (number, uid, text, modseq)
