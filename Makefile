@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 3
 
-.PHONY: help setup run test test-peers test-crash test-fuzz lint fmt bench docs lock clean
+.PHONY: help setup run test test-peers test-crash test-stress test-fuzz lint fmt bench docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test-peers: $(VENV)/.dev ## against swaks, mbsync, curl, fetchmail, Postfix, Dov
 
 test-crash: $(VENV)/.dev ## processes killed at random moments, power lost: nothing acknowledged is lost (ROUNDS=200)
 	$(BIN)/pytest -m crash tests
+
+test-stress: $(VENV)/.dev ## random IMAP clients against a model of what they may believe (MINUTES=10, or SEED=n again)
+	$(BIN)/python -m tests.stress --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED) --rounds 1)
 
 test-fuzz: $(VENV)/.dev ## the tests that make up their input, with another input each time
 	HYPOTHESIS_PROFILE=search $(BIN)/pytest -n $(WORKERS) --dist worksteal -m 'not peers and not crash' $$(grep -rl '@given' tests)

@@ -48,4 +48,3 @@ class Parts:
     reputation: Reputation
     verifying: Verifying | None
     visits: Visits
-    sign_profile: Callable[[bytes], bytes]

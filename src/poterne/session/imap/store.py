@@ -11,8 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from poterne.proto.imap import commands, responses
-from poterne.proto.imap import fetch as fetch_lines
-from poterne.proto.imap.items import FetchAtt, FlagSet
+from poterne.proto.imap.items import FlagSet
 from poterne.proto.imap.responses import Completed, ok
 from poterne.proto.imap.sequence import IndexRanges
 from poterne.session.imap.client import Client
@@ -26,6 +25,8 @@ ROWS_AT_ONCE = 2000
 
 async def store(client: Client, command: commands.Store) -> None:
     """RFC 9051 §6.4.6, UNCHANGEDSINCE RFC 7162 §3.1.3."""
+    if command.unchanged_since is not None:
+        client.condstore = True
     if client.read_only:
         client.send(READ_ONLY)
         return
@@ -33,8 +34,6 @@ async def store(client: Client, command: commands.Store) -> None:
     if spans is None:
         client.send(NO_SUCH_NUMBER)
         return
-    if command.unchanged_since is not None:
-        client.condstore = True
     bits = await flag_bits(client, command.flags, make=command.change is not FlagChange.REMOVE)
     modified, rows = await change(client, spans, command.change, bits, unchanged_since=command.unchanged_since)
     if spans and (client.condstore or not command.silent):
@@ -91,8 +90,8 @@ async def change(
     args = (mailbox.account_id, mailbox.id)
     stored = await client.store.store_flags(*args, ranges, how, bits, condition)
     if not stored.refused and unchanged_since is None:
-        await _caught_up(client, stored, ranges)
-        return [], stored.rows
+        alone = await _caught_up(client, stored, ranges)
+        return [], stored.rows if alone else None
     # Others changed these. Their flags are told as they are; what of ours is in there is told again, to be safe.
     await sync(client, expunge=False)
     if unchanged_since is not None:
@@ -104,15 +103,19 @@ async def change(
     return [], None
 
 
-async def _caught_up(client: Client, stored: FlagsStored, ranges: Sequence[UidRange]) -> None:
-    """Move the view past our own change. If others changed something before it, that is told first."""
+async def _caught_up(client: Client, stored: FlagsStored, ranges: Sequence[UidRange]) -> bool:
+    """Move the view past our own change. If others changed something, that is told first.
+
+    False: they may have changed it after us, too, and it was told; then `stored.rows` are of the past.
+    """
     _, view = client.selected
     if stored.modseq <= view.modseq:
-        return
+        return True
     if stored.changed and stored.modseq == view.modseq + 1:  # one step, and it was ours
         view.modseq = stored.modseq
-        return
+        return True
     await sync(client, expunge=False, told=_ours(view.uids, ranges, stored.modseq))
+    return False
 
 
 def _ours(uids: "array[int]", ranges: Sequence[UidRange], modseq: int) -> dict[int, int]:
@@ -159,17 +162,19 @@ async def _echo_flags(client: Client, command: commands.Store, spans: IndexRange
         for start in range(first, last, ROWS_AT_ONCE):
             stop = min(start + ROWS_AT_ONCE, last)
             part = UidRange(view.uids[start], view.uids[stop - 1])
-            uids, flags, _ = client.store.flags(mailbox.account_id, mailbox.id, [part])
+            uids, flags = client.store.flags(mailbox.account_id, mailbox.id, [part])
             if not uids:
                 continue
             await learn_keywords(client, max(flags))
+            texts = map(client.flag_texts.__getitem__, flags)
             numbers: Sequence[int] = range(start + 1, stop + 1)
             if len(uids) != stop - start:  # some are gone, which the client does not know yet
                 numbers = [bisect_left(view.uids, uid) + 1 for uid in uids]
-            items = (FetchAtt.UID, FetchAtt.FLAGS) if command.uid else (FetchAtt.FLAGS,)
-            if client.uid_only:
-                items, numbers = (FetchAtt.FLAGS,), uids
-            client.send(fetch_lines.flag_rows(items, numbers, uids, flags, client.flag_texts, client.fetch_name))
+            if command.uid:
+                lines = [b"* %d FETCH (UID %d FLAGS %b)\r\n" % line for line in zip(numbers, uids, texts, strict=True)]
+            else:
+                lines = [b"* %d FETCH (FLAGS %b)\r\n" % line for line in zip(numbers, texts, strict=True)]
+            client.send_all(lines)
             await client.flush_if_big()
 
 
@@ -189,8 +194,6 @@ def _lines(
     if client.condstore:
         gap = b"" if command.silent else b" "
         shown = [b"%b%bMODSEQ (%d)" % (text, gap, row.modseq) for text, row in zip(shown, rows, strict=True)]
-    if client.uid_only:
-        return [b"* %d UIDFETCH (%b)\r\n" % (row.uid, text) for row, text in zip(rows, shown, strict=True)]
     if command.uid or client.condstore:  # RFC 7162 §3.2.4
         return [
             b"* %d FETCH (UID %d %b)\r\n" % (number, row.uid, text)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from poterne.store.errors import ConflictError, LimitError, NotFoundError
-from poterne.store.sqlite import annotations, copying, events, expunging, sharing
+from poterne.store.sqlite import copying, events, expunging, sharing
 from poterne.store.sqlite.mailbox_rows import INBOX_ID, by_id, find, next_modseq, normalised
 from poterne.store.sqlite.transaction import Tx
 from poterne.values.event import Event
@@ -51,7 +51,6 @@ def delete(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, event: Event) -
         raise ConflictError("the name has children")
     expunging.empty(tx, found)
     sharing.forget_mailbox(tx, account_id, mailbox_id)
-    annotations.forget(tx, account_id, mailbox_id)
     modseq = next_modseq(tx, account_id)
     where = "WHERE account_id = ? AND mailbox_id = ?"
     if has_children:
@@ -64,7 +63,6 @@ def delete(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, event: Event) -
         tx.run(f"DELETE FROM mailbox {where}", (account_id, mailbox_id))  # noqa: S608  # words of ours
         _prune_parents(tx, account_id, found.name)
     tx.touch(account_id, mailbox_id, modseq)
-    tx.touch_names(account_id)
     events.record(tx, (event,))
 
 
@@ -78,7 +76,6 @@ def rename(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, name: str, even
     if mailbox_id == INBOX_ID:  # RFC 9051 §6.3.6: its messages go, its children stay
         destination = make(tx, account_id, name, None)
         copying.move(tx, account_id, mailbox_id, (UidRange(1, None),), destination.id, None)
-        annotations.copy(tx, account_id, mailbox_id, destination.id)
     else:
         _make_parents(tx, account_id, name)
         modseq = next_modseq(tx, account_id)
@@ -91,7 +88,6 @@ def rename(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, name: str, even
             _checked(tx, moved_name)
             tx.touch(account_id, moved_id, modseq)
         _prune_parents(tx, account_id, found.name)
-        tx.touch_names(account_id)
     events.record(tx, (event,))
 
 
@@ -113,8 +109,7 @@ def set_special_use(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, use: S
 def subscribe(tx: Tx, account_id: AccountId, name: str, *, subscribed: bool) -> None:
     name = normalised(name)
     if not subscribed:
-        if tx.count("DELETE FROM subscription WHERE account_id = ? AND name = ?", (account_id, name)):
-            tx.touch_names(account_id)
+        tx.run("DELETE FROM subscription WHERE account_id = ? AND name = ?", (account_id, name))
         return
     _checked(tx, name)
     count: int = tx.all("SELECT count(*) FROM subscription WHERE account_id = ?", (account_id,))[0][0]
@@ -122,8 +117,7 @@ def subscribe(tx: Tx, account_id: AccountId, name: str, *, subscribed: bool) -> 
         raise LimitError("too many subscriptions")
     if tx.one("SELECT 1 FROM account_counter WHERE account_id = ?", (account_id,)) is None:
         raise NotFoundError("no such account")
-    if tx.count("INSERT OR IGNORE INTO subscription VALUES (?, ?)", (account_id, name)):
-        tx.touch_names(account_id)
+    tx.run("INSERT OR IGNORE INTO subscription VALUES (?, ?)", (account_id, name))
 
 
 def claim_recent(tx: Tx, account_id: AccountId, mailbox_id: MailboxId) -> Uid:
@@ -164,7 +158,6 @@ def _insert(tx: Tx, account_id: AccountId, name: str, special_use: SpecialUse | 
     )
     sharing.inherit(tx, account_id, mailbox_id, name)
     tx.touch(account_id, mailbox_id, modseq)
-    tx.touch_names(account_id)
     return MailboxId(mailbox_id)
 
 
@@ -182,7 +175,6 @@ def _revive(tx: Tx, found: Mailbox, special_use: SpecialUse | None) -> Mailbox:
     )
     sharing.inherit(tx, found.account_id, found.id, found.name)
     tx.touch(found.account_id, found.id, modseq)
-    tx.touch_names(found.account_id)
     return by_id(tx, found.account_id, found.id)
 
 
@@ -197,15 +189,11 @@ def _prune_parents(tx: Tx, account_id: AccountId, name: str) -> None:
     while _SEPARATOR in name:
         name = name.rpartition(_SEPARATOR)[0]
         where = "account_id = ? AND name = ? AND NOT selectable"
-        if _has_children(tx, account_id, name):
-            return
-        gone = tx.one(
-            f"DELETE FROM mailbox WHERE {where} RETURNING mailbox_id",  # noqa: S608  # words of ours
+        if _has_children(tx, account_id, name) or not tx.count(
+            f"DELETE FROM mailbox WHERE {where}",  # noqa: S608  # words of ours
             (account_id, name),
-        )
-        if gone is None:
+        ):
             return
-        annotations.forget(tx, account_id, MailboxId(gone[0]))
 
 
 def _children(name: str) -> tuple[str, str]:
