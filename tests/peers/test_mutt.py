@@ -20,7 +20,7 @@ READERS = [
 ]
 
 
-def press(server: PeerServer, account: str, folder: Path, reader: str, keys: str) -> str:
+def press(server: PeerServer, account: str, folder: Path, reader: str, keys: str, more: str = "") -> str:
     """Open INBOX, press these keys, write and quit."""
     rc = folder / "muttrc"
     rc.write_text(
@@ -32,6 +32,7 @@ set sort=mailbox-order resolve=no wait_key=no quit=yes delete=yes move=no confir
 set from="{account}" realname="Ada" edit_headers=no autoedit=yes fast_reply=yes editor="true" crypt_use_gpgme=no
 set smtp_url="smtps://{account.replace("@", "%40")}@{NAME}:{server.ports["submissions"]}/" smtp_pass="{PASSWORD}"
 set charset=utf-8 sleep_time=0 abort_unmodified=no abort_nosubject=no
+{more}
 """
     )
     url = f"imaps://{NAME}:{server.ports['imaps']}/INBOX"
@@ -63,6 +64,28 @@ def test_read_flag_delete_save(server: PeerServer, account: str, tmp_path: Path,
     assert "\\Seen" not in found[letters["untouched"]]
     assert [each.raw for each in server.store.messages(account, "Archive")] == [letters["saved"]]
     assert [each.raw for each in server.store.messages(account, ACCENTS)] == [letters["copied"]]
+
+
+@pytest.mark.skipif(shutil.which("mutt") is None, reason="mutt is not installed (see .ci/peers)")
+def test_mutt_compresses(server: PeerServer, account: str, tmp_path: Path) -> None:
+    """COMPRESS=DEFLATE with mutt's own use of zlib (neomutt of Debian 12 has none)."""
+    letters = [letter(f"number {n}", b"body %d, said again and again\r\n" % n * 300) for n in range(20)]
+    server.store.deliver(account, *letters)
+    before = len(re.findall("imap.compressed", server.log.read_text()))
+    press(
+        server,
+        account,
+        tmp_path,
+        "mutt",
+        "<first-entry><display-message><exit><next-entry><save-message>^U=Archive<enter>y"
+        "<last-entry><copy-message>^U=Archive<enter>",
+        "set imap_deflate=yes",
+    )
+    kept, saved = server.store.messages(account), server.store.messages(account, "Archive")
+    assert {each.raw for each in kept} == set(letters) - {letters[1]}
+    assert [each.raw for each in saved] == [letters[1], letters[-1]]
+    assert "\\Seen" in next(each.flags for each in kept if each.raw == letters[0])
+    assert len(re.findall("imap.compressed", server.log.read_text())) > before
 
 
 @pytest.mark.parametrize("reader", READERS)

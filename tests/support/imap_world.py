@@ -34,6 +34,7 @@ from poterne.session.notify import Subscriptions
 from poterne.session.pending import Snapshots
 from poterne.store.interface import Delivery
 from poterne.store.sqlite.engine import SqliteStore, open_store
+from poterne.store.sqlite.transaction import Limits as StoreLimits
 from poterne.values.event import Event
 from poterne.values.ids import TraceId
 from poterne.values.mailbox import SpecialUse
@@ -107,7 +108,9 @@ class World:
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._end = asyncio.Event()
-        self.store = store = open_store(self.folder / "data")
+        self.store = store = open_store(
+            self.folder / "data", limits=StoreLimits(annotations=self.settings.metadata_entries)
+        )
         if not await store.domains():
             event = Event(0, "test", TraceId("t"))
             await store.add_domain("example.org", event)
@@ -122,7 +125,9 @@ class World:
         sock = bind_socket("127.0.0.1", 0)
         self.port = sock.getsockname()[1]
         certificates = Certificates([CertificateFiles(self.issued.chain, self.issued.key)], ["imap"])
-        limits = imap_limits.Limits(append_bytes=self.settings.max_append_bytes)
+        limits = imap_limits.Limits(
+            append_bytes=self.settings.max_append_bytes, metadata_value_bytes=self.settings.metadata_value_bytes
+        )
 
         def serve(link: Link) -> Coroutine[object, object, None]:
             server = ServerCore(limits, tls=self.implicit_tls)

@@ -79,6 +79,8 @@ def facts(chain: Path) -> Facts:
         tls_rua=f"tls-reports@{DOMAIN}",
         policy=POLICY,
         ports={"submissions": 465, "imaps": 993},
+        client_host=HOST,
+        web_port=443,
         canary=signed(),
     )
 

@@ -60,6 +60,7 @@ async def findings(facts: Facts, relatives: Sequence[str], sources: Sources, now
         now,
         strangers=strangers(facts),
         chains=tuple(chain for path in sources.chains if (chain := _chain(path, facts.hostname))),
+        certified=tuple(name for path in sources.chains for name in _names(path)),
         policy_file=file,
         relatives=tuple(relatives),
     )
@@ -113,6 +114,14 @@ def _chain(path: Path, hostname: str) -> tuple[bytes, ...]:
         if not covers(dns_names(chain[0]), hostname):
             return ()
         return tuple(one.public_bytes(Encoding.DER) for one in chain)
+    except (OSError, ValueError):
+        return ()
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    try:
+        with path.open("rb") as file:
+            return dns_names(x509.load_pem_x509_certificate(file.read(_PEM_MOST)))
     except (OSError, ValueError):
         return ()
 

@@ -51,8 +51,10 @@ class InstanceError(Exception):
 
 
 def certificate_names(hostname: str) -> list[str]:
-    """What the local CA's certificate is for: the server's name, and this machine under its usual names."""
-    return [hostname, "localhost", *LOOPBACK]
+    """What the local CA's certificate is for: the server's name, those where mail programs ask, and this machine's usual ones."""
+    parent = hostname.partition(".")[2]
+    domain = parent if "." in parent else hostname
+    return [hostname, *(f"{label}.{domain}" for label in ("autoconfig", "autodiscover")), "localhost", *LOOPBACK]
 
 
 def make(plan: Plan, now: dt.datetime) -> Path:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from poterne.admin import dkim
 from poterne.admin.canary import canary
 from poterne.admin.people import AdminError
+from poterne.config import offered
 from poterne.config.publish import Zone, exchangers
 from poterne.config.settings import Settings
 from poterne.mailauth.dane.verify import covers, dns_names
@@ -22,9 +23,6 @@ from poterne.store.interface import Store
 from poterne.values.address import domain_name
 from poterne.values.networks import is_public, parse_address
 
-HTTPS: Final = "https"
-_STARTTLS: Final = {"submission": "submission", "imap": "imap", "pop3": "pop3"}
-_IMPLICIT: Final = {"submission": "submissions", "imap": "imaps", "pop3": "pop3s"}
 _PEM_MOST: Final = 256 * 1024
 _ISSUERS: Final = (
     ("let's encrypt", "letsencrypt.org"),
@@ -70,7 +68,9 @@ async def facts(store: Store, settings: Settings, folder: Path, chains: Sequence
         rua=tuple(dict.fromkeys((*((f"{own}@{domain}",) if own else ()), *zone.dmarc_rua))),
         tls_rua=f"{tls}@{domain}" if tls else "",
         policy=sts_policy(settings, domain),
-        ports=_ports(settings),
+        ports=offered.ports(settings),
+        client_host=offered.hostname(settings),
+        web_port=offered.web_port(settings),
         canary=canary(settings, domain, signing, int(time.time())),
         readers=settings.server.role != "edge",
     )
@@ -100,21 +100,11 @@ def addresses(settings: Settings) -> tuple[str, ...]:
 
 def sts_policy(settings: Settings, domain: str) -> Policy | None:
     """The MTA-STS policy that we serve for a domain; None: there is no listener that could."""
-    if not any(listener.service == HTTPS for listener in settings.listener.values()):
+    if not any(listener.service == offered.HTTPS for listener in settings.listener.values()):
         return None
     zone = settings.zone.get(domain, Zone())
     names = tuple(name for _, name in exchangers(settings.publish, settings.server.hostname))
     return Policy(Mode(zone.mta_sts), zone.mta_sts_max_age_s, tuple(dict.fromkeys(names)))
-
-
-def _ports(settings: Settings) -> dict[str, int]:
-    """What mail programs may connect to. Of several listeners the first counts."""
-    found: dict[str, int] = {}
-    for listener in settings.listener.values():
-        words = _IMPLICIT if listener.tls == "implicit" else _STARTTLS
-        if word := words.get(listener.service):
-            found.setdefault(word, listener.port)
-    return found
 
 
 def _leaf(chain: Path) -> x509.Certificate | None:

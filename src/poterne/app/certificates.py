@@ -7,6 +7,8 @@ from cryptography import x509
 
 from poterne.admin import local_ca
 from poterne.admin.instance import TLS, certificate_names
+from poterne.admin.profile_signature import ProfileSigner
+from poterne.config import offered
 from poterne.config.settings import Settings
 from poterne.net.tls import CertificateError, CertificateFiles, Certificates
 
@@ -27,6 +29,12 @@ def files(config: Path, data: Path, settings: Settings) -> list[CertificateFiles
 def public_chains(config: Path, settings: Settings) -> list[Path]:
     """The chains of the certificates that the settings name: what others can be told of. The local CA's changes by itself."""
     return [config.parent / one.chain for one in settings.certificate.values()]
+
+
+def profile_signer(config: Path, settings: Settings) -> ProfileSigner:
+    """Signs with the certificate of the settings that is for the name that mail programs connect to, where there is one."""
+    pairs = [CertificateFiles(config.parent / c.chain, config.parent / c.key) for c in settings.certificate.values()]
+    return ProfileSigner(offered.hostname(settings), pairs)
 
 
 def _names(chain: Path) -> tuple[str, ...]:

@@ -48,3 +48,4 @@ class Parts:
     reputation: Reputation
     verifying: Verifying | None
     visits: Visits
+    sign_profile: Callable[[bytes], bytes]

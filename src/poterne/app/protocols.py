@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Coroutine
 
+from poterne.admin.clients import offer
 from poterne.admin.zone import sts_policy, taken_domains
 from poterne.app.mail import serve_mail
 from poterne.app.parts import MECHANISMS, Parts
+from poterne.config import offered
 from poterne.config.settings import Listener
 from poterne.mailauth.mtasts.text import rendered
 from poterne.net.drive import drive
@@ -21,11 +23,13 @@ from poterne.proto.pop3.replies import Sent as Pop3Sent
 from poterne.proto.pop3.server import Server as Pop3Server
 from poterne.proto.pop3.settings import Offer as Pop3Offer
 from poterne.queue.domains import LocalDomains
+from poterne.session.https.clients import ClientSite, ClientTerms
+from poterne.session.https.policies import PolicySite
+from poterne.session.https.session import LAST_WORDS as HTTP_LAST_WORDS
+from poterne.session.https.session import HttpsSession, Site
+from poterne.session.https.session import Services as HttpsServices
 from poterne.session.imap.client import Service as ImapService
 from poterne.session.imap.session import LAST_WORDS, ImapSession
-from poterne.session.policies import LAST_WORDS as HTTP_LAST_WORDS
-from poterne.session.policies import PolicySession
-from poterne.session.policies import Services as PolicyServices
 from poterne.session.pop3.expiry import Expiry
 from poterne.session.pop3.session import Pop3Session
 from poterne.session.pop3.session import Services as Pop3Services
@@ -56,12 +60,18 @@ def _https(parts: Parts) -> Serve:
         found = sts_policy(parts.settings, domain) if ours else None
         return None if found is None else rendered(found)
 
-    services = PolicyServices(policy, parts.log, parts.clock)
+    sites: list[Site] = [PolicySite(policy)]
+    settings = parts.settings
+    if offered.web_port(settings):
+        own = frozenset((settings.server.hostname, offered.hostname(settings)))
+        terms = ClientTerms(offer(settings), own, settings.server.language, parts.sign_profile, parts.clock)
+        sites.append(ClientSite(domains.names, terms))
+    services = HttpsServices(sites, parts.log, parts.clock)
 
     def serve(link: Link) -> Coroutine[object, object, None]:
         server = HttpServer()
         core: Core[http.Event, http.Response] = server
-        session = PolicySession(server, link, services)
+        session = HttpsSession(server, link, services)
         return drive(core, session, link, last_words=HTTP_LAST_WORDS, observe=parts.observe)
 
     return serve
@@ -70,7 +80,7 @@ def _https(parts: Parts) -> Serve:
 def _imap(listener: Listener, parts: Parts) -> Serve:
     settings = parts.settings.imap
     implicit = listener.tls == "implicit"
-    limits = ImapLimits(append_bytes=settings.max_append_bytes)
+    limits = ImapLimits(append_bytes=settings.max_append_bytes, metadata_value_bytes=settings.metadata_value_bytes)
     service = ImapService(
         store=parts.store,
         authenticator=parts.authenticator,

@@ -16,7 +16,7 @@ def open_instance_store(data: Path, settings: Settings) -> Store:
     """The store in an instance's data folder, created or migrated where needed. Raises StoreError."""
     return open_store(
         data,
-        limits=Limits(undelete_s=settings.retention.undelete_days * 86_400),
+        limits=Limits(undelete_s=settings.retention.undelete_days * 86_400, annotations=settings.imap.metadata_entries),
         segment_bytes=settings.store.segment_bytes,
         grace_s=settings.store.grace_s,
     )

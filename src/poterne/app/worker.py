@@ -152,6 +152,7 @@ class _Worker:
             hidden=self._origins.hidden,
             reputation=self._reputation,
             queued=QueuedOut(self._child.bus, loop).tell,
+            sign_profile=certificates.profile_signer(self._child.config, self._settings),
         )
         listeners = [self._listener(name, parts) for name in self._child.sockets]
         if self._child.local is not None:

@@ -13,6 +13,7 @@ from poterne.app.certificates import files
 from poterne.cli.check_authors import of_settings, of_store
 from poterne.cli.check_routes import Line, of_domains, of_passage
 from poterne.cli.common import EXIT_CONFIG, config_path, data_folder, json_option, run_with_store, same_user, show
+from poterne.config import offered
 from poterne.config.load import ConfigError, load
 from poterne.config.settings import Listener, Settings
 from poterne.net.tls import CertificateError, CertificateFiles, Certificates
@@ -20,6 +21,8 @@ from poterne.store.errors import StoreError
 from poterne.store.interface import Store
 from poterne.store.sqlite.connection import DATABASE_NAME
 
+_WEB_NAMES = ("mta-sts.", "autoconfig.", "autodiscover.")
+"""What HTTPS is served under beside the host name (RFC 8461 §3.3)."""
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
@@ -81,10 +84,10 @@ def _listeners(values: Settings) -> Iterator[Line]:
     if not values.listener:
         yield "fail", "no [listener.NAME]: nobody could reach this server"
     for name, listener in values.listener.items():
-        yield _exposure(name, listener)
+        yield _exposure(name, listener, values)
 
 
-def _exposure(name: str, listener: Listener) -> Line:
+def _exposure(name: str, listener: Listener, values: Settings) -> Line:
     tls = "TLS from the first byte" if listener.tls == "implicit" else "STARTTLS"
     if listener.service == "mx":
         who = f"{'listed servers' if listener.allow else 'any server'} may bring mail for the domains served here" + (
@@ -94,7 +97,8 @@ def _exposure(name: str, listener: Listener) -> Line:
         who = f"{', '.join(listener.allow)} may deliver to mailboxes here, without further checks"
     elif listener.service == "https":
         whom = "ONLY LISTED NETWORKS (allow)" if listener.allow else "anybody"
-        who = f"{whom} may read the MTA-STS policies of the domains served here, and nothing else"
+        what = " and what mail programs connect to" if offered.web_port(values) else ""
+        who = f"{whom} may read the MTA-STS policies of the domains served here{what}, and nothing else"
     else:
         who = f"{listener.service} for those who sign in, inside TLS" + (
             ", from listed networks" if listener.allow else ""
@@ -143,8 +147,8 @@ def _validity(pair: CertificateFiles, hostname: str, *, local: bool) -> Line:
     if leaf.not_valid_before_utc > now:
         return "fail", f"{text}: it is not valid yet, check the clock and the file"
     wildcard = "*." + hostname.partition(".")[2]
-    of_policies = bool(names) and all(name.startswith("mta-sts.") for name in names)  # RFC 8461 §3.3: chosen by SNI
-    if hostname not in names and wildcard not in names and not of_policies:
+    of_web = bool(names) and all(name.startswith(_WEB_NAMES) for name in names)  # chosen by SNI
+    if hostname not in names and wildcard not in names and not of_web:
         return "fail", f"{text}: it is not for {hostname}; clients will refuse it"
     if local:
         return "warn", f"{text}, from the instance's own CA: only those who trust data/tls/ca.pem will accept it"

@@ -7,6 +7,7 @@ from typing import Final
 from poterne.admin import dns_update, zone
 from poterne.admin.people import AdminError
 from poterne.cli.check_routes import Line
+from poterne.config import offered
 from poterne.config.settings import Settings
 from poterne.mailauth.dkim.record import KeyType
 from poterne.store.interface import Store
@@ -41,7 +42,7 @@ def of_settings(values: Settings, folder: Path) -> Iterator[Line]:
     for name in values.publish.next_keys:
         if not (folder / name).is_file():
             yield "fail", f"[publish] next_keys: {folder / name} is not there: its TLSA record can't be made"
-    served = any(one.service == zone.HTTPS for one in values.listener.values())
+    served = any(one.service == offered.HTTPS for one in values.listener.values())
     for name, one in values.zone.items():
         if one.mta_sts == "enforce" and not served:
             what = 'nobody serves the policy: write a [listener.NAME] with service = "https" and port = 443'

@@ -18,6 +18,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "dns": ("dns", "What DNS is to say of a domain, and whether it does."),
     "dkim": ("dkim", "Keys that sign the mail of your domains."),
     "report": ("report", "What others report of mail in your name, and the next safe step."),
+    "client": ("client", "What people type into their mail program, as text, profile or QR code."),
     "account": ("account", "People and roles with a mailbox."),
     "alias": ("alias", "Addresses whose mail goes to accounts, or elsewhere."),
     "sender": ("sender", "Scripts and printers that send."),

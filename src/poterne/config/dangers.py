@@ -32,6 +32,12 @@ def dangers(settings: Settings) -> Iterator[Danger]:
             f'"{settings.server.hostname}" is not a full host name',
             'write the name in lower case with its domain, for example "mail.example.org"',
         )
+    if settings.clients.hostname and not _HOSTNAME.match(settings.clients.hostname):
+        yield (
+            ("clients", "hostname"),
+            f'"{settings.clients.hostname}" is not a full host name',
+            'write the name in lower case with its domain, for example "mail.example.org"',
+        )
     if str(PurePosixPath(settings.server.data)) in {".", "/"}:
         yield (
             ("server", "data"),

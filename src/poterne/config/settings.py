@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from poterne.config.clients import Clients
 from poterne.config.dkim import Dkim
 from poterne.config.dns import Dns, Reputation
 from poterne.config.fields import made, setting
@@ -399,6 +400,7 @@ class Settings:
     imap: Imap = made(Imap, "IMAP.")
     pop3: Pop3 = made(Pop3, "POP3.")
     sign_in: SignIn = made(SignIn, "Passwords.")
+    clients: Clients = made(Clients, "How mail programs are set up.")
     limits: Limits = made(Limits, "What people may send.")
     sendmail: Sendmail = made(Sendmail, "Scripts of this machine.")
     queue: Queue = made(Queue, "Mail that goes out.")

@@ -17,12 +17,14 @@ Only one task reads and writes a link (`net.drive`). `poke`, `abort` and `close`
 import asyncio
 import ssl
 from collections.abc import Sequence
-from enum import Flag, auto
 from math import inf
-from typing import TYPE_CHECKING, Final, cast, final
+from typing import TYPE_CHECKING, cast, final
 
+from poterne.net.bounds import CHUNK_COST_BYTES, CLOSE_TIMEOUT_S, LINGER_BYTES, READ_HIGH, WRITE_HIGH, WRITE_TIMEOUT_S
 from poterne.net.deadlines import CLOCK_STEP_S, Deadlines, SenderRate
+from poterne.net.deflate import Deflate, inflated
 from poterne.net.notice import NO_TRACE
+from poterne.net.poke import LinkClosed, Poke
 from poterne.net.tls import foreign_alpn
 from poterne.net.tlswire import (
     PIECE_BYTES,
@@ -44,39 +46,7 @@ else:  # typing.override exists from Python 3.12
         return method
 
 
-__all__ = ["Link", "LinkClosed", "Poke", "TlsSetup"]
-
-READ_HIGH: Final = 128 * 1024
-"""Received and not yet taken bytes at which reading stops; at most one more chunk of the transport comes on top."""
-CHUNK_COST_BYTES: Final = 64
-"""What a chunk costs beside its bytes; counted, so that a peer that sends single bytes meets the same limit."""
-WRITE_HIGH: Final = 64 * 1024
-"""Written and not yet sent bytes at which `write` waits; it goes on at a quarter of that."""
-WRITE_TIMEOUT_S: Final = 180.0
-"""A peer must take WRITE_HIGH * 3/4 bytes in this time, else it is gone. RFC 5321 §4.5.3.2 asks for 3 minutes a block."""
-CLOSE_TIMEOUT_S: Final = 5.0
-"""How long a closing link waits for unsent bytes and the peer's close_notify before it is aborted."""
-LINGER_BYTES: Final = 1024 * 1024
-"""How much a closing link reads and drops, so that our last reply is not lost to a reset."""
-
-
-class Poke(Flag):
-    """Why a session gets attention although the peer sent nothing."""
-
-    CHANGED = auto()
-    """Something the session watches changed (IDLE)."""
-    SHUTDOWN = auto()
-    """The server drains: say goodbye and close."""
-    DEADLINE = auto()
-    """A deadline passed, or the peer sends too slowly: `link.expired` says which."""
-
-
-class LinkClosed(Exception):  # noqa: N818  # it names what happened, and is no failure of ours
-    """The connection is gone. `code` is a short stable word for the log: "lost", "reset", "write-timeout", "closed"."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
+__all__ = ["WRITE_HIGH", "WRITE_TIMEOUT_S", "Link", "LinkClosed", "Poke", "TlsSetup"]
 
 
 @final
@@ -84,9 +54,9 @@ class Link(asyncio.Protocol):
     """A connection. Made by `net.listen` and `net.dial`; `service` and `trace` name it in logs."""
 
     __slots__ = (
-        "_buffered", "_chunks", "_closing", "_drained", "_eof", "_gone", "_handshake", "_implicit_tls", "_loop", "_lost",
-        "_poke", "_read_paused", "_server_side", "_timer", "_timer_at", "_times", "_tls", "_transport", "_waiter", "_wire",
-        "_write_paused", "bytes_in", "bytes_out", "expired", "local", "local_uid", "opened_at", "peer", "peer_port",
+        "_buffered", "_chunks", "_closing", "_deflate", "_drained", "_eof", "_gone", "_handshake", "_implicit_tls", "_loop",
+        "_lost", "_poke", "_read_paused", "_server_side", "_timer", "_timer_at", "_times", "_tls", "_transport", "_waiter",
+        "_wire", "_write_paused", "bytes_in", "bytes_out", "expired", "local", "local_uid", "opened_at", "peer", "peer_port",
         "service", "tls_setup", "trace", "write_timeout_s",
     )  # fmt: skip
 
@@ -119,6 +89,7 @@ class Link(asyncio.Protocol):
         self._tls: TlsFacts | None = None
         self._chunks: list[bytes] = []
         self._buffered = 0
+        self._deflate: Deflate | None = None
         self._read_paused = False
         self._write_paused = False
         self._eof = False
@@ -172,13 +143,21 @@ class Link(asyncio.Protocol):
         """What the peer sent, at least one byte; b"" at end of file or when the connection is gone; or why we were poked.
 
         A poke comes before bytes, so that a peer that never stops sending cannot hide a shutdown.
+        PeerError when it is compressed and cannot be inflated.
         """
         while True:
             if self._poke is not None:
                 poke, self._poke = self._poke, None
                 return poke
+            deflate = self._deflate
+            if deflate is not None and (data := await inflated(deflate)) is not None:
+                return data
             if self._chunks:
-                return self._take()
+                data = self._take()
+                if deflate is None:
+                    return data
+                deflate.take(data)
+                continue
             if self._eof or self._lost or self._closing:
                 return b""
             waiter = self._waiter = self._loop.create_future()
@@ -192,6 +171,21 @@ class Link(asyncio.Protocol):
                 self._waiter = None
                 if rate is not None and rate.wait_ends(self._loop.time(), self.bytes_in):
                     self._expire("too-slow")
+
+    def compress(self) -> None:
+        """From now on what is written is compressed, and what was not read yet is inflated (RFC 4978 §3)."""
+        self._deflate = Deflate()
+
+    def end_compression(self) -> None:
+        """The opposite. What the peer sent behind the last flush that was read is as it is (RFC 8437 §3)."""
+        deflate, self._deflate = self._deflate, None
+        if deflate is not None and (rest := deflate.rest()):
+            self._chunks.insert(0, rest)
+            self._buffered += len(rest)
+
+    @property
+    def compressed(self) -> bool:
+        return self._deflate is not None
 
     def _take(self) -> bytes:
         chunks = self._chunks
@@ -230,6 +224,8 @@ class Link(asyncio.Protocol):
             raise LinkClosed(self._lost or "closed")
         if chunks:
             # One TLS record and one system call for a burst of small replies; joining is cheaper than either.
+            if self._deflate is not None:
+                chunks = (self._deflate.pack(chunks),)
             data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
             self.bytes_out += len(data)
             if self._wire is None:
@@ -242,7 +238,7 @@ class Link(asyncio.Protocol):
     async def write_last(self, chunks: Sequence[bytes]) -> None:
         """As `write`; `close` comes right after it. A short last word inside TLS goes out with the goodbye, in one packet."""
         wire, size = self._wire, sum(map(len, chunks))
-        if wire is None or not self.connected or not 0 < size <= PIECE_BYTES:
+        if wire is None or self._deflate is not None or not self.connected or not 0 < size <= PIECE_BYTES:
             await self.write(chunks)
             return
         self.bytes_out += size
@@ -455,6 +451,7 @@ class Link(asyncio.Protocol):
             return
         transport = self._transport
         self._closing = True
+        self._deflate = None
         self._chunks.clear()
         self._buffered = 0
         close_by = self._loop.time() + CLOSE_TIMEOUT_S
@@ -480,6 +477,7 @@ class Link(asyncio.Protocol):
 
     def abort(self, code: str = "lost") -> None:
         """Drop the connection now. A waiting `read` gets b"", a waiting `write` LinkClosed(code)."""
+        self._deflate = None
         self._mark_lost(code)
         if self._transport is not None:
             self._transport.abort()

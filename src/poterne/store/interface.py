@@ -19,7 +19,7 @@ from poterne.store.interface_authors import DkimKeys, DmarcResults, Quarantine, 
 from poterne.store.interface_outbound import OutboundTls, Pauses
 from poterne.store.interface_retention import Retention
 from poterne.store.interface_search import Search
-from poterne.store.interface_sharing import Sharing
+from poterne.store.interface_sharing import Annotations, Sharing
 from poterne.values.directory import Account, Alias, Credential, Domain, Posting, Route
 from poterne.values.event import Event
 from poterne.values.ids import (
@@ -318,8 +318,8 @@ class Messages(Protocol):
     def rows(self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids) -> list[MessageRow]:
         """The narrow rows, ascending; read at once on the calling thread, so ask for at most about 2,000 at a time."""
 
-    def flags(self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids) -> tuple[list[Uid], list[int]]:
-        """UIDs and flags only, ascending and pairwise: a third of the cost of `rows`. At most about 10,000 at a time."""
+    def flags(self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids) -> tuple[list[Uid], list[int], ModSeq]:
+        """UIDs and flags, pairwise, and the newest modseq: a third of the cost of `rows`. Up to about 10,000 at a time."""
 
     def contents(
         self,
@@ -533,6 +533,7 @@ class Upkeep(Protocol):
 class Store(
     Directory,
     Mailboxes,
+    Annotations,
     Messages,
     Sharing,
     Queue,

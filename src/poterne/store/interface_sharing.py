@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from poterne.values.event import Event
-from poterne.values.ids import AccountId, MailboxId
+from poterne.values.ids import AccountId, MailboxId, ModSeq
 from poterne.values.mailbox import Copied, UidRange
 from poterne.values.sharing import Granted, Right, Shared
 
 GRANTED_MOST: Final = 200
 """Lines of one access list."""
-ANNOTATIONS_MOST: Final = 500
-"""Entries of one account, in all its mailboxes and of all readers."""
+ANNOTATED: Final = MailboxId(0)
+"""Stands for all annotations of an account where changes are told: no mailbox has this id."""
 
 
 class Sharing(Protocol):
@@ -59,12 +59,21 @@ class Sharing(Protocol):
 
 
 class Annotations(Protocol):
-    """Metadata of mailboxes and accounts (RFC 5464). Entries are in lower case; `mailbox_id` None: the account as a whole."""
+    """Metadata of mailboxes and accounts (RFC 5464). Entries are in lower case; `mailbox_id` None: the account as a whole.
+
+    A mailbox's go with it, stay with it when it is renamed, and are copied when INBOX is (RFC 5464 §4.1). Each change is told to
+    `Store.listen` as one of the mailbox `ANNOTATED`, and not as one of the mailbox itself.
+    """
 
     async def annotations(
         self, account_id: AccountId, mailbox_id: MailboxId | None, reader_id: AccountId
     ) -> dict[str, bytes]:
-        """All entries that this reader sees: /shared ones, and his own /private ones."""
+        """All entries that this reader sees, by name: /shared ones, and his own /private ones."""
+
+    async def annotation_marks(
+        self, account_id: AccountId, reader_id: AccountId
+    ) -> dict[tuple[MailboxId | None, str], ModSeq]:
+        """When each entry that this reader sees was last set, in all mailboxes of the account."""
 
     async def annotate(
         self,
@@ -73,5 +82,9 @@ class Annotations(Protocol):
         reader_id: AccountId,
         changes: Mapping[str, bytes | None],
         events: Sequence[Event] = (),
-    ) -> None:
-        """All or nothing; None removes an entry. LimitError beyond `ANNOTATIONS_MOST`."""
+    ) -> ModSeq:
+        """All or nothing; None removes an entry. Gives the mark of what was set.
+
+        NotFoundError: no such account or mailbox. LimitError: more entries than an account may have (`Limits.annotations`), the
+        /shared ones and those of each reader counted apart.
+        """

@@ -48,11 +48,17 @@ SIGNED_IN: Final = (
     "REPLACE",
     "INPROGRESS",
     "MULTISEARCH",
+    "UIDONLY",
+    "COMPRESS=DEFLATE",
+    "METADATA",
+    "LIST-METADATA",
+    "NOTIFY",
     "APPENDLIMIT",
 )
 """In the order in which they are told. APPENDLIMIT is told with its number."""
 
 COMMANDS: Final[dict[str, tuple[str, ...]]] = {
+    "COMPRESS": ("COMPRESS",),
     "ID": ("ID",),
     "ENABLE": ("ENABLE",),
     "IDLE": ("IDLE",),
@@ -64,21 +70,24 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "THREAD": ("THREAD", "UID THREAD"),
     "QUOTA": ("GETQUOTA", "GETQUOTAROOT"),
     "MULTISEARCH": ("ESEARCH",),
+    "METADATA": ("GETMETADATA", "SETMETADATA"),
+    "NOTIFY": ("NOTIFY",),
     "UNAUTHENTICATE": ("UNAUTHENTICATE",),
     "REPLACE": ("REPLACE", "UID REPLACE"),
 }
 """Commands that there are because of a capability. A family (THREAD) is gone when each of its capabilities is."""
-ENABLED: Final = frozenset({"IMAP4rev2", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT"})
+ENABLED: Final = frozenset({"IMAP4rev2", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "METADATA", "UIDONLY"})
 """What ENABLE knows."""
 
 _REV2: Final = "IMAP4rev2"
 _GOES_WITH: Final[dict[str, tuple[str, ...]]] = {
     "CONDSTORE": ("QRESYNC",),
-    "ENABLE": (_REV2, "CONDSTORE", "QRESYNC", "UTF8=ACCEPT"),
+    "ENABLE": (_REV2, "CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "UIDONLY"),
     "ESEARCH": ("SEARCHRES", "PARTIAL", "MULTISEARCH", _REV2),
     "IDLE": (_REV2,),
-    "LIST-EXTENDED": ("LIST-STATUS", _REV2),
+    "LIST-EXTENDED": ("LIST-STATUS", "LIST-METADATA", _REV2),
     "LIST-STATUS": (_REV2,),
+    "METADATA": ("LIST-METADATA",),
     "MOVE": (_REV2,),
     "NAMESPACE": (_REV2,),
     "SEARCHRES": (_REV2,),

@@ -172,6 +172,10 @@ class Changes:
     """Expunged UIDs, ascending."""
 
 
+NAMES = MailboxId(-1)
+"""In a MailboxChanged, the place of no mailbox: names or subscriptions of the account changed; the modseq says nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class MailboxChanged:
     """Told after a commit: this mailbox is at this modseq now. Carries no content; losing one only delays."""

@@ -27,7 +27,9 @@ WEAK = (
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("authority")
-    Authority(folder).context(HOST)
+    authority = Authority(folder)
+    authority.context(HOST, f"autoconfig.{DOMAIN}", f"autodiscover.{DOMAIN}")
+    authority.context("alone", HOST)
     return folder / f"{HOST}2.pem"
 
 
@@ -191,6 +193,10 @@ CASES: list[tuple[str, Outcome, str, Callable[[World], World]]] = [
     ("D28.no-issue", W, f'{HOST}. 3600 IN CAA 0 issue "letsencrypt.org"', lambda w: w.changed("CAA 0 issue ", "CAA 0 issuewild ")),
     ("D28.issuer", U, "", lambda w: replace(w.without(" CAA "), facts=replace(w.facts, issuers=()))),
     ("D28.issuer", F, "", lambda w: w.without(" CAA ").plus(f'{DOMAIN}. 60 IN CAA 0 issue ";"')),
+    ("D30.client-name", W, f"autoconfig.{DOMAIN}. 3600 IN CNAME {HOST}.", lambda w: w.without("autoconfig")),
+    ("D30.client-elsewhere", F, f"autodiscover.{DOMAIN}. 3600 IN CNAME {HOST}.", lambda w: w.without("autodiscover", "CNAME").plus(f"autodiscover.{DOMAIN}. 60 IN A 5.45.100.99")),
+    ("D30.client-certificate", W, "", lambda w: replace(w, chain=w.chain.with_name("alone2.pem"))),
+    ("D30.missing", W, f"_autodiscover._tcp.{DOMAIN}. 3600 IN SRV 0 1 443 {HOST}.", lambda w: w.without("_autodiscover")),
     ("D30.missing", W, f"_imaps._tcp.{DOMAIN}. 3600 IN SRV 0 1 993 {HOST}.", lambda w: w.without("_imaps")),
     ("D30.closed", F, f"_imap._tcp.{DOMAIN}. 3600 IN SRV 0 0 0 .", lambda w: w.without("_imap._tcp").plus(f"_imap._tcp.{DOMAIN}. 60 IN SRV 0 1 143 {HOST}.")),
     ("D30.elsewhere", W, f"_imaps._tcp.{DOMAIN}. 3600 IN SRV 0 1 993 {HOST}.", lambda w: w.changed("SRV 0 1 993", "SRV 0 1 1993")),

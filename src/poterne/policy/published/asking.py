@@ -42,6 +42,8 @@ class Subject:
     """None: it was not fetched."""
     relatives: tuple[str, ...] = ()
     """Other domains that are served here."""
+    certified: tuple[str, ...] = ()
+    """DNS names that the certificates in use are for."""
 
     @property
     def domain(self) -> str:

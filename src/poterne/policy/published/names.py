@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
+from poterne.mailauth.dane.verify import covers
 from poterne.mailauth.spf.check import Steps
 from poterne.policy.published.asking import Check, Findings, Subject, ask, ask_all, records, why
 from poterne.policy.published.finding import Outcome, Severity
-from poterne.values.dns import CAA, MX, SRV, TXT, Answer, Caa, Failure, Found, NoData, NxDomain, TempFail
+from poterne.values.dns import AAAA, CAA, MX, SRV, TXT, A, Answer, Caa, Failure, Found, NoData, NxDomain, TempFail
 
 _WARN, _FAIL, _UNKNOWN = Outcome.WARN, Outcome.FAIL, Outcome.UNKNOWN
 _CRITICAL: Final = 128
@@ -105,6 +106,35 @@ def _services(subject: Subject) -> Steps[Findings]:
         elif offered and not any(_same(data, record.data) for data in live):
             text = f"{record.name} leads elsewhere than the settings say"
             out.append(SERVICES.found(_WARN, "elsewhere", text, evidence=evidence, fix=[record], remove=evidence))
+    return out + (yield from _client_names(subject))
+
+
+def _client_names(subject: Subject) -> Steps[Findings]:
+    """The names under which mail programs look for their settings over HTTPS."""
+    wanted, host = subject.records("client"), subject.facts.client_host or subject.hostname
+    names = [*(record.name for record in wanted), host]
+    fours = yield from ask_all(names if wanted else (), A)
+    sixes = yield from ask_all(names if wanted else (), AAAA)
+    addresses = [{*records(four), *records(six)} for four, six in zip(fours, sixes, strict=True)]
+    ours = {*subject.facts.addresses, *(addresses[-1] if addresses else ())}
+    out: Findings = []
+    for record, four, six, live in zip(wanted, fours, sixes, addresses, strict=False):
+        failed = next((one for one in (four, six) if isinstance(one, TempFail)), None)
+        evidence = [f"{record.name} {'AAAA' if ':' in one else 'A'} {one}" for one in sorted(live)]
+        if failed is not None:
+            out.append(SERVICES.found(_UNKNOWN, "dns", why(record.name, failed)))
+        elif not live:
+            text = f"mail programs do not find their settings: {record.name} is missing"
+            out.append(SERVICES.found(_WARN, "client-name", text, fix=[record]))
+        elif ours and not live & ours:
+            text = f"{record.name} leads to another server, which tells mail programs what to connect to"
+            out.append(
+                SERVICES.found(_FAIL, "client-elsewhere", text, evidence=evidence, fix=[record], remove=evidence)
+            )
+        elif not covers(subject.certified, record.name):
+            text = f"no certificate is for {record.name}: mail programs do not take their settings from there"
+            remedy = f"have the certificate issued for {record.name} too, and name its files in a [certificate.NAME]"
+            out.append(SERVICES.found(_WARN, "client-certificate", text, remedy=remedy))
     return out
 
 
@@ -115,5 +145,5 @@ def _same(live: str, wanted: str) -> bool:
 
 DNSSEC: Final = Check("D27", "the domain is signed with DNSSEC, and validates", Severity.HIGH, _dnssec)
 CAA_CHECK: Final = Check("D28", "CAA allows the certificate's issuer, and no other", Severity.MEDIUM, _caa)
-SERVICES: Final = Check("D30", "SRV records lead mail programs to what is offered", Severity.MEDIUM, _services)
+SERVICES: Final = Check("D30", "DNS leads mail programs to what is offered", Severity.MEDIUM, _services)
 CHECKS: Final = (DNSSEC, CAA_CHECK, SERVICES)

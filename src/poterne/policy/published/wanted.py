@@ -17,6 +17,9 @@ from poterne.values.dkim import KeyState
 from poterne.values.dns import reverse_name
 from poterne.values.zone import ZoneRecord, txt
 
+CLIENT_LABELS: Final = ("autoconfig", "autodiscover")
+HTTPS_PORT: Final = 443
+"""Mail programs that look under these names know no other."""
 SRV: Final = (
     ("_submissions._tcp", "submissions"),
     ("_imaps._tcp", "imaps"),
@@ -65,6 +68,10 @@ class Facts:
     """A message signed with the keys that sign; b"": none does."""
     readers: bool = True
     """Mail programs connect to this server; False: to one behind it, which is not known here."""
+    client_host: str = ""
+    """The name that they connect to."""
+    web_port: int = 0
+    """Where they get their settings over HTTPS; 0: nowhere."""
 
     @property
     def is_exchanger(self) -> bool:
@@ -160,11 +167,19 @@ def _host(facts: Facts) -> Iterator[ZoneRecord]:
 
 
 def _services(facts: Facts) -> Iterator[ZoneRecord]:
+    host = facts.client_host or facts.hostname
     for name, word in SRV if facts.readers else ():
         port = facts.ports.get(word)
-        data = f"0 1 {port} {facts.hostname}." if port else "0 0 0 ."
+        data = f"0 1 {port} {host}." if port else "0 0 0 ."
         why = "Mail programs find the server by these (RFC 6186, RFC 8314); a dot: there is none."
         yield ZoneRecord(f"{name}.{facts.domain}", "SRV", data, "srv", why)
+    if facts.web_port and facts.readers:
+        why = "Outlook and others get their settings from there, with a certificate that is for the server's own name."
+        yield ZoneRecord(f"_autodiscover._tcp.{facts.domain}", "SRV", f"0 1 {facts.web_port} {host}.", "srv", why)
+    if facts.web_port == HTTPS_PORT and facts.readers:
+        why = "Where Thunderbird (autoconfig) and Outlook (autodiscover) ask; the certificate must be for both names."
+        for label in CLIENT_LABELS:
+            yield ZoneRecord(f"{label}.{facts.domain}", "CNAME", f"{host}.", "client", why)
 
 
 def _reverse(facts: Facts) -> Iterator[ZoneRecord]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
-from poterne.policy.published.wanted import Facts
+from poterne.policy.published.wanted import HTTPS_PORT, Facts
 from poterne.values.zone import TTL_S, ZoneRecord
 
 _SERIAL_MOST: Final = 2**32
@@ -62,4 +62,8 @@ def notes(facts: Facts) -> Iterator[str]:
         yield "No TLSA: the certificate in use comes from the instance's own CA, whose keys change when it is renewed."
     if not facts.issuers:
         yield "No CAA: name who issues your certificates in [publish] caa."
-    yield f"No autoconfig.{facts.domain} or autodiscover.{facts.domain}: nothing is served there; SRV records say the same."
+    if facts.readers and not facts.web_port:
+        what = f"No autoconfig.{facts.domain} or autodiscover.{facts.domain}: nobody serves what is looked for there."
+        yield f'{what} Write a [listener.NAME] with service = "https", port = 443.'
+    elif facts.readers and facts.web_port != HTTPS_PORT:
+        yield f"No autoconfig.{facts.domain} or autodiscover.{facts.domain}: mail programs ask on port 443, not {facts.web_port}."

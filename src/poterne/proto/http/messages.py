@@ -14,6 +14,10 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     """Lower case, without port; "": HTTP/1.0 without Host."""
     path: str
     """As written, with the query: nothing is decoded."""
+    body: bytes = b""
+    """Of a POST."""
+    languages: str = ""
+    """The Accept-Language field, as written."""
 
 
 class Malformed(msgspec.Struct, frozen=True, gc=False):
@@ -27,7 +31,7 @@ Event: TypeAlias = Request | Malformed
 
 
 class Response(msgspec.Struct, frozen=True, gc=False):
-    """The answer; the connection ends behind it. `body` is text."""
+    """The answer; the connection ends behind it."""
 
     status: int
     body: bytes = b""
@@ -37,6 +41,9 @@ class Response(msgspec.Struct, frozen=True, gc=False):
     """The Date field (RFC 9110 §6.6.1)."""
     max_age_s: int = 0
     """How long it may be kept; 0: not at all."""
+    content_type: str = "text/plain"
+    fields: tuple[tuple[str, str], ...] = ()
+    """Further fields, in ASCII; none of them may hold what strangers wrote."""
 
 
 REASONS: dict[int, str] = {
@@ -45,7 +52,10 @@ REASONS: dict[int, str] = {
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
+    411: "Length Required",
+    413: "Content Too Large",
     414: "URI Too Long",
+    417: "Expectation Failed",
     421: "Misdirected Request",
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",

@@ -17,6 +17,7 @@ from poterne.proto.imap.items import (
     FlagSet,
     ListReturn,
     ListSelect,
+    Metadata,
     QResync,
     StatusItem,
     Window,
@@ -108,6 +109,13 @@ class Enable(Tagged):
 
 
 @dataclass(frozen=True, slots=True)
+class Compress(Tagged):
+    """RFC 4978; the mechanism in capitals. Compression begins behind the Completed, if that is OK."""
+
+    mechanism: str
+
+
+@dataclass(frozen=True, slots=True)
 class Select(Tagged):
     """SELECT, or EXAMINE (`read_only`). Whatever the outcome, call `selected(bool)`: a failed SELECT deselects."""
 
@@ -159,6 +167,8 @@ class List(Tagged):
     returns: frozenset[ListReturn] = frozenset()
     status: tuple[StatusItem, ...] = ()
     extended: bool = False
+    metadata: Metadata | None = None
+    """RETURN (METADATA (…)), RFC 9590."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +216,22 @@ class MultiSearch(Tagged):
     key: SearchKey
     returns: frozenset[SearchReturn]
     window: Window | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GetMetadata(Tagged):
+    """RFC 5464 §4.2. `mailbox` "" is the server."""
+
+    mailbox: str
+    wanted: Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class SetMetadata(Tagged):
+    """RFC 5464 §4.3. Entries in lower case, with None for what is to be removed; the last value of each counts."""
+
+    mailbox: str
+    values: tuple[tuple[str, bytes | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,6 +415,7 @@ Command = (
     | Authenticate
     | Login
     | Enable
+    | Compress
     | Select
     | Create
     | Delete
@@ -403,6 +430,8 @@ Command = (
     | GetQuotaRoot
     | Notify
     | MultiSearch
+    | GetMetadata
+    | SetMetadata
     | Unauthenticate
     | AppendStart
     | Idle

@@ -125,7 +125,8 @@ class Cursor:
             decoded(value, "utf-8")
         return _ESCAPE.sub(rb"\1", value) if b"\\" in value else value
 
-    def literal(self) -> bytes:
+    def literal(self, *, binary: bool = False) -> bytes:
+        """With `binary` a literal8 may hold NUL (RFC 3516)."""
         found = _LITERAL(self.text, self.at)
         if found is None:
             raise syntax(b"String expected")
@@ -134,7 +135,7 @@ class Cursor:
         if stop > len(self.text):
             raise LiteralMissing
         value = self.text[start:stop]
-        if 0 in value:
+        if 0 in value and not (binary and found[1]):
             raise CommandError("nul", bad(b"NUL is not allowed here"))  # RFC 9051 §4.3
         self.at = stop
         return value
@@ -144,6 +145,10 @@ class Cursor:
             self.at += 3
             return None
         return self.string()
+
+    def nstring8(self) -> bytes | None:
+        """An nstring, or a literal8."""
+        return self.literal(binary=True) if self.next_is(b"~") else self.nstring()
 
     def text_string(self) -> str:
         """An astring that is UTF-8."""

@@ -1,7 +1,7 @@
 r"""FETCH responses, for many messages at a time.
 
-`rows` is the way of FLAGS, UID, dates, sizes, envelopes and structures: column by column, so that per message only one
-formatting is left. With octets of the message: `attributes` for what is narrow, then `line`, or `line_open`,
+`rows` is the way of FLAGS, UID, dates, sizes, envelopes and structures: column by column, so that per message only joining
+is left. With octets of the message: `attributes` for what is narrow, then `line`, or `line_open`,
 `section_open`, the octets in chunks, LINE_CLOSE. A client's `fetch-items` order is kept.
 """
 
@@ -10,7 +10,7 @@ from datetime import date
 from functools import lru_cache
 from itertools import chain, repeat
 from operator import attrgetter
-from typing import Final, cast
+from typing import Final
 
 from poterne.proto.imap.items import FetchAtt
 from poterne.proto.imap.responses import Untagged
@@ -85,50 +85,71 @@ def date_time(at: int, offset: int) -> bytes:
 
 
 _NUMBERS: Final = {
-    FetchAtt.UID: (b"UID %d", attrgetter("uid")),
-    FetchAtt.SIZE: (b"RFC822.SIZE %d", attrgetter("size")),
-    FetchAtt.MODSEQ: (b"MODSEQ (%d)", attrgetter("modseq")),
-    FetchAtt.EMAILID: (b"EMAILID (M%x)", attrgetter("content_id")),
+    FetchAtt.SIZE: (b"RFC822.SIZE ", attrgetter("size"), b""),
+    FetchAtt.MODSEQ: (b"MODSEQ (", attrgetter("modseq"), b")"),
 }
+_UID_OF: Final = attrgetter("uid")
 _FLAGS_OF: Final = attrgetter("flags")
+_KNOWN: Final[list[bytes]] = []
+_MOST_KNOWN: Final = 1 << 16
+"""Message numbers and UIDs below are kept as text, up to the highest that was met: some 3 MiB in a process at most."""
+
+
+def ascending(numbers: Sequence[int]) -> Iterable[bytes]:
+    """Ascending numbers as text."""
+    if not numbers:
+        return ()
+    last = numbers[-1]
+    if last >= _MOST_KNOWN:
+        return _decimal(list(numbers))
+    if last >= len(_KNOWN):
+        _KNOWN.extend([b"%d" % number for number in range(len(_KNOWN), last + 1)])
+    if last - numbers[0] + 1 == len(numbers):
+        return _KNOWN[numbers[0] : last + 1]
+    return map(_KNOWN.__getitem__, numbers)
+
+
+def _decimal(numbers: list[int]) -> list[bytes]:
+    """Half the cost of formatting each."""
+    return repr(numbers).encode("ascii")[1:-1].split(b", ") if numbers else []
 
 
 def rows(
     items: Sequence[FetchAtt],
-    numbers: Iterable[int],
+    numbers: Sequence[int],
     messages: Sequence[MessageRow],
     flags: FlagNames,
     columns: Mapping[FetchAtt, Iterable[bytes]] | None = None,
+    name: bytes = b"FETCH",
 ) -> Untagged:
-    """`* n FETCH (…)` for each message, as one block. `numbers` are their sequence numbers, pairwise.
+    """`* n FETCH (…)` for each message, as one block. `numbers` are their sequence numbers, ascending and pairwise.
+    With UIDONLY `name` is b"UIDFETCH", and `numbers` are UIDs (RFC 9586 §3.3).
 
-    `columns` has, pairwise too, what is not in the rows: rendered ENVELOPE, BODYSTRUCTURE, BODY; it may also override FLAGS.
-    At least one item; a length that differs is our bug (ValueError).
+    `columns` has, pairwise too, what is not in the rows: rendered ENVELOPE, BODYSTRUCTURE, BODY; it may also override UID and
+    FLAGS. At least one item; a length that differs is our bug (ValueError).
     """
-    given = columns or {}
-    count = len(messages)
-    streams: list[Iterable[bytes]] = []
-    template, values = b"* %d FETCH (", [cast("Iterable[object]", numbers)]
-    for index, item in enumerate(items):
-        space = b" " if index else b""
-        column = given.get(item)
-        if column is None:
-            format_, value = _column(item, messages, flags)
-            template += space + format_
-            values.append(value)
-        else:
-            # What is rendered already goes into the block as it is: formatting would copy it once more.
-            streams += [_formatted(template + space + item.value + b" ", values, count), column]
-            template, values = b"", []
-    streams.append(_formatted(template + b")\r\n", values, count))
-    pieces = streams[0] if len(streams) == 1 else chain.from_iterable(zip(*streams, strict=True))
+    streams, close = _streams(items, messages, flags, columns or {}, b" %b (" % name, len(numbers))
+    # Texts are only joined: formatting each line would cost three times as much, and copy what is rendered already.
+    streams = [ascending(numbers), *streams, repeat(close + b")\r\n* ", len(numbers))]
+    pieces = list(chain.from_iterable(zip(*streams, strict=True)))
+    if not pieces:
+        return Untagged(b"")
+    pieces[0] = b"* " + pieces[0]
+    pieces[-1] = pieces[-1][:-2]
     return Untagged(b"".join(pieces))
 
 
-def _formatted(template: bytes, values: list[Iterable[object]], count: int) -> Iterable[bytes]:
-    if not values:
-        return repeat(template, count)
-    return map(template.__mod__, zip(*values, strict=True))
+def flag_rows(
+    items: Sequence[FetchAtt],
+    numbers: Sequence[int],
+    uids: Sequence[int],
+    bits: Sequence[int],
+    flags: FlagNames,
+    name: bytes = b"FETCH",
+) -> Untagged:
+    """`rows` where UID and FLAGS are all that is told."""
+    columns = {FetchAtt.UID: ascending(uids), FetchAtt.FLAGS: map(flags.__getitem__, bits)}
+    return rows(items, numbers, (), flags, columns, name)
 
 
 def attributes(
@@ -138,27 +159,46 @@ def attributes(
     columns: Mapping[FetchAtt, Iterable[bytes]] | None = None,
 ) -> list[bytes]:
     """What stands inside the parentheses for each message: for `line` and `line_open`. Empty texts for no items."""
+    count = len(messages)
     if not items:
-        return [b""] * len(messages)
-    given = columns or {}
-    formats: list[bytes] = []
-    values: list[Iterable[object]] = []
+        return [b""] * count
+    streams, close = _streams(items, messages, flags, columns or {}, b"", count)
+    return list(map(b"".join, zip(*streams, repeat(close, count), strict=True)))
+
+
+def _streams(
+    items: Sequence[FetchAtt],
+    messages: Sequence[MessageRow],
+    flags: FlagNames,
+    columns: Mapping[FetchAtt, Iterable[bytes]],
+    opening: bytes,
+    count: int,
+) -> tuple[list[Iterable[bytes]], bytes]:
+    """What is to be joined for each message, and what is still to be written behind it."""
+    streams: list[Iterable[bytes]] = []
+    between = opening
     for item in items:
-        column = given.get(item)
-        format_, value = (item.value + b" %b", column) if column is not None else _column(item, messages, flags)
-        formats.append(format_)
-        values.append(value)
-    return list(_formatted(b" ".join(formats), values, len(messages)))
+        column = columns.get(item)
+        before, values, after = (
+            (item.value + b" ", column, b"") if column is not None else _column(item, messages, flags)
+        )
+        streams += [repeat(between + before, count), values]
+        between = after + b" "
+    return streams, between[:-1]
 
 
-def _column(item: FetchAtt, messages: Sequence[MessageRow], flags: FlagNames) -> tuple[bytes, Iterable[object]]:
-    """How the item is formatted, and its values for all messages. KeyError for an item that is not in the rows: our bug."""
+def _column(item: FetchAtt, messages: Sequence[MessageRow], flags: FlagNames) -> tuple[bytes, Iterable[bytes], bytes]:
+    """What stands before the item's value, its values, what stands behind. KeyError for one that is not in the rows: our bug."""
+    if item is FetchAtt.UID:
+        return b"UID ", ascending(list(map(_UID_OF, messages))), b""
     if item is FetchAtt.FLAGS:
-        return b"FLAGS %b", map(flags.__getitem__, map(_FLAGS_OF, messages))
+        return b"FLAGS ", map(flags.__getitem__, map(_FLAGS_OF, messages)), b""
     if item is FetchAtt.INTERNALDATE:
-        return b"INTERNALDATE %b", [date_time(row.internal_at, row.internal_offset) for row in messages]
-    format_, get = _NUMBERS[item]
-    return format_, map(get, messages)
+        return b"INTERNALDATE ", [date_time(row.internal_at, row.internal_offset) for row in messages], b""
+    if item is FetchAtt.EMAILID:
+        return b"EMAILID (", [b"M%x" % row.content_id for row in messages], b")"
+    before, get, after = _NUMBERS[item]
+    return before, _decimal(list(map(get, messages))), after
 
 
 def line(number: int, inner: bytes, sections: Iterable[tuple[bytes, bytes | None]]) -> list[Untagged]:
@@ -182,9 +222,9 @@ def line(number: int, inner: bytes, sections: Iterable[tuple[bytes, bytes | None
     return pieces
 
 
-def line_open(number: int, inner: bytes) -> Untagged:
-    """`* n FETCH (inner`."""
-    return Untagged(b"* %d FETCH (%b" % (number, inner))
+def line_open(number: int, inner: bytes, name: bytes = b"FETCH") -> Untagged:
+    """`* n FETCH (inner`, or with UIDONLY `* uid UIDFETCH (inner`."""
+    return Untagged(b"* %d %b (%b" % (number, name, inner))
 
 
 def section_open(label: bytes, size: int, *, first: bool = False, binary: bool = False) -> Untagged:

@@ -41,6 +41,8 @@ class EventKind(Enum):
     FLAG_CHANGE = b"FlagChange"
     MAILBOX_NAME = b"MailboxName"
     SUBSCRIPTION_CHANGE = b"SubscriptionChange"
+    MAILBOX_METADATA_CHANGE = b"MailboxMetadataChange"
+    SERVER_METADATA_CHANGE = b"ServerMetadataChange"
 
 
 MESSAGE_EVENTS = frozenset({EventKind.MESSAGE_NEW, EventKind.MESSAGE_EXPUNGE, EventKind.FLAG_CHANGE})

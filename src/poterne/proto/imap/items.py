@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from poterne.proto.imap.sequence import SequenceSet
 
@@ -152,3 +153,17 @@ class QResync:
     known_numbers: SequenceSet | None
     """Message numbers, pairwise with `known_number_uids`."""
     known_number_uids: SequenceSet | None
+
+
+DEPTH_INFINITY: Final = 2**31
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Entries to be told (RFC 5464 §4.2). Names are in lower case, each once; "/private" and "/shared" alone may be there."""
+
+    entries: tuple[str, ...]
+    max_size: int | None = None
+    """Octets: values that are larger are left out."""
+    depth: int = 0
+    """How far below an entry others are told with it: 0, 1 or `DEPTH_INFINITY`."""

@@ -46,3 +46,5 @@ class Limits:
     """Comma-separated parts of a sequence set; a full line has about that many."""
     part_depth: int = 200
     """Numbers in a section such as BODY[1.2.3]: deeper than any structure kept."""
+    metadata_value_bytes: int = 16_384
+    """One value of SETMETADATA: for the answer to a literal that is larger than any may be."""

@@ -8,8 +8,9 @@ from typing import Final
 
 from poterne.proto.imap import commands
 from poterne.proto.imap.cursor import MAX_NUMBER64, CommandError, Cursor, syntax
-from poterne.proto.imap.items import FlagSet, ListReturn, ListSelect, QResync, StatusItem
+from poterne.proto.imap.items import FlagSet, ListReturn, ListSelect, Metadata, QResync, StatusItem
 from poterne.proto.imap.parse_message import flag_set
+from poterne.proto.imap.parse_metadata import wanted
 from poterne.proto.imap.parse_search import MONTHS
 from poterne.proto.imap.responses import USEATTR, no
 from poterne.proto.imap.sequence import MAX_NUMBER, STAR, SequenceSet
@@ -138,10 +139,15 @@ def list_(cursor: Cursor, tag: bytes) -> commands.List:
         patterns = [cursor.pattern()]
     returns: set[ListReturn] = set()
     status_items: tuple[StatusItem, ...] = ()
+    metadata: Metadata | None = None
 
     def option() -> None:
-        nonlocal status_items
+        nonlocal status_items, metadata
         word = cursor.word()
+        if word == b"METADATA":
+            cursor.space()
+            metadata = wanted(cursor)
+            return
         if word == b"STATUS":
             cursor.space()
             status_items = _status_items(cursor)
@@ -161,7 +167,7 @@ def list_(cursor: Cursor, tag: bytes) -> commands.List:
     chosen = frozenset(select_options)
     if ListSelect.RECURSIVEMATCH in chosen and not chosen & {ListSelect.SUBSCRIBED, ListSelect.SPECIAL_USE}:
         raise syntax(b"RECURSIVEMATCH needs another selection option")  # RFC 5258 §3.1
-    return commands.List(tag, reference, tuple(patterns), chosen, frozenset(returns), status_items, extended)
+    return commands.List(tag, reference, tuple(patterns), chosen, frozenset(returns), status_items, extended, metadata)
 
 
 def _list_select(cursor: Cursor) -> ListSelect:
@@ -320,6 +326,14 @@ def server_id(cursor: Cursor, tag: bytes) -> commands.Id:
     if len(pairs) > 30:
         raise syntax(b"Too many ID fields")
     return commands.Id(tag, tuple(pairs))
+
+
+def compress(cursor: Cursor, tag: bytes) -> commands.Compress:
+    """RFC 4978 §5."""
+    cursor.space()
+    mechanism = cursor.word().decode("ascii")
+    cursor.end()
+    return commands.Compress(tag, mechanism)
 
 
 def enable(cursor: Cursor, tag: bytes) -> commands.Enable:

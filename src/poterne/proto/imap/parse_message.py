@@ -48,8 +48,8 @@ _SECTION_TEXTS: Final = {text.value: text for text in SectionText if text is not
 _SYSTEM_FLAGS: Final = {b"\\%b" % str(flag.name).encode(): int(flag) for flag in Flag} | {b"\\RECENT": 0}
 
 
-def fetch(cursor: Cursor, tag: bytes, *, uid: bool) -> commands.Fetch:
-    """RFC 9051 §6.4.5, with the modifiers of RFC 7162 §3.1.4 and §3.2.6."""
+def fetch(cursor: Cursor, tag: bytes, *, uid: bool, shows_uid: bool = True) -> commands.Fetch:
+    """RFC 9051 §6.4.5, with the modifiers of RFC 7162 §3.1.4 and §3.2.6. `shows_uid`: UID FETCH has UID among its items."""
     cursor.space()
     messages = cursor.sequence_set()
     cursor.space()
@@ -64,7 +64,7 @@ def fetch(cursor: Cursor, tag: bytes, *, uid: bool) -> commands.Fetch:
         if vanished and not (uid and changed_since):
             raise syntax(b"VANISHED needs UID FETCH with CHANGEDSINCE")
     cursor.end()
-    if uid:
+    if uid and shows_uid:
         items.insert(0, FetchAtt.UID)
     if changed_since is not None:
         items.append(FetchAtt.MODSEQ)  # RFC 7162 §3.1.4.1

@@ -12,7 +12,7 @@ from typing import NewType
 from poterne.proto.imap import mailbox_name
 from poterne.proto.imap.items import StatusItem, Window
 from poterne.proto.imap.sequence import render_set
-from poterne.proto.imap.strings import nstring, string
+from poterne.proto.imap.strings import astring, nstring, nstring8, string
 
 Untagged = NewType("Untagged", bytes)
 Code = NewType("Code", bytes)
@@ -86,6 +86,7 @@ AUTHORIZATIONFAILED = Code(b"AUTHORIZATIONFAILED")
 CANNOT = Code(b"CANNOT")
 CLIENTBUG = Code(b"CLIENTBUG")
 CLOSED = Code(b"CLOSED")
+COMPRESSIONACTIVE = Code(b"COMPRESSIONACTIVE")
 CONTACTADMIN = Code(b"CONTACTADMIN")
 CORRUPTION = Code(b"CORRUPTION")
 EXPIRED = Code(b"EXPIRED")
@@ -93,6 +94,7 @@ EXPUNGEISSUED = Code(b"EXPUNGEISSUED")
 HASCHILDREN = Code(b"HASCHILDREN")
 INUSE = Code(b"INUSE")
 LIMIT = Code(b"LIMIT")
+METADATA_TOOMANY = Code(b"METADATA TOOMANY")
 NOMODSEQ = Code(b"NOMODSEQ")
 NONEXISTENT = Code(b"NONEXISTENT")
 NOPERM = Code(b"NOPERM")
@@ -107,6 +109,7 @@ SERVERBUG = Code(b"SERVERBUG")
 TOOBIG = Code(b"TOOBIG")
 TRYCREATE = Code(b"TRYCREATE")
 UIDNOTSTICKY = Code(b"UIDNOTSTICKY")
+UIDREQUIRED = Code(b"UIDREQUIRED")
 UNAVAILABLE = Code(b"UNAVAILABLE")
 UNKNOWN_CTE = Code(b"UNKNOWN-CTE")
 USEATTR = Code(b"USEATTR")
@@ -168,6 +171,16 @@ def code_inprogress(tag: bytes, done: int, goal: int) -> Code:
 def code_mailboxid(mailbox_id: bytes) -> Code:
     """RFC 8474 §4.1."""
     return Code(b"MAILBOXID (" + mailbox_id + b")")
+
+
+def code_metadata_longentries(size: int) -> Code:
+    """RFC 5464 §4.2.1: the largest value that MAXSIZE left out."""
+    return Code(b"METADATA LONGENTRIES %d" % size)
+
+
+def code_metadata_maxsize(size: int) -> Code:
+    """RFC 5464 §4.3: the largest value that is taken."""
+    return Code(b"METADATA MAXSIZE %d" % size)
 
 
 # Untagged responses
@@ -273,6 +286,18 @@ def quota(root: bytes, resources: Iterable[tuple[bytes, int, int]]) -> Untagged:
     """RFC 9208 §4.2.1: names with usage and limit, at least one."""
     listed = b" ".join([b"%b %d %d" % resource for resource in resources])
     return Untagged(b"* QUOTA %b (%b)\r\n" % (string(root), listed))
+
+
+def metadata(name: str, values: Iterable[tuple[str, bytes | None]], *, utf8: bool) -> Untagged:
+    """RFC 5464 §4.4.1: entries with their values, at least one; `name` "" is the server."""
+    pairs = b" ".join([b"%b %b" % (astring(entry.encode()), nstring8(value)) for entry, value in values])
+    return Untagged(b"* METADATA %b (%b)\r\n" % (mailbox_name.render(name, utf8=utf8), pairs))
+
+
+def metadata_changed(name: str, entries: Iterable[str], *, utf8: bool) -> Untagged:
+    """RFC 5464 §4.4.2: entries that somebody else changed, at least one."""
+    listed = b" ".join([astring(entry.encode()) for entry in entries])
+    return Untagged(b"* METADATA %b %b\r\n" % (mailbox_name.render(name, utf8=utf8), listed))
 
 
 def search(numbers: Iterable[int], modseq: int | None = None) -> Untagged:

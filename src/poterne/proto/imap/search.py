@@ -209,3 +209,16 @@ class SearchReturn(Enum):
     COUNT = b"COUNT"
     PARTIAL = b"PARTIAL"
     SAVE = b"SAVE"
+
+
+def has_numbers(key: SearchKey) -> bool:
+    """Are there message numbers in it, which nothing may move while it is answered?"""
+    match key:
+        case And(keys):
+            return any(has_numbers(part) for part in keys)
+        case Or(left, right):
+            return has_numbers(left) or has_numbers(right)
+        case Not(inner):
+            return has_numbers(inner)
+        case _:
+            return isinstance(key, InSequence) and not key.messages.saved

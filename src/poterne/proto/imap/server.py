@@ -130,6 +130,11 @@ class ServerCore:
         return self._pending
 
     @property
+    def sent_ahead(self) -> bool:
+        """More came behind the command that is being worked on."""
+        return bool(self._buffer)
+
+    @property
     def rev2(self) -> bool:
         """The client enabled IMAP4rev2."""
         return "IMAP4REV2" in self._capabilities
@@ -138,6 +143,12 @@ class ServerCore:
     def utf8(self) -> bool:
         """Mailbox names are UTF-8 on this connection, not modified UTF-7."""
         return "IMAP4REV2" in self._capabilities or "UTF8=ACCEPT" in self._capabilities
+
+    @property
+    def is_listening(self) -> bool:
+        """No command is being worked on, nor has one begun to come in that was accepted so far; or the client is in IDLE."""
+        phase = self._phase
+        return phase is _Phase.IDLING or (phase is _Phase.COMMAND and self._entry is None and self._discard is None)
 
     def authenticated(self) -> None:
         """The client has signed in. To be called before the Completed of LOGIN or AUTHENTICATE."""
@@ -413,7 +424,8 @@ class ServerCore:
             except LiteralMissing:
                 pass
         if frame.literals >= limits.literals or frame.literal_bytes + frame.literal_size > self._literal_limit():
-            raise CommandError("literal-too-big", bad(b"Literal is too large", TOOBIG))
+            answer = bad(b"Literal is too large", TOOBIG) if entry.too_big is None else entry.too_big(limits)
+            raise CommandError("literal-too-big", answer)
         if not frame.non_synchronizing:
             self._put(b"+ Ready for more\r\n")
         frame.accept_literal()

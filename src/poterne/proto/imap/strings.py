@@ -30,6 +30,13 @@ def nstring(value: bytes | None) -> bytes:
     return b"NIL" if value is None else string(value)
 
 
+def nstring8(value: bytes | None) -> bytes:
+    """`value` as `nstring`, or as literal8 where it holds NUL (RFC 5464 §5)."""
+    if value is not None and 0 in value:
+        return b"~{%d}\r\n%b" % (len(value), value)
+    return nstring(value)
+
+
 def astring(value: bytes) -> bytes:
     """`value` as an atom where it can be one, else as `string`. "NIL" is quoted, so that nobody takes it for nothing."""
     if is_atom(value) and value.upper() != b"NIL":

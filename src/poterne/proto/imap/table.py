@@ -6,9 +6,11 @@ from enum import Enum
 from functools import partial
 from typing import Final
 
-from poterne.proto.imap import commands, parse_mailbox, parse_message, parse_search
+from poterne.proto.imap import commands, parse_filters, parse_mailbox, parse_message, parse_metadata, parse_search
 from poterne.proto.imap.cursor import Cursor
+from poterne.proto.imap.limits import Limits
 from poterne.proto.imap.parse_sign_in import authenticate
+from poterne.proto.imap.responses import Completed
 
 
 class State(Enum):
@@ -37,6 +39,8 @@ class Entry:
     """A tuple: with members this few, finding one by identity is faster than hashing it."""
     announced: Callable[[Cursor], parse_mailbox.Announced] | None = None
     """It ends with a message, which is handed on as it comes: reads what stands before that. LiteralMissing: not there yet."""
+    too_big: Callable[[Limits], Completed] | None = None
+    """The answer to a literal that is too large, where it is another than for most."""
 
 
 def _bare(kind: Callable[[bytes], commands.Command]) -> Parse:
@@ -67,6 +71,7 @@ COMMANDS: Final[dict[bytes, Entry]] = {
     b"AUTHENTICATE": Entry(authenticate, _GUEST),
     b"LOGIN": Entry(parse_mailbox.login, _GUEST),
     b"ENABLE": Entry(parse_mailbox.enable, _KNOWN),  # RFC 9051 §6.3.1: also when selected, RFC 5161 disagreed
+    b"COMPRESS": Entry(parse_mailbox.compress, _KNOWN),
     b"SELECT": Entry(parse_mailbox.select, _KNOWN),
     b"EXAMINE": Entry(parse_mailbox.examine, _KNOWN),
     b"CREATE": Entry(parse_mailbox.create, _KNOWN),
@@ -80,7 +85,10 @@ COMMANDS: Final[dict[bytes, Entry]] = {
     b"STATUS": Entry(parse_mailbox.status, _KNOWN),
     b"GETQUOTA": Entry(parse_mailbox.get_quota, _KNOWN),
     b"GETQUOTAROOT": Entry(_named(commands.GetQuotaRoot), _KNOWN),
+    b"NOTIFY": Entry(parse_filters.notify, _KNOWN),
     b"ESEARCH": Entry(parse_search.multi_search, _KNOWN),
+    b"GETMETADATA": Entry(parse_metadata.get_metadata, _KNOWN),
+    b"SETMETADATA": Entry(parse_metadata.set_metadata, _KNOWN, too_big=parse_metadata.too_big),
     b"UNAUTHENTICATE": Entry(_bare(commands.Unauthenticate), _KNOWN),
     b"APPEND": Entry(parse_mailbox.append_without_message, _KNOWN, parse_mailbox.append),
     b"IDLE": Entry(_bare(commands.Idle), _KNOWN),

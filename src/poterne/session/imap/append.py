@@ -202,6 +202,8 @@ async def _deliver(client: Client, appending: Appending) -> None:
         client.send(errors.TRYCREATE)
         return
     code = responses.code_appenduid(appended[0].uid_validity, [one.uid for one in appended])
+    if client.watch is not None:
+        client.watch.did(appending.mailbox.id, [one.uid for one in appended])
     if client.mailbox is not None and client.mailbox.id == appending.mailbox.id:
         await _tell(client, appending, appended)
     await finish(client, ok(b"Appended", code))
@@ -221,6 +223,8 @@ async def _replace(client: Client, delivery: Delivery, replaced: Uid) -> None:
     code = responses.code_appenduid(appended.uid_validity, [appended.uid])
     client.send(responses.status_line(Condition.OK, b"The replacement is there", code))
     view.remove([replaced])
+    if client.watch is not None:
+        client.watch.did(appended.mailbox_id, [appended.uid])
     await sync(client, expunge=True)
     await finish(client, ok(b"Replaced"))
 
@@ -244,7 +248,7 @@ async def _tell(client: Client, appending: Appending, appended: Sequence[Appende
         )
         for one, delivery in zip(appended, appending.deliveries, strict=True)
     )
-    await merge(client, Changes(last.modseq, Uid(last.uid + 1), rows, ()), expunge=True)
+    await merge(client, Changes(last.modseq, Uid(last.uid + 1), rows, ()))
 
 
 def _end(client: Client) -> None:

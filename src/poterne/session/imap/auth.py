@@ -4,9 +4,11 @@ from typing import Final
 
 from poterne.proto.imap import commands, responses
 from poterne.proto.imap.responses import Bye, Challenge, bad, no, ok
+from poterne.proto.imap.uid_only import uid_only
 from poterne.proto.sasl import mechanism
 from poterne.proto.sasl.registry import exchange
 from poterne.session.authenticate import Denied, Why
+from poterne.session.imap import compress, metadata
 from poterne.session.imap.client import Client
 from poterne.session.imap.offer import offer
 from poterne.session.imap.updates import finish, leave
@@ -25,7 +27,7 @@ MAX_FAILURES: Final = 5
 def capabilities(client: Client) -> tuple[bytes, ...]:
     """What is announced in this state. Nothing of a password before TLS (RFC 9051 §6.2.1, §11)."""
     if client.offer is not None:
-        return client.offer.capabilities
+        return client.offer.capabilities if not client.compresses else compress.announced(client.offer.capabilities)
     return _PLAINTEXT if client.link.tls is None else _ENCRYPTED
 
 
@@ -98,7 +100,8 @@ async def _check(client: Client, user: str, password: Secret) -> None:
         return
     settings = client.service.settings
     client.account = found
-    client.offer = offer((*settings.without, *found.imap_without), settings.max_append_bytes)
+    without = (*settings.without, *found.imap_without, *(() if settings.compress else ("COMPRESS",)))
+    client.offer = offer(without, settings.max_append_bytes)
     client.core.commands = client.offer.commands
     client.link.set_deadline(None, "")
     client.link.set_patience(settings.idle_timeout_s, "idle")
@@ -115,6 +118,11 @@ async def enable(client: Client, command: commands.Enable) -> None:
         client.qresync = client.condstore = True
     if "CONDSTORE" in names:
         client.condstore = True
+    if "METADATA" in names:
+        await metadata.watch(client)
+    if "UIDONLY" in names and not client.uid_only:
+        client.uid_only = True
+        client.core.commands = uid_only(client.core.commands)
     client.core.enabled(names)
     client.send(responses.enabled([known[name] for name in names]))
     await finish(client, ok(b"Enabled"))
@@ -138,6 +146,7 @@ async def unauthenticate(client: Client, _command: commands.Unauthenticate) -> N
     client.link.set_deadline(settings.login_timeout_s, "login")
     client.service.log.info("auth.ended", trace=client.link.trace, peer=client.link.peer)
     client.send(ok(b"Signed out; sign in again"))
+    await compress.end(client)
 
 
 async def logout(client: Client, _command: commands.Logout) -> None:

@@ -17,7 +17,10 @@ from poterne.session.imap.appending import Appending
 from poterne.session.imap.columns import Columns
 from poterne.session.imap.flags import FlagTexts, flag_texts
 from poterne.session.imap.header_columns import HeaderColumns
+from poterne.session.imap.metadata_watch import MetadataWatch
 from poterne.session.imap.offer import Offer
+from poterne.session.imap.pictures import Pictures
+from poterne.session.imap.watch import Watch
 from poterne.session.notify import Notifier, Unsubscribe
 from poterne.session.pending import Snapshots, View
 from poterne.store.interface import Store
@@ -25,6 +28,13 @@ from poterne.values.directory import Account
 from poterne.values.event import Event
 from poterne.values.ids import ModSeq
 from poterne.values.mailbox import Mailbox
+
+
+@dataclass(slots=True)
+class Compressing:
+    """How many connections of this process compress."""
+
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,8 @@ class Service:
     log: Log
     columns: Columns = field(default_factory=Columns)
     header_columns: HeaderColumns = field(default_factory=HeaderColumns)
+    compressing: Compressing = field(default_factory=Compressing)
+    pictures: Pictures = field(default_factory=Pictures)
 
 
 @final
@@ -49,8 +61,10 @@ class Client:
     __slots__ = (
         "_account",
         "_flag_texts",
+        "annotated",
         "appending",
         "bad_commands",
+        "compresses",
         "condstore",
         "core",
         "exchange",
@@ -59,6 +73,7 @@ class Client:
         "idling",
         "link",
         "mailbox",
+        "metadata",
         "offer",
         "over",
         "owes_modseq",
@@ -67,8 +82,10 @@ class Client:
         "saved",
         "service",
         "store",
+        "uid_only",
         "unsubscribe",
         "view",
+        "watch",
     )
 
     def __init__(self, core: ServerCore, link: Link, service: Service) -> None:
@@ -91,12 +108,22 @@ class Client:
         self.condstore = False
         self.qresync = False
         """ENABLE QRESYNC was said: VANISHED takes the place of EXPUNGE."""
+        self.uid_only = False
+        """ENABLE UIDONLY was said: UIDFETCH takes the place of FETCH, with UIDs for numbers, and VANISHED that of EXPUNGE."""
         self.owes_modseq = False
         """VANISHED was told, which has no modseq: HIGHESTMODSEQ goes with the next tagged response."""
         self.saved: array[int] | None = None
         """UIDs of the last search with SAVE, RFC 5182; None means empty."""
+        self.compresses = False
+        """COMPRESS=DEFLATE is active."""
         self.exchange: Exchange | None = None
+        self.metadata: MetadataWatch | None = None
+        """ENABLE METADATA was said: what others change is told …"""
+        self.annotated = False
+        """… and something may have been changed."""
         self.appending: Appending | None = None
+        self.watch: Watch | None = None
+        """What NOTIFY asked for, since it was said for the first time."""
         self.over = False
         """BYE was said: the core is closed."""
         self.bad_commands = 0
@@ -153,18 +180,26 @@ class Client:
     def sign_out(self) -> None:
         """As it was before anyone signed in (RFC 8437 §3); only failed sign-ins still count."""
         self.deselect()
+        self.unwatch()
         self._account = None
         self._flag_texts = None
         self.offer = None
+        self.end_metadata()
         self.read_only = False
         self.condstore = False
         self.qresync = False
+        self.uid_only = False
         self.bad_commands = 0
 
     @property
     def rev2(self) -> bool:
         """The client enabled IMAP4rev2."""
         return self.core.rev2
+
+    @property
+    def fetch_name(self) -> bytes:
+        """What responses about messages are called."""
+        return b"UIDFETCH" if self.uid_only else b"FETCH"
 
     @property
     def authenticated(self) -> bool:
@@ -188,12 +223,28 @@ class Client:
         """Forget the selected mailbox, if any."""
         if self.unsubscribe is not None:
             self.unsubscribe()
+        if self.watch is not None and self.mailbox is not None and self.view is not None:
+            self.watch.left(self.mailbox.id, self.view.modseq)
         self.unsubscribe = None
         self.mailbox = None
         self.view = None
         self.saved = None
         self.heard = ModSeq(0)
         self.owes_modseq = False
+
+    def end_metadata(self) -> None:
+        """No longer watch what others change of annotations."""
+        if self.metadata is not None:
+            self.metadata.end()
+        self.metadata = None
+        self.annotated = False
+
+    def unwatch(self) -> None:
+        """Nothing is notified any more."""
+        if self.watch is not None:
+            self.service.pictures.leave(self.account.id, self.watch)
+            self.watch.stop()
+            self.watch = None
 
     def event(self, kind: str, **detail: str | int | bool | None) -> Event:
         """An event about this client, for the operation that it describes."""

@@ -28,6 +28,8 @@ async def copy(client: Client, command: commands.Copy) -> None:
             mailbox.account_id, mailbox.id, view.ranges(spans), destination.id, int(client.service.clock())
         )
     if copied is not None and copied.source:
+        if client.watch is not None:
+            client.watch.did(destination.id, copied.destination)
         await finish(client, ok(b"Copied", _copyuid(copied)))
     else:
         await finish(client, EXPUNGED if gone else ok(b"Nothing to copy"))
@@ -53,6 +55,8 @@ async def move(client: Client, command: commands.Move) -> None:
             mailbox.account_id, mailbox.id, view.ranges(spans), destination.id, int(client.service.clock())
         )
         if moved.source:
+            if client.watch is not None:
+                client.watch.did(destination.id, moved.destination)
             client.send(responses.status_line(Condition.OK, b"Moved", _copyuid(moved)))
             view.remove(moved.source)
             await sync(client, expunge=True)

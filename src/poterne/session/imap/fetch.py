@@ -7,6 +7,7 @@ ranges of the blob, read when it is their turn and handed on in pieces. After ea
 \Seen is set for the whole command in one operation before anything is read; messages that it changed show their FLAGS.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from functools import partial
 from operator import attrgetter
@@ -15,9 +16,9 @@ from typing import Final, NoReturn, cast
 from poterne.net.drive import FLUSH_AT
 from poterne.proto.imap import commands, render
 from poterne.proto.imap import fetch as fetch_lines
-from poterne.proto.imap.items import Binary, BinarySize, BodySection, FetchAtt
+from poterne.proto.imap.items import Binary, BinarySize, BodySection, FetchAtt, FetchItem
 from poterne.proto.imap.responses import UNKNOWN_CTE, Untagged, bad, no, ok
-from poterne.proto.imap.sequence import IndexRanges
+from poterne.proto.imap.sequence import IndexRanges, SequenceSet
 from poterne.proto.imap.strings import string
 from poterne.session.imap import binary, object_ids, sections
 from poterne.session.imap.client import Client
@@ -45,6 +46,7 @@ HELD_BYTES: Final = 1024 * 1024
 _FLAGS: Final = attrgetter("flags")
 _MODSEQ: Final = attrgetter("modseq")
 _IN_ROWS: Final = frozenset({FetchAtt.FLAGS, FetchAtt.INTERNALDATE, FetchAtt.SIZE, FetchAtt.MODSEQ, FetchAtt.EMAILID})
+_OF_FLAGS: Final = frozenset({FetchAtt.UID, FetchAtt.FLAGS})
 _STORED: Final = frozenset(
     {FetchAtt.ENVELOPE, FetchAtt.BODYSTRUCTURE, FetchAtt.BODY, FetchAtt.THREADID, FetchAtt.SAVEDATE}
     | {FetchAtt.PREVIEW}
@@ -90,6 +92,15 @@ async def fetch(client: Client, command: commands.Fetch) -> None:
     await finish(client, completed, expunge=command.uid, told=run.told)
 
 
+async def show(client: Client, items: tuple[FetchItem, ...], spans: IndexRanges) -> None:
+    """The same of these positions without a command: what NOTIFY tells of new messages. Sets nothing."""
+    run = _Fetching(client, commands.Fetch(b"", False, SequenceSet(()), items))
+    for first, last in spans:
+        for start in range(first, last, run.page):
+            await run.answer(start, min(start + run.page, last))
+            await client.flush_if_big()
+
+
 class _Fetching:
     """One FETCH command: what it asks for, sorted, and what it has met."""
 
@@ -98,6 +109,7 @@ class _Fetching:
         "_changed_since",
         "_client",
         "_has_binary",
+        "_is_of_flags",
         "_known_rows",
         "_octets",
         "_readers",
@@ -129,6 +141,7 @@ class _Fetching:
             self._octets
         )
         self._wants_rows = command.changed_since is not None or any(item in _IN_ROWS for item in attributes)
+        self._is_of_flags = not self._octets and set(attributes) <= _OF_FLAGS
         self._has_binary = any(not isinstance(item, BodySection) for item in self._octets)
         self._readers = [(item.label, sections.reader(client.store.blobs, item)) for item in self._octets]
         self.page = MESSAGES_AT_ONCE if self._octets else CONTENTS_AT_ONCE if self._stored else ROWS_AT_ONCE
@@ -166,6 +179,8 @@ class _Fetching:
         client = self._client
         mailbox, view = client.selected
         wanted = [UidRange(view.uids[first], view.uids[last - 1])]
+        if self._is_of_flags and await self._answer_flags(first, last, wanted):
+            return
         rows: Sequence[MessageRow] = ()
         contents: Sequence[ContentRow] = ()
         wants_rows = self._wants_rows or bool(self.seen) or not (self._stored or self._octets)
@@ -199,15 +214,39 @@ class _Fetching:
         elif self._tells_modseq:
             # What else happened up to there is told by this command too: the client may take it for done (RFC 7162 §6).
             client.heard = max(client.heard, *map(_MODSEQ, rows))
-        numbers = view.numbers_of(rows, first, last)
+        numbers = [row.uid for row in rows] if client.uid_only else view.numbers_of(rows, first, last)
         if self._octets:
             await self._with_octets(numbers, rows, contents)
         else:
             client.send(
                 fetch_lines.rows(
-                    self._attributes, numbers, rows, client.flag_texts, self._columns(self._attributes, rows, contents)
+                    self._attributes,
+                    numbers,
+                    rows,
+                    client.flag_texts,
+                    self._columns(self._attributes, rows, contents),
+                    client.fetch_name,
                 )
             )
+
+    async def _answer_flags(self, first: int, last: int, wanted: Sequence[UidRange]) -> bool:
+        """The same where flags are all that is asked for and there is nothing special about any; False: done nothing."""
+        client = self._client
+        mailbox, view = client.selected
+        if self.seen or (view.recent and not client.rev2):
+            return False
+        uids, flags, newest = client.store.flags(mailbox.account_id, mailbox.id, wanted)
+        if not uids or newest > view.modseq:
+            return False
+        self.missing = self.missing or len(uids) < last - first
+        await learn_keywords(client, max(flags))
+        numbers: Sequence[int] = range(first + 1, last + 1)
+        if len(uids) < last - first:
+            numbers = [bisect_left(view.uids, uid) + 1 for uid in uids]
+        if client.uid_only:
+            numbers = uids
+        client.send(fetch_lines.flag_rows(self._attributes, numbers, uids, flags, client.flag_texts, client.fetch_name))
+        return True
 
     def _columns(
         self, attributes: Sequence[FetchAtt], rows: Sequence[MessageRow], contents: Sequence[ContentRow]
@@ -254,11 +293,12 @@ class _Fetching:
             self._add_flags(inner, rows)
         pieces: list[bytes] = []
         size = 0
+        name = client.fetch_name
         for number, attributes, content in zip(numbers, inner, contents, strict=True):
             sources = await self._read(content)
             if sources is None:
                 continue
-            pieces.append(fetch_lines.line_open(number, attributes))
+            pieces.append(fetch_lines.line_open(number, attributes, name))
             first = not attributes
             for label, source in sources:
                 if type(source) is bytes and len(source) <= SHORT_BYTES:
@@ -325,7 +365,7 @@ class _Fetching:
         client = self._client
         _, view = client.selected
         tells_flags = FetchAtt.FLAGS not in self._attributes
-        tells_uid = client.condstore and FetchAtt.UID not in self._attributes
+        tells_uid = client.condstore and not client.uid_only and FetchAtt.UID not in self._attributes
         tells_modseq = client.condstore and not self._tells_modseq
         if not (tells_flags or tells_uid or tells_modseq):
             return

@@ -7,7 +7,7 @@ from typing import Final
 from poterne.proto.imap import commands, responses
 from poterne.proto.imap.items import ListReturn, ListSelect, StatusItem
 from poterne.proto.imap.responses import Condition, no, ok
-from poterne.session.imap import object_ids
+from poterne.session.imap import metadata, object_ids
 from poterne.session.imap.client import Client
 from poterne.session.imap.quota import deleted_bytes
 from poterne.session.imap.turns import Turn
@@ -77,10 +77,11 @@ async def list_(client: Client, command: commands.List) -> None:
     subscribed: set[str] = set()
     if wants_subscribed or ListReturn.SUBSCRIBED in command.returns:
         subscribed = set(await client.store.subscriptions(client.account.id))
+    longest = 0
     turn = Turn()  # thousands of names, hundreds of patterns
     for name in _ordered({*names.by_name, *subscribed} if wants_subscribed else names.by_name):
         if matches(name):
-            await _list_one(client, command, names, subscribed, name, matches)
+            longest = max(longest, await _list_one(client, command, names, subscribed, name, matches))
         if turn.over:
             await turn.give_way()
     if wants_subscribed and ListSelect.RECURSIVEMATCH in command.select:
@@ -89,7 +90,7 @@ async def list_(client: Client, command: commands.List) -> None:
                 await _list_one(client, command, names, subscribed, name, matches)
             if turn.over:
                 await turn.give_way()
-    await finish(client, ok(b"Listed"))
+    await finish(client, ok(b"Listed", responses.code_metadata_longentries(longest) if longest else None))
 
 
 def _ordered(names: Iterable[str]) -> list[str]:
@@ -103,22 +104,27 @@ async def _list_one(
     subscribed: set[str],
     name: str,
     matches: Callable[[str], bool],
-) -> None:
+) -> int:
+    """Gives the size of the largest METADATA value that was asked for and was too large to be told, else 0."""
     mailbox = names.by_name.get(name)
     found = names.attributes(name)
     child_info: tuple[bytes, ...] = ()
     if ListSelect.SUBSCRIBED in command.select and name not in subscribed:
         if ListSelect.RECURSIVEMATCH not in command.select or not _hides_child(name, subscribed, matches):
-            return
+            return 0
         child_info = (b"SUBSCRIBED",)
     if ListSelect.SPECIAL_USE in command.select and (mailbox is None or mailbox.special_use is None):
-        return
+        return 0
     if name in subscribed:
         found.append(b"\\Subscribed")
     client.send(responses.list_mailbox(name, found, utf8=client.core.utf8, child_info=child_info))
     if command.status and mailbox is not None and mailbox.selectable:
         client.send(responses.status(name, await status_values(client, mailbox, command.status), utf8=client.core.utf8))
+    longest = 0
+    if command.metadata is not None and mailbox is not None:
+        longest = await metadata.tell(client, mailbox, command.metadata)
     await client.flush_if_big()
+    return longest
 
 
 def _hides_child(name: str, subscribed: set[str], matches: Callable[[str], bool]) -> bool:
@@ -225,6 +231,8 @@ async def create(client: Client, command: commands.Create) -> None:
     except ConflictError:
         client.send(_EXISTS)
         return
+    if client.watch is not None:
+        client.watch.named(made.name, exists=True)
     await finish(client, ok(b"Created", responses.code_mailboxid(object_ids.mailbox(made))))
 
 
@@ -241,6 +249,8 @@ async def delete(client: Client, command: commands.Delete) -> None:
     except ConflictError:
         client.send(no(b"It has mailboxes below it", responses.HASCHILDREN))
         return
+    if client.watch is not None:
+        client.watch.named(mailbox.name, exists=False)
     if client.mailbox is not None and client.mailbox.id == mailbox.id:
         client.deselect()
         client.core.selected(False)
@@ -265,6 +275,9 @@ async def rename(client: Client, command: commands.Rename) -> None:
     except ConflictError:
         client.send(_EXISTS)
         return
+    if client.watch is not None:
+        client.watch.named(mailbox.name, exists=mailbox.name == "INBOX")
+        client.watch.named(name, exists=True)
     await finish(client, ok(b"Renamed"))
 
 
@@ -273,11 +286,16 @@ async def subscribe(client: Client, command: commands.Subscribe) -> None:
     name = command.mailbox.removesuffix("/")
     await client.store.mailbox(client.account.id, name)
     await client.store.subscribe(client.account.id, name, True)
+    if client.watch is not None:
+        client.watch.subscriptions[name] = True
     await finish(client, ok(b"Subscribed"))
 
 
 async def unsubscribe(client: Client, command: commands.Unsubscribe) -> None:
-    await client.store.subscribe(client.account.id, command.mailbox.removesuffix("/"), False)
+    name = command.mailbox.removesuffix("/")
+    await client.store.subscribe(client.account.id, name, False)
+    if client.watch is not None:
+        client.watch.subscriptions[name] = False
     await finish(client, ok(b"Unsubscribed"))
 
 

@@ -12,12 +12,12 @@ from typing import Final
 
 from poterne.proto.imap import commands, responses
 from poterne.proto.imap.responses import bad, no, ok
-from poterne.proto.imap.search import SearchReturn
+from poterne.proto.imap.search import SearchReturn, has_numbers
 from poterne.session.imap import bits
 from poterne.session.imap.client import Client
 from poterne.session.imap.matching import Matching
 from poterne.session.imap.scope import Scope
-from poterne.session.imap.search import asks_modseq, has_numbers, highest_modseq, kept, span_of
+from poterne.session.imap.search import asks_modseq, highest_modseq, kept, span_of
 from poterne.session.imap.turns import Turn
 from poterne.session.imap.updates import finish
 from poterne.session.pending import View

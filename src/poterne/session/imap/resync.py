@@ -42,8 +42,9 @@ async def _tell_flags(client: Client, view: View, rows: Sequence[MessageRow]) ->
     await learn_keywords(client, max(row.flags for row in rows))
     flags = recent_flags(client, view, rows)
     columns = {} if flags is None else {FetchAtt.FLAGS: flags}
-    numbers = view.numbers_of(rows, 0, 0)
-    client.send(fetch_lines.rows(_ITEMS, numbers, rows, client.flag_texts, columns))
+    numbers: Sequence[int] = [row.uid for row in rows] if client.uid_only else view.numbers_of(rows, 0, 0)
+    items = _ITEMS[1:] if client.uid_only else _ITEMS
+    client.send(fetch_lines.rows(items, numbers, rows, client.flag_texts, columns, client.fetch_name))
     await client.flush_if_big()
 
 

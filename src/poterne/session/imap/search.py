@@ -7,7 +7,7 @@ from functools import partial
 from poterne.proto.imap import commands, responses
 from poterne.proto.imap.items import Window
 from poterne.proto.imap.responses import ok
-from poterne.proto.imap.search import And, InSequence, ModSeqAtLeast, Not, Or, SearchKey, SearchReturn
+from poterne.proto.imap.search import And, ModSeqAtLeast, Not, Or, SearchKey, SearchReturn, has_numbers
 from poterne.session.imap import bits
 from poterne.session.imap.bits import Bits
 from poterne.session.imap.client import Client
@@ -99,19 +99,6 @@ def asks_modseq(key: SearchKey) -> bool:
             return asks_modseq(inner)
         case _:
             return isinstance(key, ModSeqAtLeast)
-
-
-def has_numbers(key: SearchKey) -> bool:
-    """Are there message numbers in it, which nothing may move while it is answered?"""
-    match key:
-        case And(keys):
-            return any(has_numbers(part) for part in keys)
-        case Or(left, right):
-            return has_numbers(left) or has_numbers(right)
-        case Not(inner):
-            return has_numbers(inner)
-        case _:
-            return isinstance(key, InSequence) and not key.messages.saved
 
 
 def highest_modseq(client: Client, mailbox: Mailbox, view: View, found: list[int]) -> int | None:

@@ -10,7 +10,7 @@ from poterne.session.imap.client import Client
 from poterne.session.imap.mailboxes import attributes
 from poterne.session.imap.positions import READ_ONLY, positions
 from poterne.session.imap.resync import resync
-from poterne.session.imap.updates import finish, leave, sync
+from poterne.session.imap.updates import finish, leave, sync, tell_annotations
 from poterne.session.pending import View
 from poterne.store.errors import NotFoundError, StoreError
 from poterne.values.ids import ModSeq
@@ -54,7 +54,11 @@ async def select(client: Client, command: commands.Select) -> None:
 def wake(client: Client, modseq: ModSeq) -> None:
     """The mailbox is at `modseq` now. Pokes the connection only where the client waits for it."""
     client.heard = max(client.heard, modseq)
-    if client.idling and client.view is not None and modseq > client.view.modseq:
+    if client.view is None or modseq <= client.view.modseq:
+        return
+    if client.watch is not None:
+        client.watch.look()
+    elif client.idling:
         client.link.poke(Poke.CHANGED)
 
 
@@ -74,7 +78,7 @@ async def _describe(client: Client, mailbox: Mailbox, view: View, *, resyncs: bo
     if not client.rev2:
         lines.append(responses.recent(view.count_recent()))
         # A client that resyncs knows it. RFC 3501 §6.3.1: without it, nothing can be assumed.
-        unseen = 0 if resyncs else await first_unseen(client, mailbox, view)
+        unseen = 0 if resyncs or client.uid_only else await first_unseen(client, mailbox, view)
         if unseen:
             lines.append(responses.status_line(Condition.OK, b"First unseen", responses.code_unseen(unseen)))
     lines += [
@@ -117,7 +121,9 @@ async def close(client: Client, _command: commands.Close) -> None:
     await leave(client)
     client.core.selected(False)
     if not read_only:
-        await client.store.expunge(mailbox.account_id, mailbox.id, None)
+        removed = await client.store.expunge(mailbox.account_id, mailbox.id, None)
+        if client.watch is not None:
+            client.watch.did(mailbox.id, removed)
     client.send(ok(b"Closed"))
 
 
@@ -146,6 +152,8 @@ async def idle(client: Client, _command: commands.Idle) -> None:
     """RFC 2177. What happened until now is told first; from then on `wake` pokes the link."""
     client.send(Continue())
     client.idling = True
+    if client.annotated:
+        await tell_annotations(client)
     await sync(client, expunge=True)
 
 

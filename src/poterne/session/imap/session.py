@@ -10,11 +10,14 @@ from poterne.proto.imap.server import ServerCore
 from poterne.session.imap import (
     append,
     auth,
+    compress,
     copy,
     errors,
     fetch,
     mailboxes,
+    metadata,
     multi_search,
+    notify,
     quota,
     search,
     select,
@@ -22,7 +25,7 @@ from poterne.session.imap import (
     store,
 )
 from poterne.session.imap.client import Client, Service
-from poterne.session.imap.updates import leave, sync
+from poterne.session.imap.updates import catch_up, leave
 from poterne.store.errors import StoreError, UnavailableError
 
 LAST_WORDS: Final = b"* BYE Internal error\r\n"
@@ -40,6 +43,7 @@ _HANDLERS: Final[dict[type, Callable[[Client, Any], Awaitable[None]]]] = {
     commands.Capability: auth.capability,
     commands.Check: select.noop,
     commands.Close: select.close,
+    commands.Compress: compress.compress,
     commands.Copy: copy.copy,
     commands.Create: mailboxes.create,
     commands.Delete: mailboxes.delete,
@@ -47,6 +51,7 @@ _HANDLERS: Final[dict[type, Callable[[Client, Any], Awaitable[None]]]] = {
     commands.Enable: auth.enable,
     commands.Expunge: select.expunge,
     commands.Fetch: fetch.fetch,
+    commands.GetMetadata: metadata.get_metadata,
     commands.GetQuota: quota.get_quota,
     commands.GetQuotaRoot: quota.get_quota_root,
     commands.Id: auth.id_,
@@ -59,11 +64,13 @@ _HANDLERS: Final[dict[type, Callable[[Client, Any], Awaitable[None]]]] = {
     commands.MultiSearch: multi_search.multi_search,
     commands.Namespace: mailboxes.namespace,
     commands.Noop: select.noop,
+    commands.Notify: notify.notify,
     commands.Rename: mailboxes.rename,
     commands.SaslCancelled: auth.sasl_cancelled,
     commands.SaslResponse: auth.sasl_response,
     commands.Search: search.search,
     commands.Select: select.select,
+    commands.SetMetadata: metadata.set_metadata,
     commands.Sort: sort.sort,
     commands.StartTls: auth.start_tls,
     commands.Status: mailboxes.status,
@@ -111,6 +118,8 @@ class ImapSession:
             if isinstance(event, commands.AppendStart | commands.AppendData | commands.AppendEnd):
                 append.forget(client)
             client.send(errors.reply(error))
+        if client.watch is not None:
+            notify.settle(client)
 
     def _bad(self, event: commands.Bad) -> None:
         client = self._client
@@ -134,13 +143,20 @@ class ImapSession:
         elif Poke.DEADLINE in why and not (client.authenticated and client.link.expired == "login"):
             # (A sign-in that we slowed down may pass its deadline and still succeed.)
             client.part(b"Timeout")
-        elif Poke.CHANGED in why and client.idling and client.view is not None and client.heard > client.view.modseq:
-            try:
-                await sync(client, expunge=True)
-            except StoreError as error:
-                client.service.log.warning(
-                    "imap.store_error", trace=client.link.trace, command="Idle", error=str(error)
-                )
+        elif Poke.CHANGED in why:
+            await self._changed()
+
+    async def _changed(self) -> None:
+        client = self._client
+        try:
+            if client.watch is not None:
+                await notify.tell(client)
+            elif client.idling:
+                await catch_up(client, expunge=True)
+        except StoreError as error:
+            client.service.log.warning("imap.store_error", trace=client.link.trace, command="Idle", error=str(error))
+            if client.watch is not None:
+                client.watch.try_later()
 
     def secured(self) -> None:
         """RFC 9051 §6.2.1: what was said in plaintext is forgotten; only counters of misbehaviour stay."""
@@ -148,5 +164,8 @@ class ImapSession:
 
     async def closed(self) -> None:
         client = self._client
+        compress.forget(client)
         append.forget(client)
+        client.end_metadata()
         await leave(client)
+        client.unwatch()

@@ -5,12 +5,12 @@ from typing import Final
 
 from poterne.proto.imap import commands, responses
 from poterne.proto.imap.responses import Node, Untagged, ok
-from poterne.proto.imap.search import SortKey, Threading
+from poterne.proto.imap.search import SortKey, Threading, has_numbers
 from poterne.session.imap import bits, sort_keys, texts, threading
 from poterne.session.imap.client import Client
 from poterne.session.imap.columns import Column, Fact, Value
 from poterne.session.imap.matching import CONTENTS_AT_ONCE, ROWS_AT_ONCE
-from poterne.session.imap.search import has_numbers, positions_of
+from poterne.session.imap.search import positions_of
 from poterne.session.imap.turns import Turn
 from poterne.session.imap.updates import catch_up, finish
 from poterne.store.errors import UnavailableError

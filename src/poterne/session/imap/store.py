@@ -11,7 +11,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from poterne.proto.imap import commands, responses
-from poterne.proto.imap.items import FlagSet
+from poterne.proto.imap import fetch as fetch_lines
+from poterne.proto.imap.items import FetchAtt, FlagSet
 from poterne.proto.imap.responses import Completed, ok
 from poterne.proto.imap.sequence import IndexRanges
 from poterne.session.imap.client import Client
@@ -162,19 +163,17 @@ async def _echo_flags(client: Client, command: commands.Store, spans: IndexRange
         for start in range(first, last, ROWS_AT_ONCE):
             stop = min(start + ROWS_AT_ONCE, last)
             part = UidRange(view.uids[start], view.uids[stop - 1])
-            uids, flags = client.store.flags(mailbox.account_id, mailbox.id, [part])
+            uids, flags, _ = client.store.flags(mailbox.account_id, mailbox.id, [part])
             if not uids:
                 continue
             await learn_keywords(client, max(flags))
-            texts = map(client.flag_texts.__getitem__, flags)
             numbers: Sequence[int] = range(start + 1, stop + 1)
             if len(uids) != stop - start:  # some are gone, which the client does not know yet
                 numbers = [bisect_left(view.uids, uid) + 1 for uid in uids]
-            if command.uid:
-                lines = [b"* %d FETCH (UID %d FLAGS %b)\r\n" % line for line in zip(numbers, uids, texts, strict=True)]
-            else:
-                lines = [b"* %d FETCH (FLAGS %b)\r\n" % line for line in zip(numbers, texts, strict=True)]
-            client.send_all(lines)
+            items = (FetchAtt.UID, FetchAtt.FLAGS) if command.uid else (FetchAtt.FLAGS,)
+            if client.uid_only:
+                items, numbers = (FetchAtt.FLAGS,), uids
+            client.send(fetch_lines.flag_rows(items, numbers, uids, flags, client.flag_texts, client.fetch_name))
             await client.flush_if_big()
 
 
@@ -194,6 +193,8 @@ def _lines(
     if client.condstore:
         gap = b"" if command.silent else b" "
         shown = [b"%b%bMODSEQ (%d)" % (text, gap, row.modseq) for text, row in zip(shown, rows, strict=True)]
+    if client.uid_only:
+        return [b"* %d UIDFETCH (%b)\r\n" % (row.uid, text) for row, text in zip(rows, shown, strict=True)]
     if command.uid or client.condstore:  # RFC 7162 §3.2.4
         return [
             b"* %d FETCH (UID %d %b)\r\n" % (number, row.uid, text)

@@ -8,6 +8,7 @@ from poterne.proto.imap import responses
 from poterne.proto.imap.fetch import RECENT
 from poterne.proto.imap.responses import Completed, Condition
 from poterne.session.imap.client import Client
+from poterne.session.imap.watch import Watch
 from poterne.session.pending import NOTHING_TOLD, Update, View
 from poterne.store.errors import NotFoundError, StoreError
 from poterne.values.ids import ModSeq
@@ -31,7 +32,10 @@ def _with_modseq(client: Client, completed: Completed) -> Completed:
     if view is None or not (view.gone or client.owes_modseq):
         return completed
     client.owes_modseq = False
-    code = responses.code_highestmodseq(view.held_at if view.gone else view.modseq)
+    modseq = view.held_at if view.gone else view.modseq
+    if client.watch is not None and client.watch.flags_since:
+        modseq = min(modseq, client.watch.flags_since)
+    code = responses.code_highestmodseq(modseq)
     if completed.code is None and completed.condition is Condition.OK:
         return replace(completed, code=code)
     client.send(responses.status_line(Condition.OK, b"Highest", code))
@@ -40,31 +44,96 @@ def _with_modseq(client: Client, completed: Completed) -> Completed:
 
 async def catch_up(client: Client, *, expunge: bool, told: Mapping[int, int] = NOTHING_TOLD) -> None:
     """Tell what is known to have changed. Costs nothing when nothing is."""
+    if client.annotated:
+        await tell_annotations(client)
     if client.view is not None and (client.heard > client.view.modseq or (expunge and client.view.gone)):
         await sync(client, expunge=expunge, told=told)
 
 
-async def sync(client: Client, *, expunge: bool, told: Mapping[int, int] = NOTHING_TOLD) -> None:
-    """Ask the store what changed and tell it. A mailbox that was deleted meanwhile ends the connection (RFC 2180 §3.4)."""
-    view, mailbox = client.view, client.mailbox
+async def sync(
+    client: Client, *, expunge: bool, told: Mapping[int, int] = NOTHING_TOLD, everything: bool = False
+) -> None:
+    """Ask the store what changed and tell it. A mailbox that was deleted meanwhile ends the connection (RFC 2180 §3.4).
+
+    `everything`: also what the client's NOTIFY keeps from being told.
+    """
+    view, mailbox, watch = client.view, client.mailbox, client.watch
     if view is None or mailbox is None:
         return
+    since = view.modseq
+    if watch is not None:
+        if watch.frozen and not everything:
+            await _tell_own(client, view, mailbox, expunge=expunge)
+            return
+        if everything and watch.flags_since:
+            since = min(since, watch.flags_since)
     heard, client.heard = client.heard, ModSeq(0)  # before we ask, so that a wake-up meanwhile is kept
     try:
-        changes = await client.store.changes(mailbox.account_id, mailbox.id, view.modseq)
+        changes = await client.store.changes(mailbox.account_id, mailbox.id, since)
     except NotFoundError:
         client.part(b"The selected mailbox was deleted")
         return
     except StoreError:
         client.heard = max(client.heard, heard)
         raise
-    await merge(client, changes, expunge=expunge, told=told)
+    if everything and watch is not None:
+        watch.flags_since = ModSeq(0)
+        watch = None
+    await _merge(client, watch, changes, expunge=expunge, told=told)
 
 
-async def merge(client: Client, changes: Changes, *, expunge: bool, told: Mapping[int, int] = NOTHING_TOLD) -> None:
-    """Bring the view up to date with what changed, and tell it."""
+async def tell_annotations(client: Client) -> None:
+    """METADATA responses for what others changed, without values (RFC 5464 §4.4.2). Allowed at any time."""
+    if client.metadata is None:
+        return
+    client.annotated = False  # before we ask, so that a wake-up meanwhile is kept
+    try:
+        for name, entries in await client.metadata.changes(client.store):
+            client.send(responses.metadata_changed(name, entries, utf8=client.core.utf8))
+    except StoreError:
+        client.annotated = True  # told later: what the command did is not undone by this
+        client.service.log.warning("imap.metadata_unread", trace=client.link.trace)
+
+
+async def merge(client: Client, changes: Changes) -> None:
+    """Bring the view up to date with what changed, and tell it. Only for commands that may tell of expunges."""
+    watch = client.watch
+    if watch is None or not watch.frozen:
+        await _merge(client, watch, changes, expunge=True, told=NOTHING_TOLD)
+
+
+async def _tell_own(client: Client, view: View, mailbox: Mailbox, *, expunge: bool) -> None:
+    """Of a mailbox that the client wants to hear nothing of: what it has removed itself."""
+    if expunge and view.gone:
+        vanished = sorted(view.gone)
+        await tell(client, view, mailbox, Update(view.release(), None, (), vanished))
+
+
+async def _merge(
+    client: Client, watch: Watch | None, changes: Changes, *, expunge: bool, told: Mapping[int, int]
+) -> None:
     mailbox, view = client.selected
+    if watch is not None:
+        await _merge_watched(client, watch, changes, expunge=expunge, told=told)
+        return
     update = view.merge(changes, expunge=expunge, told=told)
+    if update:
+        client.service.snapshots.share(mailbox.account_id, mailbox.id, view)
+        await tell(client, view, mailbox, update)
+
+
+async def _merge_watched(
+    client: Client, watch: Watch, changes: Changes, *, expunge: bool, told: Mapping[int, int]
+) -> None:
+    """The same under the rules of NOTIFY: perhaps without flags; new messages may have to be shown, which `notify` does."""
+    mailbox, view = client.selected
+    before, uid_next = view.modseq, view.uid_next
+    update = view.merge(changes, expunge=expunge, told=told)
+    if update.flags and watch.hides_flags:
+        watch.flags_since = watch.flags_since or before
+        update = Update(update.expunged, update.exists, (), update.vanished)
+    if update.exists is not None and watch.rules.items:
+        watch.unshown = watch.unshown or uid_next
     if update:
         client.service.snapshots.share(mailbox.account_id, mailbox.id, view)
         await tell(client, view, mailbox, update)
@@ -73,7 +142,7 @@ async def merge(client: Client, changes: Changes, *, expunge: bool, told: Mappin
 async def tell(client: Client, view: View, mailbox: Mailbox, update: Update) -> None:
     """EXPUNGE or VANISHED, EXISTS with RECENT, FETCH FLAGS, in the order that keeps numbers right."""
     if update.expunged:
-        if client.qresync:
+        if client.qresync or client.uid_only:
             client.send(responses.vanished(update.vanished))
             client.owes_modseq = True
         else:
@@ -147,7 +216,10 @@ def flags_line(client: Client, number: int, row: MessageRow) -> bytes:
     """One FETCH FLAGS that the client did not ask for."""
     _, view = client.selected
     text = client.flag_texts[shown_flags(client, view, row)]
-    # RFC 9051 §7.5.2 advises UID in such responses once the client speaks IMAP4rev2; RFC 7162 §3.2.4 wants both.
-    uid = b"UID %d " % row.uid if client.rev2 or client.condstore else b""
     modseq = b" MODSEQ (%d)" % row.modseq if client.condstore else b""
+    if client.uid_only:
+        return b"* %d UIDFETCH (FLAGS %b%b)\r\n" % (row.uid, text, modseq)
+    # RFC 9051 §7.5.2 advises UID in such responses once the client speaks IMAP4rev2; RFC 7162 §3.2.4 wants both. RFC 5465 §5.1
+    # wants UID.
+    uid = b"UID %d " % row.uid if client.rev2 or client.condstore or client.watch is not None else b""
     return b"* %d FETCH (%bFLAGS %b%b)\r\n" % (number, uid, text, modseq)

@@ -9,6 +9,7 @@ from poterne.store.errors import ConflictError, LimitError, NotFoundError
 from poterne.store.sqlite import (
     addresses,
     aliases,
+    annotations,
     dkim_keys,
     events,
     holds,
@@ -163,6 +164,7 @@ def remove_account(tx: Tx, account_id: AccountId, event: Event) -> None:
     aliases.forget_account(tx, account_id, address)
     senders.remove_of(tx, account_id)
     sharing.forget_account(tx, account_id)
+    annotations.forget_reader(tx, account_id)
     senders.forget_usage(tx, Origin(OriginKind.ACCOUNT, address))
     tx.run("INSERT INTO removed_account VALUES (?)", (account_id,))
     routes_changed(tx)

@@ -12,6 +12,7 @@ import apsw
 from poterne.store.blobs.files import REAL
 from poterne.store.blobs.segments import BlobLimits, SegmentBlobs
 from poterne.store.errors import UnavailableError
+from poterne.store.sqlite.annotations import AnnotationsPart
 from poterne.store.sqlite.boot import boot_number, note
 from poterne.store.sqlite.connection import BUSY_MS, DATABASE_NAME, connect, require_sound_sqlite, unavailable
 from poterne.store.sqlite.dkim_keys import DkimPart
@@ -44,6 +45,7 @@ _READER_CACHE_KIB: Final = 2_048
 class SqliteStore(
     DirectoryPart,
     MailboxesPart,
+    AnnotationsPart,
     MessagesPart,
     QueuePart,
     PausesPart,

@@ -3,7 +3,7 @@
 from typing import Final
 
 from poterne.store.errors import ConflictError, LimitError, NotFoundError
-from poterne.store.sqlite import copying, events, expunging, sharing
+from poterne.store.sqlite import annotations, copying, events, expunging, sharing
 from poterne.store.sqlite.mailbox_rows import INBOX_ID, by_id, find, next_modseq, normalised
 from poterne.store.sqlite.transaction import Tx
 from poterne.values.event import Event
@@ -51,6 +51,7 @@ def delete(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, event: Event) -
         raise ConflictError("the name has children")
     expunging.empty(tx, found)
     sharing.forget_mailbox(tx, account_id, mailbox_id)
+    annotations.forget(tx, account_id, mailbox_id)
     modseq = next_modseq(tx, account_id)
     where = "WHERE account_id = ? AND mailbox_id = ?"
     if has_children:
@@ -63,6 +64,7 @@ def delete(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, event: Event) -
         tx.run(f"DELETE FROM mailbox {where}", (account_id, mailbox_id))  # noqa: S608  # words of ours
         _prune_parents(tx, account_id, found.name)
     tx.touch(account_id, mailbox_id, modseq)
+    tx.touch_names(account_id)
     events.record(tx, (event,))
 
 
@@ -76,6 +78,7 @@ def rename(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, name: str, even
     if mailbox_id == INBOX_ID:  # RFC 9051 §6.3.6: its messages go, its children stay
         destination = make(tx, account_id, name, None)
         copying.move(tx, account_id, mailbox_id, (UidRange(1, None),), destination.id, None)
+        annotations.copy(tx, account_id, mailbox_id, destination.id)
     else:
         _make_parents(tx, account_id, name)
         modseq = next_modseq(tx, account_id)
@@ -88,6 +91,7 @@ def rename(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, name: str, even
             _checked(tx, moved_name)
             tx.touch(account_id, moved_id, modseq)
         _prune_parents(tx, account_id, found.name)
+        tx.touch_names(account_id)
     events.record(tx, (event,))
 
 
@@ -109,7 +113,8 @@ def set_special_use(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, use: S
 def subscribe(tx: Tx, account_id: AccountId, name: str, *, subscribed: bool) -> None:
     name = normalised(name)
     if not subscribed:
-        tx.run("DELETE FROM subscription WHERE account_id = ? AND name = ?", (account_id, name))
+        if tx.count("DELETE FROM subscription WHERE account_id = ? AND name = ?", (account_id, name)):
+            tx.touch_names(account_id)
         return
     _checked(tx, name)
     count: int = tx.all("SELECT count(*) FROM subscription WHERE account_id = ?", (account_id,))[0][0]
@@ -117,7 +122,8 @@ def subscribe(tx: Tx, account_id: AccountId, name: str, *, subscribed: bool) -> 
         raise LimitError("too many subscriptions")
     if tx.one("SELECT 1 FROM account_counter WHERE account_id = ?", (account_id,)) is None:
         raise NotFoundError("no such account")
-    tx.run("INSERT OR IGNORE INTO subscription VALUES (?, ?)", (account_id, name))
+    if tx.count("INSERT OR IGNORE INTO subscription VALUES (?, ?)", (account_id, name)):
+        tx.touch_names(account_id)
 
 
 def claim_recent(tx: Tx, account_id: AccountId, mailbox_id: MailboxId) -> Uid:
@@ -158,6 +164,7 @@ def _insert(tx: Tx, account_id: AccountId, name: str, special_use: SpecialUse | 
     )
     sharing.inherit(tx, account_id, mailbox_id, name)
     tx.touch(account_id, mailbox_id, modseq)
+    tx.touch_names(account_id)
     return MailboxId(mailbox_id)
 
 
@@ -175,6 +182,7 @@ def _revive(tx: Tx, found: Mailbox, special_use: SpecialUse | None) -> Mailbox:
     )
     sharing.inherit(tx, found.account_id, found.id, found.name)
     tx.touch(found.account_id, found.id, modseq)
+    tx.touch_names(found.account_id)
     return by_id(tx, found.account_id, found.id)
 
 
@@ -189,11 +197,15 @@ def _prune_parents(tx: Tx, account_id: AccountId, name: str) -> None:
     while _SEPARATOR in name:
         name = name.rpartition(_SEPARATOR)[0]
         where = "account_id = ? AND name = ? AND NOT selectable"
-        if _has_children(tx, account_id, name) or not tx.count(
-            f"DELETE FROM mailbox WHERE {where}",  # noqa: S608  # words of ours
-            (account_id, name),
-        ):
+        if _has_children(tx, account_id, name):
             return
+        gone = tx.one(
+            f"DELETE FROM mailbox WHERE {where} RETURNING mailbox_id",  # noqa: S608  # words of ours
+            (account_id, name),
+        )
+        if gone is None:
+            return
+        annotations.forget(tx, account_id, MailboxId(gone[0]))
 
 
 def _children(name: str) -> tuple[str, str]:

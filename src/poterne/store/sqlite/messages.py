@@ -31,18 +31,23 @@ def rows(source: Rows, account_id: AccountId, mailbox_id: MailboxId, uids: Uids)
     return found
 
 
-def flags(source: Rows, account_id: AccountId, mailbox_id: MailboxId, uids: Uids) -> tuple[list[Uid], list[int]]:
+def flags(
+    source: Rows, account_id: AccountId, mailbox_id: MailboxId, uids: Uids
+) -> tuple[list[Uid], list[int], ModSeq]:
     """Ascending by UID. As JSON texts, see `all_uids`."""
     found: list[Uid] = []
     their: list[int] = []
+    newest = 0
     for condition, args in uidset.conditions(uids):
         texts = source.all(
-            f"SELECT json_group_array(uid), json_group_array(flags) FROM message WHERE {_MAILBOX} AND {condition}",  # noqa: S608
+            "SELECT json_group_array(uid), json_group_array(flags), max(modseq)"  # noqa: S608
+            f" FROM message WHERE {_MAILBOX} AND {condition}",
             (account_id, mailbox_id, *args),
         )
         found += _uids_decode(texts[0][0])
         their += _numbers_decode(texts[0][1])
-    return found, their
+        newest = max(newest, texts[0][2] or 0)
+    return found, their, ModSeq(newest)
 
 
 def contents(

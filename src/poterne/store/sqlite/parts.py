@@ -260,7 +260,7 @@ class MessagesPart:
     def rows(self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids) -> list[MessageRow]:
         return messages.rows(self._reader, account_id, mailbox_id, uids)
 
-    def flags(self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids) -> tuple[list[Uid], list[int]]:
+    def flags(self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids) -> tuple[list[Uid], list[int], ModSeq]:
         return messages.flags(self._reader, account_id, mailbox_id, uids)
 
     def contents(

@@ -12,7 +12,7 @@ from poterne.store.errors import UnavailableError
 from poterne.store.sqlite.connection import BUSY_MS, CHECKPOINT_PAGES, Row, is_broken, unavailable
 from poterne.store.sqlite.lock import FileLock
 from poterne.values.ids import AccountId, BlobId, MailboxId, ModSeq
-from poterne.values.mailbox import MailboxChanged
+from poterne.values.mailbox import NAMES, MailboxChanged
 
 _log = logging.getLogger("poterne.store")
 
@@ -37,6 +37,7 @@ class Limits:
     name_depth: int = 32
     keyword_bytes: int = 128
     subscriptions: int = 10_000
+    annotations: int = 1_000
     undelete_s: int = 0
     """How long expunged messages are kept so that they can come back; 0: not at all."""
 
@@ -79,6 +80,10 @@ class Tx:
     def touch(self, account_id: AccountId, mailbox_id: MailboxId, modseq: int) -> None:
         """Tell, after the commit, that this mailbox changed."""
         self.changed.append(MailboxChanged(account_id, mailbox_id, ModSeq(modseq)))
+
+    def touch_names(self, account_id: AccountId) -> None:
+        """Tell, after the commit, that names or subscriptions of the account changed."""
+        self.changed.append(MailboxChanged(account_id, NAMES, ModSeq(0)))
 
 
 class SqliteTransactions:

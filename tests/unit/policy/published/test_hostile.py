@@ -82,6 +82,7 @@ FACTS = Facts(
     tls_rua="t@d.test",
     policy=Policy(Mode.ENFORCE, 86_400, ("mail.d.test",)),
     ports={"imaps": 993},
+    web_port=443,
 )
 
 
@@ -108,7 +109,7 @@ def test_whatever_dns_says(check: Check, data: st.DataObject) -> None:
     )
     facts = data.draw(st.sampled_from([FACTS, replace(FACTS, dkim=(), keys=(), issuers=(), policy=None, addresses=())]))
     subject = Subject(
-        facts, wanted(facts), dt.datetime(2026, 11, 23, tzinfo=dt.UTC), ("9.9.9.9", "8.8.8.8"), ((b"no certificate",),), file, ("sub.d.test",)
+        facts, wanted(facts), dt.datetime(2026, 11, 23, tzinfo=dt.UTC), ("9.9.9.9", "8.8.8.8"), ((b"no certificate",),), file, ("sub.d.test",), ("*.d.test",)
     )  # fmt: skip
     steps = run(check, subject)
     asked, found = 0, list[Finding]()

@@ -1,0 +1,119 @@
+"""METADATA (RFC 5464): what clients keep with a mailbox, or with the account; and what LIST tells of it (RFC 9590).
+
+Server entries under /private are the account's own. Those under /shared are the administrator's: settings, for everybody to
+read and for nobody to change.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from poterne.net.link import Poke
+from poterne.proto.imap import commands, responses
+from poterne.proto.imap.items import DEPTH_INFINITY, Metadata
+from poterne.proto.imap.responses import no, ok
+from poterne.session.imap.client import Client
+from poterne.session.imap.metadata_watch import MetadataWatch
+from poterne.session.imap.updates import finish
+from poterne.store.errors import LimitError
+from poterne.values.mailbox import Mailbox
+
+RESPONSE_BYTES: Final = 65_536
+"""About as much goes into one METADATA response; more goes into several."""
+_SHARED: Final = "/shared/"
+_ADMINS: Final = no(b"Shared entries of the server are set by its administrator", responses.NOPERM)
+_TOO_MANY: Final = no(b"There are too many entries", responses.METADATA_TOOMANY)
+
+
+async def get_metadata(client: Client, command: commands.GetMetadata) -> None:
+    """RFC 5464 §4.2."""
+    mailbox = await client.store.mailbox(client.account.id, command.mailbox) if command.mailbox else None
+    longest = await tell(client, mailbox, command.wanted)
+    await finish(client, ok(b"Metadata told", responses.code_metadata_longentries(longest) if longest else None))
+
+
+async def tell(client: Client, mailbox: Mailbox | None, wanted: Metadata) -> int:
+    """METADATA responses. Gives the size of the largest value that was left out as too large, 0 if none was."""
+    if mailbox is None:
+        values = await client.store.annotations(client.account.id, None, client.account.id)
+        values.update(_of_server(client))
+    else:
+        values = await client.store.annotations(mailbox.account_id, mailbox.id, client.account.id)
+    longest = 0
+    name = "" if mailbox is None else mailbox.name
+    pairs: list[tuple[str, bytes | None]] = []
+    size = 0
+    for entry, value in _chosen(values, wanted).items():
+        if value is not None and wanted.max_size is not None and len(value) > wanted.max_size:
+            longest = max(longest, len(value))
+            continue
+        pairs.append((entry, value))
+        size += len(value or b"") + len(entry)
+        if size > RESPONSE_BYTES:
+            client.send(responses.metadata(name, pairs, utf8=client.core.utf8))
+            await client.flush_if_big()
+            pairs, size = [], 0
+    if pairs:
+        client.send(responses.metadata(name, pairs, utf8=client.core.utf8))
+    return longest
+
+
+def _of_server(client: Client) -> dict[str, bytes]:
+    settings = client.service.settings
+    both = {"/shared/admin": settings.admin_contact, "/shared/comment": settings.server_comment}
+    return {entry: text.encode() for entry, text in both.items() if text}
+
+
+def _chosen(values: Mapping[str, bytes], wanted: Metadata) -> dict[str, bytes | None]:
+    """Each entry that was named, with what is below it. Without DEPTH one that is not there has the value NIL."""
+    if not wanted.depth:
+        return {entry: values.get(entry) for entry in wanted.entries}
+    found: dict[str, bytes | None] = {}
+    levels = 1 if wanted.depth < DEPTH_INFINITY else None
+    asked = set(wanted.entries)
+    for entry, value in sorted(values.items()):
+        above = entry
+        for _ in range(entry.count("/") if levels is None else levels + 1):
+            if above in asked:
+                found[entry] = value
+                break
+            above = above.rpartition("/")[0]
+    return found or dict.fromkeys(wanted.entries)
+
+
+async def set_metadata(client: Client, command: commands.SetMetadata) -> None:
+    """RFC 5464 §4.3: all or nothing."""
+    limit = client.service.settings.metadata_value_bytes
+    values = dict(command.values)
+    if any(value is not None and len(value) > limit for value in values.values()):
+        client.send(no(b"The value is too large", responses.code_metadata_maxsize(limit)))
+        return
+    if not command.mailbox and any(entry.startswith(_SHARED) for entry in values):
+        client.send(_ADMINS)
+        return
+    mailbox = await client.store.mailbox(client.account.id, command.mailbox) if command.mailbox else None
+    account_id, mailbox_id = (client.account.id, None) if mailbox is None else (mailbox.account_id, mailbox.id)
+    try:
+        mark = await client.store.annotate(account_id, mailbox_id, client.account.id, values)
+    except LimitError:
+        client.send(_TOO_MANY)
+        return
+    if client.metadata is not None:
+        client.metadata.changed_here(mailbox_id, values, mark)
+    if client.watch is not None and client.watch.metadata is not None:
+        client.watch.metadata.changed_here(mailbox_id, values, mark)
+    await finish(client, ok(b"Metadata set"))
+
+
+async def watch(client: Client) -> None:
+    """ENABLE METADATA: tell from now on what others change."""
+    if client.metadata is not None:
+        return
+
+    def wake() -> None:
+        client.annotated = True
+        if client.idling:
+            client.link.poke(Poke.CHANGED)
+
+    watched = MetadataWatch(client.account.id, client.account.id)
+    await watched.begin(client.store, client.service.notifier, wake)
+    client.metadata = watched
