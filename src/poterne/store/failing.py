@@ -99,6 +99,10 @@ class _FailingBlobs:
         found: bytes = self._plan.call("blobs.read", lambda: self._blobs.read(blob, start, end))
         return found
 
+    def head(self, blob: BlobId, end: int) -> bytes:
+        found: bytes = self._plan.call("blobs.head", lambda: self._blobs.head(blob, end))
+        return found
+
     async def stream(
         self, blob: BlobId, start: int = 0, end: int | None = None, chunk: int = 262_144
     ) -> AsyncIterator[bytes]:

@@ -94,6 +94,9 @@ class Blobs(Protocol):
     def read(self, blob: BlobId, start: int = 0, end: int | None = None) -> bytes:
         """Bytes [start, end), read at once on the calling thread: for ranges up to about 1 MiB."""
 
+    def head(self, blob: BlobId, end: int) -> bytes:
+        """Bytes [0, end), as `read` gives them, kept for the next who asks: for headers."""
+
     def stream(
         self, blob: BlobId, start: int = 0, end: int | None = None, chunk: int = 262_144
     ) -> AsyncIterator[bytes]:

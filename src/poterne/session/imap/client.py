@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, final
 
 from poterne.config.imap import Imap
@@ -24,6 +25,7 @@ from poterne.session.imap.watch import Watch
 from poterne.session.notify import Notifier, Unsubscribe
 from poterne.session.pending import Snapshots, View
 from poterne.store.interface import Store
+from poterne.store.recent import Recent
 from poterne.values.directory import Account
 from poterne.values.event import Event
 from poterne.values.ids import ModSeq
@@ -35,6 +37,10 @@ class Compressing:
     """How many connections of this process compress."""
 
     count: int = 0
+
+
+PREVIEW_BYTES: Final = 8 * 1024 * 1024
+"""Previews that are kept, in a process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,8 @@ class Service:
     log: Log
     columns: Columns = field(default_factory=Columns)
     header_columns: HeaderColumns = field(default_factory=HeaderColumns)
+    previews: Recent[tuple[int, int]] = field(default_factory=partial(Recent, PREVIEW_BYTES))
+    """As they are sent, by segment and offset of the blob."""
     compressing: Compressing = field(default_factory=Compressing)
     pictures: Pictures = field(default_factory=Pictures)
 

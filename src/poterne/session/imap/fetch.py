@@ -20,7 +20,7 @@ from poterne.proto.imap.items import Binary, BinarySize, BodySection, FetchAtt, 
 from poterne.proto.imap.responses import UNKNOWN_CTE, Untagged, bad, no, ok
 from poterne.proto.imap.sequence import IndexRanges, SequenceSet
 from poterne.proto.imap.strings import string
-from poterne.session.imap import binary, object_ids, sections
+from poterne.session.imap import binary, heads, object_ids, sections
 from poterne.session.imap.client import Client
 from poterne.session.imap.errors import UNAVAILABLE
 from poterne.session.imap.positions import EXPUNGED, NO_SUCH_NUMBER, names_gone, part_of, positions
@@ -29,14 +29,13 @@ from poterne.session.imap.resync import changed_spans
 from poterne.session.imap.store import mark_seen
 from poterne.session.imap.turns import Turn
 from poterne.session.imap.updates import finish, learn_keywords, recent_flags, shown_flags
-from poterne.store.errors import StoreError
+from poterne.store.errors import NotFoundError, StoreError
 from poterne.values.mailbox import ContentRow, Flag, MessageRow, UidRange
 from poterne.values.mime import Part
 
 ROWS_AT_ONCE: Final = 2000
 CONTENTS_AT_ONCE: Final = 500
 MESSAGES_AT_ONCE: Final = 100
-PREVIEWS_AT_ONCE: Final = 50
 SHORT_BYTES: Final = 16 * 1024
 FEW: Final = 8
 """Items of octets that are read for a message without counting what they give."""
@@ -109,9 +108,11 @@ class _Fetching:
         "_changed_since",
         "_client",
         "_has_binary",
+        "_heads",
         "_is_of_flags",
         "_known_rows",
         "_octets",
+        "_previews",
         "_readers",
         "_stored",
         "_tells_modseq",
@@ -137,16 +138,14 @@ class _Fetching:
         self._attributes = attributes
         self._tells_modseq = FetchAtt.MODSEQ in attributes
         self._stored = [item for item in attributes if item in _STORED]
-        self._wants_parsed = bool({FetchAtt.BODY, FetchAtt.PREVIEW} & set(attributes)) or sections.needs_parts(
-            self._octets
-        )
+        self._wants_parsed = FetchAtt.BODY in attributes or sections.needs_parts(self._octets)
         self._wants_rows = command.changed_since is not None or any(item in _IN_ROWS for item in attributes)
         self._is_of_flags = not self._octets and set(attributes) <= _OF_FLAGS
         self._has_binary = any(not isinstance(item, BodySection) for item in self._octets)
         self._readers = [(item.label, sections.reader(client.store.blobs, item)) for item in self._octets]
         self.page = MESSAGES_AT_ONCE if self._octets else CONTENTS_AT_ONCE if self._stored else ROWS_AT_ONCE
-        if FetchAtt.PREVIEW in attributes:
-            self.page = min(self.page, PREVIEWS_AT_ONCE)
+        self._heads = heads.page_of(client.store.blobs, self._octets) if self._octets else None
+        self._previews: list[bytes | None] = []
         self._known_rows: Sequence[MessageRow] = ()
         """All the rows that there are to answer, if they were read before."""
         self.seen: frozenset[int] = frozenset()
@@ -214,6 +213,8 @@ class _Fetching:
         elif self._tells_modseq:
             # What else happened up to there is told by this command too: the client may take it for done (RFC 7162 §6).
             client.heard = max(client.heard, *map(_MODSEQ, rows))
+        if FetchAtt.PREVIEW in self._stored:
+            await self._find_previews(contents)
         numbers = [row.uid for row in rows] if client.uid_only else view.numbers_of(rows, first, last)
         if self._octets:
             await self._with_octets(numbers, rows, contents)
@@ -262,7 +263,7 @@ class _Fetching:
                     account_id = self._client.account.id
                     columns[item] = [b"(%b)" % object_ids.thread(account_id, row.thread_id) for row in contents]
                 case FetchAtt.PREVIEW:
-                    columns[item] = [string(self._preview(row)) for row in contents]
+                    columns[item] = [text or b'""' for text in self._previews]
                 case FetchAtt.SAVEDATE:
                     columns[item] = [fetch_lines.date_time(row.saved_at, 0) for row in contents]
                 case _:
@@ -273,14 +274,33 @@ class _Fetching:
             columns[FetchAtt.FLAGS] = flags
         return columns
 
-    def _preview(self, content: ContentRow) -> bytes:
+    async def _find_previews(self, contents: Sequence[ContentRow]) -> None:
+        """Take what is known, and make the rest: dear, so others get their turns meanwhile."""
         client = self._client
-        try:
-            return preview(client.store.blobs, content.blob, sections.decode_part(content.parsed))
-        except StoreError as error:
-            self.damaged = True
-            client.service.log.error("imap.unreadable", trace=client.link.trace, uid=content.uid, error=str(error))
-            return b""
+        kept = client.service.previews
+        self._previews = [kept.get((row.blob.segment, row.blob.offset)) for row in contents]
+        turn = Turn()
+        for i, row in enumerate(contents):
+            if self._previews[i] is not None:
+                continue
+            try:
+                text = string(self._made_preview(row))
+                self._previews[i] = text
+                kept.put((row.blob.segment, row.blob.offset), text)
+            except StoreError as error:
+                self.damaged = True
+                client.service.log.error("imap.unreadable", trace=client.link.trace, uid=row.uid, error=str(error))
+            if turn.over:
+                await turn.give_way()
+
+    def _made_preview(self, content: ContentRow) -> bytes:
+        """Raises StoreError."""
+        client = self._client
+        mailbox, _ = client.selected
+        uid = [UidRange(content.uid, content.uid)]
+        for found in client.store.contents(mailbox.account_id, mailbox.id, uid, envelope=False, structure=False):
+            return preview(client.store.blobs, found.blob, sections.decode_part(found.parsed))
+        raise NotFoundError("gone meanwhile")
 
     async def _with_octets(
         self, numbers: Sequence[int], rows: Sequence[MessageRow], contents: Sequence[ContentRow]
@@ -291,7 +311,10 @@ class _Fetching:
         )
         if self.seen:
             self._add_flags(inner, rows)
-        pieces: list[bytes] = []
+        pieces: list[bytes] = self._page_of_heads(numbers, inner, contents) or []
+        if pieces:
+            client.send_all(pieces)
+            return
         size = 0
         name = client.fetch_name
         for number, attributes, content in zip(numbers, inner, contents, strict=True):
@@ -316,6 +339,17 @@ class _Fetching:
                 pieces, size = [], 0
                 await client.flush_if_big()
         client.send_all(pieces)
+
+    def _page_of_heads(
+        self, numbers: Sequence[int], inner: Sequence[bytes], contents: Sequence[ContentRow]
+    ) -> list[bytes] | None:
+        """All of it, if it is headers and nothing is wrong with any; then the usual way says what."""
+        if self._heads is None or self.seen:
+            return None
+        try:
+            return self._heads(self._client.fetch_name, numbers, inner, contents)
+        except StoreError:
+            return None
 
     async def _read(self, content: ContentRow) -> Sequence[tuple[bytes, sections.Source | Late]] | None:
         """What each item gives. Everything short is read before a line begins, so that it begins only if it can end."""

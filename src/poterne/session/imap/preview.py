@@ -1,7 +1,7 @@
 """PREVIEW (RFC 8970): the beginning of a message's text, for the list of messages.
 
-Made when it is asked for: from the first text of the message, of which a few KiB are read and decoded, some 30 µs. So LAZY is
-never answered NIL. What is encrypted, and what has no text, has an empty preview.
+Made when it is asked for, and kept for a while: from the first text of the message, of which a few KiB are read and decoded,
+some 30 µs. So LAZY is never answered NIL. What is encrypted, and what has no text, has an empty preview.
 """
 
 import html

@@ -80,17 +80,17 @@ def reader(blobs: Blobs, item: BodySection | Binary | BinarySize) -> Reader:
         return lambda row, root: _binary(blobs, row, root, item)
     if item.path or item.partial is not None:
         return lambda row, root: _section(blobs, row, root, item)
-    read = blobs.read
+    read, head = blobs.read, blobs.head
     match item.text:  # the usual ones, without a detour
         case SectionText.ALL:
             return lambda row, _: read(row.blob) if row.blob.size <= READ_AT_ONCE else Range(0, row.blob.size)
         case SectionText.HEADER:
             return lambda row, _: (
-                read(row.blob, 0, row.header_size) if row.header_size <= READ_AT_ONCE else Range(0, row.header_size)
+                head(row.blob, row.header_size) if row.header_size <= READ_AT_ONCE else Range(0, row.header_size)
             )
         case SectionText.FIELDS:
             names = frozenset(item.fields)
-            return lambda row, _: select(read(row.blob, 0, min(row.header_size, MAX_HEADER_BYTES)), names)
+            return lambda row, _: select(head(row.blob, min(row.header_size, MAX_HEADER_BYTES)), names)
         case _:
             return lambda row, root: _section(blobs, row, root, item)
 

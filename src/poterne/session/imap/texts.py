@@ -71,7 +71,7 @@ def in_envelope(row: ContentRow, name: str, needle: Needle) -> bool:
 
 
 def header_block(blobs: Blobs, row: ContentRow) -> bytes:
-    return blobs.read(row.blob, 0, min(row.header_size, MAX_HEADER_BYTES))
+    return blobs.head(row.blob, min(row.header_size, MAX_HEADER_BYTES))
 
 
 def in_header(blobs: Blobs, row: ContentRow, name: str, needle: Needle) -> bool:

@@ -3,6 +3,9 @@
 Small records are read whole: one call to the system. Of framed ones the header, the table and the frames that the range
 touches are read. Descriptors are kept open, at most `max_open`; one that is dropped while a thread reads from it is
 closed when that thread lets go of it, so that its number cannot come to mean another file under the reader's hands.
+
+The beginnings of blobs (headers) that were read lately are kept: what a record's checksum covers is some 16 KiB, and to read
+and sum up all of it for a header of one KiB costs ten times the header. A blob never changes, and its place is not used again.
 """
 
 import asyncio
@@ -29,10 +32,15 @@ from poterne.store.blobs.format import (
 )
 from poterne.store.blobs.zstd import expand
 from poterne.store.errors import UnavailableError
+from poterne.store.recent import Recent
 from poterne.values.ids import BlobId
 
 _INLINE_BYTES: Final = 65_536
 _AHEAD_BYTES: Final = 65_536
+HEADS_BYTES: Final = 16 * 1024 * 1024
+"""Beginnings that are kept, in a process."""
+_HEAD_BYTES: Final = 4_096
+"""Of one blob at most."""
 
 
 class OpenSegment:
@@ -63,6 +71,18 @@ class SegmentReader:
         self._max_open: Final = max_open
         self._pending: Final = pending
         self._open: dict[int, OpenSegment] = {}
+        self._heads: Final[Recent[tuple[int, int, int]]] = Recent(HEADS_BYTES)
+
+    def head(self, blob: BlobId, end: int) -> bytes:
+        """`read(blob, 0, end)` for what is asked for again and again, a header. On the event loop's thread only."""
+        if end > _HEAD_BYTES:
+            return self.read(blob, 0, end)
+        key = (blob.segment, blob.offset, end)
+        found = self._heads.get(key)
+        if found is None:
+            found = self.read(blob, 0, end)
+            self._heads.put(key, found)
+        return found
 
     def read(self, blob: BlobId, start: int = 0, end: int | None = None) -> bytes:
         """Bytes [start, end) of the blob, clipped to it. Raises UnavailableError if they are damaged or not there."""

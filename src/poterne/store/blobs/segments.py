@@ -55,6 +55,7 @@ class SegmentBlobs:
         self._pool: Final = ThreadPoolExecutor(4, "large-message")
         self._large: Final[WeakSet[LargeRecord]] = WeakSet()
         self.read = self._reader.read  # one call less on the way of every FETCH
+        self.head = self._reader.head
 
     def writer(self) -> SegmentBlobWriter:
         """For one message. Event loop only."""
