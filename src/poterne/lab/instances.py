@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ from poterne.config.render import Value, toml_value
 from poterne.config.settings import Listener
 from poterne.lab import internet
 from poterne.lab.credentials import CA_FILE
+from poterne.policy.published.wanted import CLIENT_LABELS
 from poterne.store.interface import Store
 from poterne.values.dkim import DkimKey, KeyState
 from poterne.values.ids import TraceId
@@ -27,6 +28,10 @@ ADDRESS: Final = "127.0.0.1"
 NEIGHBOUR: Final = "127.0.0.2"
 """Its own, for DNS names addresses and not ports: both MX listen on the same port."""
 PASSWORD: Final = "open-the-small-door"  # noqa: S105  (of a world that ends at loopback, and is printed anyway)
+WEB: Final = "web"
+"""The listener where mail programs get their settings."""
+_WEB_PORT: Final = 444
+"""443 is that of the strangers' policies."""
 AUTHORITY: Final = f"../{internet.FOLDER}/{CA_FILE}"
 """From an instance's folder: who vouches for the remote organisations."""
 IMPATIENT: Final[Mapping[str, Value]] = {"first_retry_s": 60, "reply_s": 10}
@@ -66,7 +71,9 @@ class Organisation:
 
 def organisations(folder: Path, offset: int) -> tuple[Organisation, Organisation]:
     """Ours and the neighbour; the neighbour's ports are 10,000 above ours, but for its MX."""
-    ours = Organisation("poterne.test", ("alice", "bob"), folder / "ours", standard_listeners((ADDRESS,), offset), 0)
+    listeners = standard_listeners((ADDRESS,), offset)
+    listeners[WEB] = Listener(service="https", addresses=[ADDRESS], port=_WEB_PORT + offset, tls="implicit")
+    ours = Organisation("poterne.test", ("alice", "bob"), folder / "ours", listeners, 0)
     theirs = standard_listeners((NEIGHBOUR,), offset + 10_000)
     theirs["mx"] = replace(theirs["mx"], port=ours.port("mx"))
     return ours, Organisation("voisin.test", ("carol",), folder / "neighbour", theirs, 1, NEIGHBOUR)
@@ -87,7 +94,15 @@ def zone(org: Organisation, keys: Iterable[DkimRecord] = ()) -> str:
         f"_submissions._tcp SRV 0 1 {org.port('submissions')} {org.hostname}.\n"
         f"_imaps._tcp SRV 0 1 {org.port('imaps')} {org.hostname}.\n"
         f"_pop3s._tcp SRV 0 1 {org.port('pop3s')} {org.hostname}.\n"
-    ) + "".join(f"{name}. TXT {text}\n" for name, text in texts)
+    ) + "".join((*_web_names(org), *(f"{name}. TXT {text}\n" for name, text in texts)))
+
+
+def _web_names(org: Organisation) -> Iterator[str]:
+    """Where mail programs look for their settings."""
+    if WEB in org.listeners:
+        yield f"_autodiscover._tcp SRV 0 1 {org.port(WEB)} {org.hostname}.\n"
+        for label in CLIENT_LABELS:
+            yield f"{label} CNAME {org.hostname}.\n"
 
 
 def prepare(org: Organisation, dns_port: int, policy_port: int) -> list[DkimRecord]:
@@ -118,6 +133,9 @@ def _follow(org: Organisation, dns_port: int, policy_port: int) -> None:
     for name, listener in org.listeners.items():
         if name in found.listener and found.listener[name].port != listener.port:
             text = _put(text, f"listener.{name}", "port", listener.port)
+    if WEB in org.listeners.keys() - found.listener.keys():
+        for key in ("tls", "port", "addresses", "service"):
+            text = _put(text, f"listener.{WEB}", key, getattr(org.listeners[WEB], key))
     if found.queue.mx_port != org.port("mx"):
         text = _put(text, "queue", "mx_port", org.port("mx"))
     text = re.sub(rf'(?m)^(servers *= *\["{re.escape(ADDRESS)}:)[0-9]+', rf"\g<1>{dns_port}", text)

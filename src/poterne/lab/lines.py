@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from poterne.lab import spoofer
-from poterne.lab.instances import ADDRESS, PASSWORD
+from poterne.lab.instances import ADDRESS, PASSWORD, WEB
 from poterne.lab.world import World
 
 
@@ -80,6 +80,15 @@ def lines(world: World, mbsyncrc: Path) -> Iterator[tuple[str, str]]:
     yield (
         "speak IMAP by hand (then: a login " + alice + " " + PASSWORD + ")",
         f"openssl s_client -quiet -crlf -CAfile {ca} -connect {ADDRESS}:{ours.port('imaps')}",
+    )
+    host, web = f"autoconfig.{ours.domain}", ours.port(WEB)
+    yield (
+        "what mail programs are told",
+        f"curl -s --cacert {ca} --resolve {host}:{web}:{ADDRESS} 'https://{host}:{web}/mail/config-v1.1.xml?emailaddress={alice}'",
+    )
+    yield (
+        "… and people",
+        f"{_poterne()} -c {shlex.quote(str(ours.settings))} client {alice}",
     )
     yield "copy the mailbox both ways, again and again", f"mbsync -c {shlex.quote(str(mbsyncrc))} -a"
     yield (

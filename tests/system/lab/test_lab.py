@@ -117,8 +117,10 @@ def test_every_printed_line_works(lab: Lab) -> None:
     assert "(DNSSEC)" in paste(poterne, 0)
     wait_for(lambda: "Nothing waits." in paste(poterne, 1))
     assert "proven-lookalike" in paste(poterne, 2)
+    assert "autoconfig.poterne.test" not in paste(poterne, 3)  # it is not on port 443
     assert "test" in paste("curl", 0)
     assert "test" in paste("curl", 1)
+    assert "<hostname>mail.poterne.test</hostname>" in paste("curl", 2)
     session = paste("openssl", text="a login alice@poterne.test open-the-small-door\nb logout\n")
     assert "a OK" in session
     paste("mbsync")

@@ -157,3 +157,13 @@ def test_the_table_tells_who_is_not_there(tmp_path: Path) -> None:
     first, *others = table(world)
     assert re.fullmatch(r"  clear\.test +delivered .*", first)
     assert others == ["  not there: a.test, c.test: one port", "  not there: b.test: another"]
+
+
+def test_an_older_lab_gets_the_listener_of_mail_programs(tmp_path: Path) -> None:
+    ours, _ = organisations(tmp_path, 20_000)
+    prepare(ours, 12345, 12346)
+    made = load(ours.settings)
+    ours.settings.write_text(re.sub(r"(?ms)^\[listener\.web\]\n.*?(?=^\[)", "", ours.settings.read_text()))
+    assert "web" not in load(ours.settings).listener
+    prepare(ours, 12345, 12346)
+    assert load(ours.settings) == made
