@@ -1,0 +1,269 @@
+"""NOTIFY (RFC 5465) with a real server: what it tells is compared with the truth; what it costs is counted."""
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from poterne.config.imap import Imap
+from tests.support.imap_world import Wire, World, message
+from tests.support.notified import GROUPS, Notified, subscriptions, truth
+
+NAMES = ["a", "b", "a/x", "a/y", "a/x/deep", "b/z", "c"]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with World(tmp_path) as world:
+        yield world
+
+
+def act(rng: random.Random, wire: Wire, world: World) -> None:
+    """One thing that another client does; whether it succeeds does not matter."""
+    name, other = rng.choice(NAMES), rng.choice(NAMES)
+    kind = rng.randrange(12)
+    match kind:
+        case 0 | 1:
+            wire.run(f"CREATE {name}")
+        case 2:
+            wire.run(f"DELETE {name}")
+        case 3:
+            wire.run(f"RENAME {name} {other}")
+        case 4:
+            wire.run(f"SUBSCRIBE {name}")
+        case 5:
+            wire.run(f"UNSUBSCRIBE {name}")
+        case 6:
+            world.deliver(message(f"n{rng.random()}"))
+        case 7:
+            wire.run(f"APPEND {name} {{}}", message(f"n{rng.random()}"))
+        case _:
+            if b"OK" not in wire.run(f"SELECT {rng.choice(['INBOX', 'INBOX', name])}")[1]:
+                return
+            numbers = rng.choice(["1", "2", "1:2", "3:*"])
+            match kind:
+                case 8:
+                    wire.run(f"UID STORE {numbers} +FLAGS (\\Seen)")
+                case 9:
+                    wire.run(f"STORE {numbers} -FLAGS (\\Seen $Some)")
+                case 10:
+                    wire.run(f"STORE {numbers} +FLAGS (\\Deleted)")
+                    wire.run("EXPUNGE")
+                case _:
+                    wire.run(f"{rng.choice(['COPY', 'MOVE'])} {numbers} {rng.choice(['INBOX', other])}")
+            wire.run("UNSELECT")
+
+
+def same(client: Notified, world: World, selected: str) -> None:
+    """Does the client know what is true?"""
+    with world.client() as other:
+        names, subscribed, status = truth(other)
+        other.ok(f"EXAMINE {selected}")
+        messages = [tuple_of(line) for line in other.ok("UID FETCH 1:* (FLAGS)")]
+    assert client.names == names
+    assert client.subscribed == subscribed
+    assert client.selected == messages
+    for name, values in status.items():
+        if name != selected:
+            known = client.status.get(name)
+            if known is None:
+                assert not values["MESSAGES"], name
+            else:
+                assert {key: known[key] for key in values} == values, name
+
+
+def tuple_of(line: bytes) -> tuple[int, frozenset[str]]:
+    reader = Notified.__new__(Notified)
+    reader.selected = [(None, None)] * 1_000
+    reader.hear(line)
+    uid, flags = next(pair for pair in reader.selected if pair[0] is not None)
+    assert uid is not None
+    assert flags is not None
+    return uid, flags
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_told_is_the_truth(world: World, seed: int) -> None:
+    """Three that change everything, two that listen: one idles, one gives commands of its own in between."""
+    rng = random.Random(seed)
+    world.deliver(*(message(f"n{i}") for i in range(4)))
+    with world.client() as one, world.client() as two, world.client() as three:
+        listeners = [Notified(one), Notified(two, condstore=True)]
+        for listener in listeners:
+            listener.select("INBOX")
+        one.send(b"idle IDLE\r\n")
+        assert one.response() == b"+ idling"
+        for _ in range(60):
+            for _ in range(rng.randrange(1, 6)):
+                act(rng, three, world)
+            if rng.random() < 0.3:
+                command = rng.choice(["NOOP", "UID FETCH 1:* FLAGS", "UID SEARCH UNSEEN", "CHECK"])
+                for line in two.ok(command):
+                    listeners[1].hear(line)
+        for listener in listeners:
+            listener.listen()
+            same(listener, world, "INBOX")
+
+
+def test_what_it_did_itself_is_not_told(world: World) -> None:
+    """Own appends, copies, moves, expunges, names: no word of it, and after it all is true; the actor selects in between."""
+    rng = random.Random(7)
+    world.deliver(*(message(f"n{i}") for i in range(4)))
+    with world.client() as wire:
+        client = Notified(wire)
+        for command in ("CREATE a/x", "SUBSCRIBE a", "RENAME a b", "CREATE c", "DELETE c", "UNSUBSCRIBE a"):
+            client.listen(0.1)
+            assert wire.ok(command) == []
+        client.listen(0.15)
+        assert client.told == {"LIST": 0, "STATUS": 0}
+        for name in ("b", "b/x"):
+            wire.append(message(f"{rng.random()}"), name)
+        wire.append(message("x"), "Sent")
+        client.listen(0.15)
+        assert client.told == {"LIST": 0, "STATUS": 0}
+        client.select("INBOX")
+        for command in ("COPY 1:2 b", "MOVE 1 b/x", "UID STORE 2 +FLAGS (\\Seen \\Deleted)", "CLOSE"):
+            for line in wire.ok(command):
+                client.hear(line)
+            client.listen(0.1)
+        client.listen(0.15)
+        assert client.told == {"LIST": 0, "STATUS": 0}
+
+
+def test_a_client_that_asks_for_little_hears_little(world: World) -> None:
+    with world.client() as wire, world.client() as other:
+        client = Notified(
+            wire, groups="(mailboxes (Sent nowhere) (MessageNew MessageExpunge)) (subtree a (MailboxName))"
+        )
+        other.append(message(), "Trash")
+        other.append(message(), "INBOX")
+        other.ok("CREATE b")
+        other.ok("SUBSCRIBE b")
+        other.ok("CREATE a/x")
+        other.append(message(), "a/x")
+        other.append(message(), "Sent")
+        client.listen()
+        assert client.told == {"LIST": 2, "STATUS": 1}
+        assert client.status["Sent"]["MESSAGES"] == 1
+        other.ok("CREATE nowhere")
+        other.append(message(), "nowhere")
+        client.listen()
+        assert client.status["nowhere"]["MESSAGES"] == 1
+
+
+def test_subscribed_follows_the_subscriptions(world: World) -> None:
+    with world.client() as wire, world.client() as other:
+        other.ok("CREATE a")
+        other.ok("UNSUBSCRIBE a")
+        client = Notified(wire, groups="(subscribed (MessageNew MessageExpunge SubscriptionChange))")
+        other.append(message(), "a")
+        client.listen()
+        assert client.told == {"LIST": 0, "STATUS": 0}
+        other.ok("SUBSCRIBE a")
+        client.listen()
+        other.append(message(), "a")
+        client.listen()
+        assert client.told == {"LIST": 1, "STATUS": 1}
+        other.ok("UNSUBSCRIBE a")
+        client.listen()
+        assert client.told == {"LIST": 2, "STATUS": 1}
+        assert client.subscribed == subscriptions(other)
+        other.append(message(), "a")
+        client.listen()
+        assert client.told == {"LIST": 2, "STATUS": 1}
+
+
+def test_a_busy_mailbox_is_not_read_for_each_message(world: World) -> None:
+    """Hundreds of messages are few notices, and the last one is right."""
+    with world.client() as wire, world.client() as selected:
+        client, chosen = Notified(wire), Notified(selected)
+        chosen.select("INBOX")
+        count = 400
+        began = time.monotonic()
+        world.deliver(*(message(f"n{i}") for i in range(count)))
+        took = time.monotonic() - began
+        client.listen()
+        chosen.listen()
+        assert client.status["INBOX"]["MESSAGES"] == count
+        assert client.told["STATUS"] <= 3 + took / 0.03
+        assert [uid for uid, _ in chosen.selected] == list(range(1, count + 1))
+
+
+def test_too_many_mailboxes(tmp_path: Path) -> None:
+    """Refused at first, and given up when there are too many later; then all is as after NOTIFY NONE."""
+    with (
+        World(tmp_path, settings=Imap(max_watched_mailboxes=10)) as world,
+        world.client() as wire,
+        world.client() as other,
+    ):
+        client = Notified(wire)
+        for number in range(7):
+            other.ok(f"CREATE n{number}")
+        client.listen()
+        assert client.names >= {f"n{number}" for number in range(7)}
+        other.ok("CREATE one/more")
+        line = wire.response()
+        while b"NOTIFICATIONOVERFLOW" not in line:
+            line = wire.response()
+        assert line.startswith(b"* OK [NOTIFICATIONOVERFLOW] ")
+        world.deliver(message())
+        assert wire.ok("NOOP") == []
+        assert wire.no(f"NOTIFY SET {GROUPS}").startswith(b"NO [NOTIFICATIONOVERFLOW]")
+        other.ok("DELETE one/more")
+        other.ok("DELETE n0")
+        assert wire.ok("NOTIFY SET (personal (MailboxName))") == []
+        assert wire.no("NOTIFY SET STATUS (personal (AnnotationChange))").startswith(b"NO [BADEVENT (")
+        other.ok("DELETE n1")
+        assert wire.response() == b'* LIST (\\NonExistent) "/" n1'
+
+
+def test_nothing_is_left_of_a_watch(world: World) -> None:
+    """Connections that end, sign out or want nothing any more are forgotten, and nothing is read for them."""
+    with world.client() as one, world.client() as two:
+        gone = world.client()
+        for wire in (one, two, gone):
+            wire.ok(f"NOTIFY SET {GROUPS}")
+        assert len(world.service.pictures) == 1
+        one.ok("NOTIFY NONE")
+        two.ok("UNAUTHENTICATE")
+        gone.ok("LOGOUT")
+        gone.socket.close()
+        until = time.monotonic() + 5
+        while len(world.service.pictures) and time.monotonic() < until:
+            time.sleep(0.02)
+        assert len(world.service.pictures) == 0
+        assert len(world.service.notifier) == 0  # type: ignore[arg-type]
+
+
+def test_a_mailbox_that_is_deleted_while_it_is_selected(world: World) -> None:
+    with world.client() as wire, world.client() as other:
+        other.ok("CREATE a")
+        wire.ok(f"NOTIFY SET {GROUPS}")
+        wire.ok("SELECT a")
+        other.ok("DELETE a")
+        said = [wire.response()]
+        while not said[-1].startswith(b"* BYE"):
+            said.append(wire.response())
+        assert said[-1].startswith(b"* BYE The selected mailbox was deleted")
+
+
+def test_flags_that_nobody_asked_for_do_not_move_highestmodseq(world: World) -> None:
+    """QRESYNC: a client that believed in the mailbox's modseq would never hear of the flags."""
+    world.deliver(message("1"), message("2"))
+    with world.client() as wire, world.client() as other:
+        wire.ok("ENABLE QRESYNC")
+        wire.ok("SELECT INBOX")
+        wire.ok("NOTIFY SET (selected (MessageNew MessageExpunge))")
+        other.ok("SELECT INBOX")
+        flagged = other.ok("FETCH 1 MODSEQ")[-1]
+        before = int(flagged.split(b"(")[-1].rstrip(b")"))
+        other.ok("STORE 1 +FLAGS (\\Flagged)")
+        other.ok("STORE 2 +FLAGS (\\Deleted)")
+        other.ok("EXPUNGE")
+        assert wire.response() == b"* VANISHED 2"
+        _, tagged = wire.run("NOOP")
+        found = int(tagged.split(b"HIGHESTMODSEQ ")[1].split(b"]")[0])
+        assert found <= before + 1
+        assert b"\\Flagged" in b"".join(wire.ok("NOTIFY SET (selected (MessageNew MessageExpunge FlagChange))"))
