@@ -9,6 +9,7 @@ r"""Golden dialogues of several clients with the real server: what is said, and 
     @ name=value    a setting of [imap]; "@ strict" stands for utf8_needs_enable
     @ guest     clients are not signed in, and hear the greeting; "@ starttls": nor is TLS there
     = NAME …    the capabilities that the dialogue shows (`test_dialogues` wants each to be shown somewhere)
+    U: B eve@example.org    whose client B is; else it is ada's. An account that is not there is made
 
 Clients (A to F) are signed in when they first speak. In the end each must have heard everything. Empty lines and "#" lines are
 for the reader; escapes as in `transcript`.
@@ -29,7 +30,7 @@ from poterne.config.imap import Imap
 from poterne.values.event import Event
 from poterne.values.ids import TraceId
 from tests.support.imap_deflate import deflate, deflated
-from tests.support.imap_world import ADDRESS, Wire, World
+from tests.support.imap_world import ADDRESS, USERS, Wire, World
 from tests.support.transcript import unescape
 
 _LINE = re.compile(r"([A-F])([><~.!]) ?(.*)")
@@ -60,7 +61,7 @@ def read(path: Path) -> Dialogue:
             found.options.add(line[2:])
         elif line.startswith("= "):
             found.shows.update(line[2:].split())
-        elif line.startswith(("D: ", "Q: ")):
+        elif line.startswith(("D: ", "Q: ", "U: ")):
             found.steps.append((line[0], ":", line[3:]))
         elif line.strip() and not line.startswith("#"):
             matched = _LINE.fullmatch(line)
@@ -103,13 +104,14 @@ class _Run:
         self.dialogue = dialogue
         self.way = way
         self.clients: dict[str, Wire] = {}
+        self.users: dict[str, str] = {}
         self.random = random.Random(dialogue.name)
 
     def client(self, who: str) -> Wire:
         wire = self.clients.get(who)
         if wire is None:
             guest = bool(self.dialogue.options & {"guest", "starttls"})
-            wire = self.clients[who] = self.world.client(login=not guest)
+            wire = self.clients[who] = self.world.client(login=not guest, address=self.users.get(who, ADDRESS))
             if guest:
                 wire._buffer = wire.greeting + b"\r\n" + wire._buffer
             if self.way == "deflated":
@@ -131,6 +133,11 @@ class _Run:
         """Something happens that no client says."""
         if what == "D":
             self.world.deliver(self.dialogue.messages[text])
+        elif what == "U":
+            who, address = text.split()
+            self.users[who] = address
+            if address not in USERS:
+                self.world.account(address)
         else:
             size, count = map(int, text.split())
             self.world.call(set_quota(self.world, size, count))

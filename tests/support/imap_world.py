@@ -43,6 +43,7 @@ from tests.support.lines import Lines
 
 T = TypeVar("T")
 ADDRESS = "ada@example.org"
+USERS = (ADDRESS, "eve@example.org")
 PASSWORD = "correct horse"
 _VERIFIER = passwords.hash_password(Secret(PASSWORD))
 _MAILBOXES = (("Sent", SpecialUse.SENT), ("Trash", SpecialUse.TRASH))
@@ -114,7 +115,7 @@ class World:
         if not await store.domains():
             event = Event(0, "test", TraceId("t"))
             await store.add_domain("example.org", event)
-            for address in (ADDRESS, "eve@example.org"):
+            for address in USERS:
                 await store.add_account(address, "", "en", _VERIFIER, 0, _MAILBOXES, event)
         notifier = Subscriptions()
         store.listen(notifier.heard)
@@ -171,10 +172,22 @@ class World:
 
         return self.call(work())
 
-    def client(self, *, login: bool = True, select: str | None = None) -> "Wire":
+    def account(self, address: str) -> None:
+        """One more, with a domain of its own if that is new."""
+
+        async def work() -> None:
+            event = Event(0, "test", TraceId("t"))
+            domain = address.rpartition("@")[2]
+            if domain not in {one.name for one in await self.store.domains()}:
+                await self.store.add_domain(domain, event)
+            await self.store.add_account(address, "", "en", _VERIFIER, 0, _MAILBOXES, event)
+
+        self.call(work())
+
+    def client(self, *, login: bool = True, select: str | None = None, address: str = ADDRESS) -> "Wire":
         wire = Wire(self.port, self.issued.ca if self.implicit_tls else None)
         if login:
-            wire.ok(f'LOGIN "{ADDRESS}" "{PASSWORD}"')
+            wire.ok(f'LOGIN "{address}" "{PASSWORD}"')
         if select is not None:
             wire.ok(f"SELECT {select}")
         return wire

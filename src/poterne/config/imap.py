@@ -86,6 +86,12 @@ class Imap:
         "see it as the METADATA entry /shared/admin.",
     )
     server_comment: str = setting("", "What programs may show of this server: the METADATA entry /shared/comment.")
+    share_across_domains: bool = setting(
+        False,
+        "Accounts of one domain may share mailboxes with accounts of another domain, by address.",
+        why="A server often serves several organisations: nothing of one is to be seen in another by mistake.",
+        risk="With it, a user can find out which addresses exist in the other domains of this server.",
+    )
     without: list[str] = made(
         list,
         'Capabilities that no client is offered, for example ["COMPRESS", "NOTIFY"]: what mail programs here are broken in.',

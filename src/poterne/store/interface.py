@@ -370,10 +370,13 @@ class Messages(Protocol):
     ) -> list[Uid]:
         r"""Remove those of `uids` (None: all) that are \Deleted; gives what went."""
 
-    async def replace(self, delivery: Delivery, mailbox_id: MailboxId, uid: Uid) -> Appended:
-        """Deliver it, and remove this message of the account's mailbox, whatever its flags say: both or neither (RFC 8508).
+    async def replace(
+        self, delivery: Delivery, mailbox_id: MailboxId, uid: Uid, account_id: AccountId | None = None
+    ) -> Appended:
+        """Deliver it, and remove this message, whatever its flags say: both or neither (RFC 8508).
 
-        Only the difference counts for the quota. Raises as `deliver` does, and ConflictError when the message is gone.
+        The message is of the same account, or of `account_id`. Only the difference counts for the quota. Raises as `deliver`
+        does, and ConflictError when the message is gone.
         """
 
     async def remove(

@@ -53,6 +53,9 @@ SIGNED_IN: Final = (
     "METADATA",
     "LIST-METADATA",
     "NOTIFY",
+    "ACL",
+    "RIGHTS=kxte",
+    "LIST-MYRIGHTS",
     "APPENDLIMIT",
 )
 """In the order in which they are told. APPENDLIMIT is told with its number."""
@@ -72,6 +75,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "MULTISEARCH": ("ESEARCH",),
     "METADATA": ("GETMETADATA", "SETMETADATA"),
     "NOTIFY": ("NOTIFY",),
+    "ACL": ("SETACL", "DELETEACL", "GETACL", "LISTRIGHTS", "MYRIGHTS"),
     "UNAUTHENTICATE": ("UNAUTHENTICATE",),
     "REPLACE": ("REPLACE", "UID REPLACE"),
 }
@@ -81,11 +85,12 @@ ENABLED: Final = frozenset({"IMAP4rev2", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT", 
 
 _REV2: Final = "IMAP4rev2"
 _GOES_WITH: Final[dict[str, tuple[str, ...]]] = {
+    "ACL": ("RIGHTS=kxte", "LIST-MYRIGHTS"),
     "CONDSTORE": ("QRESYNC",),
     "ENABLE": (_REV2, "CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "UIDONLY"),
     "ESEARCH": ("SEARCHRES", "PARTIAL", "MULTISEARCH", _REV2),
     "IDLE": (_REV2,),
-    "LIST-EXTENDED": ("LIST-STATUS", "LIST-METADATA", _REV2),
+    "LIST-EXTENDED": ("LIST-STATUS", "LIST-METADATA", "LIST-MYRIGHTS", _REV2),
     "LIST-STATUS": (_REV2,),
     "METADATA": ("LIST-METADATA",),
     "MOVE": (_REV2,),

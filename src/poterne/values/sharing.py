@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import IntFlag
 from typing import Final
 
-from poterne.values.mailbox import Mailbox
+from poterne.values.mailbox import Flag, Mailbox
 
 ANYONE: Final = "anyone"
 """The identifier of every account of the owner's domain."""
@@ -69,6 +69,17 @@ def letters(rights: Right, *, virtual: bool = False) -> str:
     if virtual:
         found += "".join([letter for letter, members in VIRTUAL.items() if rights & members])
     return found
+
+
+def changeable(rights: Right) -> int:
+    r"""The flags that these rights let one change, as a mask (RFC 4314 §4): \Seen, \Deleted, and all others."""
+    system = int(Flag.SEEN) | int(Flag.DELETED)  # numbers: the complement of an `IntFlag` knows no keywords
+    mask = ~system if Right.WRITE in rights else 0
+    if Right.SEEN in rights:
+        mask |= int(Flag.SEEN)
+    if Right.DELETE_MESSAGES in rights:
+        mask |= int(Flag.DELETED)
+    return mask
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ def test_select_of_nothing_deselects(wire: Wire) -> None:
 
 
 def test_namespace(wire: Wire) -> None:
-    assert wire.ok("NAMESPACE") == [b'* NAMESPACE (("" "/")) NIL NIL']
+    assert wire.ok("NAMESPACE") == [b'* NAMESPACE (("" "/")) (("Other Users/" "/")) NIL']
 
 
 def test_select_says_what_a_client_needs(world: World, wire: Wire) -> None:

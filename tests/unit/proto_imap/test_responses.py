@@ -18,7 +18,7 @@ from tests.support.imap_reader import read_lines
         (r.expunges([5, 3]), b"* 5 EXPUNGE\r\n* 3 EXPUNGE\r\n"),
         (r.vanished([1, 2, 5]), b"* VANISHED 1:2,5\r\n"),
         (r.vanished([7], earlier=True), b"* VANISHED (EARLIER) 7\r\n"),
-        (r.namespace(), b'* NAMESPACE (("" "/")) NIL NIL\r\n'),
+        (r.namespace(), b'* NAMESPACE (("" "/")) (("Other Users/" "/")) NIL\r\n'),
         (r.search([]), b"* SEARCH\r\n"),
         (r.search([], 5), b"* SEARCH\r\n"),
         (r.search([2, 84, 882]), b"* SEARCH 2 84 882\r\n"),
@@ -87,4 +87,4 @@ def test_search_and_list_can_be_read() -> None:
     lines = read_lines(r.search(range(1, 5)) + r.list_mailbox("x(y", [b"\\Marked"], utf8=False) + r.namespace())
     assert lines[0] == [b"*", b"SEARCH", 1, 2, 3, 4]
     assert lines[1] == [b"*", b"LIST", [b"\\Marked"], b"/", b"x(y"]
-    assert lines[2] == [b"*", b"NAMESPACE", [[b"", b"/"]], None, None]
+    assert lines[2] == [b"*", b"NAMESPACE", [[b"", b"/"]], [[b"Other Users/", b"/"]], None]

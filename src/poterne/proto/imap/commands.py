@@ -8,6 +8,7 @@ comes. Exceptions to that are described with AppendStart, Authenticate and Idle.
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 
 from poterne.proto.imap.filters import EventGroup, Filter
 from poterne.proto.imap.items import (
@@ -27,6 +28,7 @@ from poterne.proto.imap.search import SearchKey, SearchReturn, SortBy, Threading
 from poterne.proto.imap.sequence import SequenceSet
 from poterne.values.mailbox import FlagChange, SpecialUse
 from poterne.values.secret import Secret
+from poterne.values.sharing import Right
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,46 @@ class GetQuota(Tagged):
 
 @dataclass(frozen=True, slots=True)
 class GetQuotaRoot(Tagged):
+    mailbox: str
+
+
+class AclChange(Enum):
+    """What SETACL does with the rights that it names (RFC 4314 §3.1)."""
+
+    REPLACE = ""
+    ADD = "+"
+    REMOVE = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class SetAcl(Tagged):
+    """`identifier` is normalised text, never empty; what it stands for is not judged yet."""
+
+    mailbox: str
+    identifier: str
+    how: AclChange
+    rights: Right
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAcl(Tagged):
+    mailbox: str
+    identifier: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetAcl(Tagged):
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListRights(Tagged):
+    mailbox: str
+    identifier: str
+
+
+@dataclass(frozen=True, slots=True)
+class MyRights(Tagged):
     mailbox: str
 
 
@@ -428,6 +470,11 @@ Command = (
     | Status
     | GetQuota
     | GetQuotaRoot
+    | SetAcl
+    | DeleteAcl
+    | GetAcl
+    | ListRights
+    | MyRights
     | Notify
     | MultiSearch
     | GetMetadata

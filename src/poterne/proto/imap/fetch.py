@@ -56,9 +56,9 @@ class FlagNames(dict[int, bytes]):
         """Every name, for `* FLAGS`."""
         return b"(%b)" % b" ".join([name for bit, name in self._names if recent or bit != RECENT])
 
-    def permanent(self, *, more: bool) -> bytes:
-        r"""Every name, for PERMANENTFLAGS; `more`: with \*, new keywords can be made."""
-        names = [name for bit, name in self._names if bit != RECENT]
+    def permanent(self, *, more: bool, allowed: int = -1) -> bytes:
+        r"""Every name of these bits, for PERMANENTFLAGS; `more`: with \*, new keywords can be made."""
+        names = [name for bit, name in self._names if bit != RECENT and bit & allowed]
         return b"(%b)" % b" ".join([*names, b"\\*"] if more else names)
 
 

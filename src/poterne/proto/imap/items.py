@@ -126,6 +126,8 @@ class ListReturn(Enum):
     SUBSCRIBED = b"SUBSCRIBED"
     CHILDREN = b"CHILDREN"
     SPECIAL_USE = b"SPECIAL-USE"
+    MYRIGHTS = b"MYRIGHTS"
+    """RFC 8440."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,8 +262,8 @@ def list_delimiter(word: bytes = b"LIST") -> Untagged:
 
 
 def namespace() -> Untagged:
-    """Personal mailboxes without prefix, "/" as delimiter, no others (RFC 9051 §6.3.10)."""
-    return Untagged(b'* NAMESPACE (("" "/")) NIL NIL\r\n')
+    """Personal mailboxes without prefix, and what other users share; "/" as delimiter (RFC 9051 §6.3.10)."""
+    return Untagged(b'* NAMESPACE (("" "/")) (("Other Users/" "/")) NIL\r\n')
 
 
 def status(name: str, values: Mapping[StatusItem, int | bytes], *, utf8: bool) -> Untagged:

@@ -6,7 +6,7 @@ from enum import Enum
 from functools import partial
 from typing import Final
 
-from poterne.proto.imap import commands, parse_filters, parse_mailbox, parse_message, parse_metadata, parse_search
+from poterne.proto.imap import acl, commands, parse_filters, parse_mailbox, parse_message, parse_metadata, parse_search
 from poterne.proto.imap.cursor import Cursor
 from poterne.proto.imap.limits import Limits
 from poterne.proto.imap.parse_sign_in import authenticate
@@ -89,6 +89,11 @@ COMMANDS: Final[dict[bytes, Entry]] = {
     b"ESEARCH": Entry(parse_search.multi_search, _KNOWN),
     b"GETMETADATA": Entry(parse_metadata.get_metadata, _KNOWN),
     b"SETMETADATA": Entry(parse_metadata.set_metadata, _KNOWN, too_big=parse_metadata.too_big),
+    b"SETACL": Entry(acl.set_acl, _KNOWN),
+    b"DELETEACL": Entry(acl.delete_acl, _KNOWN),
+    b"GETACL": Entry(_named(commands.GetAcl), _KNOWN),
+    b"LISTRIGHTS": Entry(acl.list_rights, _KNOWN),
+    b"MYRIGHTS": Entry(_named(commands.MyRights), _KNOWN),
     b"UNAUTHENTICATE": Entry(_bare(commands.Unauthenticate), _KNOWN),
     b"APPEND": Entry(parse_mailbox.append_without_message, _KNOWN, parse_mailbox.append),
     b"IDLE": Entry(_bare(commands.Idle), _KNOWN),

@@ -6,21 +6,24 @@ from typing import Final
 from poterne.proto.imap import commands, responses
 from poterne.proto.imap.responses import Completed, Condition, Continue, no, ok
 from poterne.proto.imap.sequence import SequenceSet
-from poterne.session.imap import errors
+from poterne.session.imap import access, errors
 from poterne.session.imap.appending import Appending
 from poterne.session.imap.client import Client
+from poterne.session.imap.foreign import Place
 from poterne.session.imap.positions import EXPUNGED, NO_SUCH_NUMBER, READ_ONLY, positions
-from poterne.session.imap.store import flag_bits
+from poterne.session.imap.store import flag_bits, permitted
 from poterne.session.imap.updates import finish, merge, sync
 from poterne.session.ingest import Ingest
 from poterne.store.errors import ConflictError, NotFoundError, StoreError
 from poterne.store.interface import Delivery
 from poterne.values.ids import ContentId, Uid
-from poterne.values.mailbox import Appended, Changes, Mailbox, MessageRow
+from poterne.values.mailbox import Appended, Changes, MessageRow
+from poterne.values.sharing import Right
 
 MIN_RATE_BYTES_PER_S: Final = 1_000.0
 GRACE_S: Final = 60.0
 """A message must come at this rate, measured after the grace: slow phones pass, connections that only hold memory do not."""
+_TAKE: Final = Right.DELETE_MESSAGES | Right.EXPUNGE
 _NUL: Final = no(b"A message cannot have NUL octets", responses.UNKNOWN_CTE)
 _FULL: Final = no(b"The account has no space left", responses.OVERQUOTA)
 _EMPTY: Final = no(b"A message cannot be empty")
@@ -35,21 +38,25 @@ async def append_start(client: Client, command: commands.AppendStart) -> None:
     """Refuse before the message is sent, where that is possible (RFC 9051 §6.3.12: TRYCREATE)."""
     current = client.appending
     refusal = current.failed if current is not None else None
-    mailbox = current.mailbox if current is not None else None
+    place = current.place if current is not None else None
     replaced: Uid | None = None
     if command.replaces is not None:
-        found = _replaced(client, command.replaces)
-        if isinstance(found, Completed):
-            refusal = found
+        named = _replaced(client, command.replaces)
+        if isinstance(named, Completed):
+            refusal = named
         else:
-            replaced = found
+            replaced = named
     if refusal is None:
         try:
-            mailbox = mailbox or await _destination(client, command.mailbox)
-            refusal = await _refusal(client, command, mailbox)
+            found = place or await access.destination(client, command.mailbox)
+            if isinstance(found, Completed):
+                refusal = found
+            else:
+                place = found
+                refusal = await _refusal(client, command, place)
         except StoreError as error:
             refusal = errors.reply(error)
-    if refusal is not None or mailbox is None:
+    if refusal is not None or place is None:
         _end(client)
         client.send(refusal or errors.TRYCREATE)
         return
@@ -59,7 +66,7 @@ async def append_start(client: Client, command: commands.AppendStart) -> None:
     minutes = 0 if offset is None else int(offset.total_seconds()) // 60
     ingest = Ingest(client.store.blobs)
     if current is None:
-        client.appending = Appending(mailbox, ingest, command.flags, internal_at, minutes, replaced)
+        client.appending = Appending(place, ingest, command.flags, internal_at, minutes, replaced)
         client.link.begin_bulk(MIN_RATE_BYTES_PER_S, GRACE_S)
     else:
         current.ingest, current.flags = ingest, command.flags
@@ -70,22 +77,12 @@ async def append_start(client: Client, command: commands.AppendStart) -> None:
     client.send(Continue())
 
 
-async def _destination(client: Client, name: str) -> Mailbox | None:
-    try:
-        mailbox = await client.store.mailbox(client.account.id, name)
-    except NotFoundError:
-        return None
-    return mailbox if mailbox.selectable else None
-
-
-async def _refusal(client: Client, command: commands.AppendStart, mailbox: Mailbox | None) -> Completed | None:
-    if mailbox is None:
-        return errors.TRYCREATE
+async def _refusal(client: Client, command: commands.AppendStart, place: Place) -> Completed | None:
     if command.size == 0:
         return _EMPTY
-    if not client.account.quota_bytes or command.replaces is not None:  # what goes makes room
+    if command.replaces is not None or not (place.owner or client.account.quota_bytes):  # what goes makes room
         return None
-    account = await client.store.account_by_id(client.account.id)
+    account = await client.store.account_by_id(place.mailbox.account_id)
     if account.quota_bytes and account.used_bytes + command.size > account.quota_bytes:
         return _FULL  # the transaction decides again; this saves the transfer
     return None
@@ -95,6 +92,8 @@ def _replaced(client: Client, replaces: commands.Replaced) -> Uid | Completed:
     """The UID of the message that REPLACE names, or why it cannot be replaced."""
     if client.read_only:
         return READ_ONLY
+    if _TAKE & ~client.rights:  # RFC 8508 §4.1
+        return errors.NOPERM
     _, view = client.selected
     spans = positions(client, SequenceSet(((replaces.number, replaces.number),)), uid=replaces.uid)
     if spans is None:
@@ -176,11 +175,13 @@ async def append_end(client: Client, event: commands.AppendEnd) -> None:
 
 async def _complete(client: Client, appending: Appending) -> None:
     ingested = await appending.ingest.finish()
-    flags = await flag_bits(client, appending.flags, make=True)
+    mailbox = appending.place.mailbox
+    owner = await access.account_of(client, mailbox.account_id)
+    flags = await flag_bits(client, owner, permitted(appending.flags, appending.place.rights), make=True)
     appending.deliveries.append(
         Delivery(
-            client.account.id,
-            appending.mailbox.id,
+            mailbox.account_id,
+            mailbox.id,
             ingested.content,
             flags,
             appending.internal_at,
@@ -194,7 +195,7 @@ async def _deliver(client: Client, appending: Appending) -> None:
     client.link.end_bulk()
     client.appending = None
     if appending.replaces is not None:
-        await _replace(client, deliveries[0], appending.replaces)
+        await _replace(client, appending.place, deliveries[0], appending.replaces)
         return
     try:
         appended = await client.store.deliver(deliveries, (), ())
@@ -202,18 +203,17 @@ async def _deliver(client: Client, appending: Appending) -> None:
         client.send(errors.TRYCREATE)
         return
     code = responses.code_appenduid(appended[0].uid_validity, [one.uid for one in appended])
-    if client.watch is not None:
-        client.watch.did(appending.mailbox.id, [one.uid for one in appended])
-    if client.mailbox is not None and client.mailbox.id == appending.mailbox.id:
+    client.did(appending.place.mailbox, [one.uid for one in appended])
+    if access.is_selected(client, appending.place.mailbox):
         await _tell(client, appending, appended)
     await finish(client, ok(b"Appended", code))
 
 
-async def _replace(client: Client, delivery: Delivery, replaced: Uid) -> None:
+async def _replace(client: Client, place: Place, delivery: Delivery, replaced: Uid) -> None:
     """RFC 8508 §3.4: both or neither. APPENDUID comes first, as its §4.3 advises."""
     mailbox, view = client.selected
     try:
-        appended = await client.store.replace(delivery, mailbox.id, replaced)
+        appended = await client.store.replace(delivery, mailbox.id, replaced, mailbox.account_id)
     except NotFoundError:
         client.send(errors.TRYCREATE)
         return
@@ -223,8 +223,7 @@ async def _replace(client: Client, delivery: Delivery, replaced: Uid) -> None:
     code = responses.code_appenduid(appended.uid_validity, [appended.uid])
     client.send(responses.status_line(Condition.OK, b"The replacement is there", code))
     view.remove([replaced])
-    if client.watch is not None:
-        client.watch.did(appended.mailbox_id, [appended.uid])
+    client.did(place.mailbox, [appended.uid])
     await sync(client, expunge=True)
     await finish(client, ok(b"Replaced"))
 

@@ -4,17 +4,17 @@ from dataclasses import dataclass, field
 
 from poterne.proto.imap.items import FlagSet
 from poterne.proto.imap.responses import Completed
+from poterne.session.imap.foreign import Place
 from poterne.session.ingest import Ingest
 from poterne.store.interface import Delivery
 from poterne.values.ids import Uid
-from poterne.values.mailbox import Mailbox
 
 
 @dataclass(slots=True)
 class Appending:
     """An APPEND command under way; with MULTIAPPEND several messages, delivered together at its end."""
 
-    mailbox: Mailbox
+    place: Place
     ingest: Ingest
     flags: FlagSet
     internal_at: int

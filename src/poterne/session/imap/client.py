@@ -1,7 +1,7 @@
 """What one IMAP connection remembers, and the services that all of them share."""
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, final
@@ -17,6 +17,7 @@ from poterne.session.authenticate import Authenticator
 from poterne.session.imap.appending import Appending
 from poterne.session.imap.columns import Columns
 from poterne.session.imap.flags import FlagTexts, flag_texts
+from poterne.session.imap.foreign import Foreign
 from poterne.session.imap.header_columns import HeaderColumns
 from poterne.session.imap.metadata_watch import MetadataWatch
 from poterne.session.imap.offer import Offer
@@ -30,6 +31,7 @@ from poterne.values.directory import Account
 from poterne.values.event import Event
 from poterne.values.ids import ModSeq
 from poterne.values.mailbox import Mailbox
+from poterne.values.sharing import EVERY_RIGHT, Right
 
 
 @dataclass(slots=True)
@@ -77,6 +79,7 @@ class Client:
         "core",
         "exchange",
         "failures",
+        "foreign",
         "heard",
         "idling",
         "link",
@@ -107,6 +110,8 @@ class Client:
         """From sign-in on; what an administrator changes meanwhile counts for the next one."""
         self.mailbox: Mailbox | None = None
         """The row of the selected mailbox as it was when it was selected."""
+        self.foreign: Foreign | None = None
+        """More about it, if it is somebody else's."""
         self.view: View | None = None
         self.read_only = False
         self.unsubscribe: Unsubscribe | None = None
@@ -185,6 +190,33 @@ class Client:
         self._account = account
         self._flag_texts = flag_texts(account.keywords)
 
+    @property
+    def owner(self) -> Account:
+        """Whose the selected mailbox is; who signed in, if none is selected."""
+        return self.account if self.foreign is None else self.foreign.owner
+
+    @property
+    def rights(self) -> Right:
+        """In the selected mailbox."""
+        return EVERY_RIGHT if self.foreign is None else self.foreign.rights
+
+    def enter(self, foreign: Foreign) -> None:
+        """The selected mailbox is somebody else's."""
+        self.foreign = foreign
+        self.read_only = foreign.read_only
+        self._flag_texts = flag_texts(foreign.owner.keywords)
+
+    def learn(self, account: Account) -> None:
+        """What is known of the account of who signed in, or of the selected mailbox, is this now."""
+        if self.foreign is None:
+            if account.id == self.account.id:
+                self.account = account
+        elif account.id == self.foreign.owner.id:
+            self.foreign.owner = account
+            self._flag_texts = flag_texts(account.keywords)
+        elif account.id == self.account.id:
+            self._account = account
+
     def sign_out(self) -> None:
         """As it was before anyone signed in (RFC 8437 §3); only failed sign-ins still count."""
         self.deselect()
@@ -231,11 +263,14 @@ class Client:
         """Forget the selected mailbox, if any."""
         if self.unsubscribe is not None:
             self.unsubscribe()
-        if self.watch is not None and self.mailbox is not None and self.view is not None:
+        if self.watch is not None and self.mailbox is not None and self.view is not None and self.foreign is None:
             self.watch.left(self.mailbox.id, self.view.modseq)
         self.unsubscribe = None
         self.mailbox = None
         self.view = None
+        if self.foreign is not None:
+            self.foreign = None
+            self._flag_texts = flag_texts(self.account.keywords)
         self.saved = None
         self.heard = ModSeq(0)
         self.owes_modseq = False
@@ -246,6 +281,11 @@ class Client:
             self.metadata.end()
         self.metadata = None
         self.annotated = False
+
+    def did(self, mailbox: Mailbox, uids: Iterable[int]) -> None:
+        """The client made or removed these messages: of its own mailboxes it need not hear of them."""
+        if self.watch is not None and mailbox.account_id == self.account.id:
+            self.watch.did(mailbox.id, uids)
 
     def unwatch(self) -> None:
         """Nothing is notified any more."""

@@ -13,15 +13,22 @@ from poterne.store.errors import (
     UnavailableError,
 )
 
+
+class NotPermittedError(StoreError):
+    """Somebody else's mailbox is there, and may be seen, but this may not be done in it."""
+
+
 _REPLIES: Final[dict[type[StoreError], Completed]] = {
     NotFoundError: no(b"No such mailbox", responses.NONEXISTENT),
     ConflictError: no(b"It exists already, or has just been changed", responses.ALREADYEXISTS),
+    NotPermittedError: no(b"You may not do this in somebody else's mailbox", responses.NOPERM),
     OverQuotaError: no(b"The account has no space left", responses.OVERQUOTA),
     LimitError: no(b"A limit of this server was reached", responses.LIMIT),
     UnavailableError: no(b"Not possible just now; try again later", responses.UNAVAILABLE),
 }
 UNAVAILABLE: Final = _REPLIES[UnavailableError]
 NONEXISTENT: Final = _REPLIES[NotFoundError]
+NOPERM: Final = _REPLIES[NotPermittedError]
 TRYCREATE: Final = no(b"No such mailbox", responses.TRYCREATE)
 
 

@@ -32,6 +32,7 @@ from poterne.session.imap.updates import finish, learn_keywords, recent_flags, s
 from poterne.store.errors import NotFoundError, StoreError
 from poterne.values.mailbox import ContentRow, Flag, MessageRow, UidRange
 from poterne.values.mime import Part
+from poterne.values.sharing import Right
 
 ROWS_AT_ONCE: Final = 2000
 CONTENTS_AT_ONCE: Final = 500
@@ -72,7 +73,7 @@ async def fetch(client: Client, command: commands.Fetch) -> None:
         spans = await changed_spans(client, command, spans, command.changed_since)
     if command.window is not None:
         spans = part_of(spans, command.window)
-    if command.sets_seen and not client.read_only:
+    if command.sets_seen and not client.read_only and Right.SEEN in client.rights:
         await run.set_seen(spans)
     turn = Turn()  # a set may have thousands of parts, with a short answer each
     for first, last in spans:
@@ -260,7 +261,7 @@ class _Fetching:
                 case FetchAtt.BODYSTRUCTURE:
                     columns[item] = [row.structure for row in contents]
                 case FetchAtt.THREADID:
-                    account_id = self._client.account.id
+                    account_id = self._client.selected[0].account_id
                     columns[item] = [b"(%b)" % object_ids.thread(account_id, row.thread_id) for row in contents]
                 case FetchAtt.PREVIEW:
                     columns[item] = [text or b'""' for text in self._previews]

@@ -70,8 +70,12 @@ def cost(key: keys.SearchKey) -> int:
 class Matching:
     """Evaluates the keys of one SEARCH in one mailbox, which need not be the selected one."""
 
-    def __init__(self, client: Client, now: int, turn: Turn, mailbox: Mailbox, view: View) -> None:
+    def __init__(
+        self, client: Client, now: int, turn: Turn, mailbox: Mailbox, view: View, keywords: Sequence[str] | None = None
+    ) -> None:
+        """`keywords`: those of the mailbox's owner; None where that is the owner of the selected mailbox, or the client."""
         self._client: Final = client
+        self._keywords: Final = client.owner.keywords if keywords is None else keywords
         self._now: Final = now
         self._mailbox: Final = mailbox
         self._view: Final = view
@@ -152,7 +156,7 @@ class Matching:
 
     def _keyword(self, name: str) -> int:
         folded = name.lower()
-        for i, keyword in enumerate(self._client.account.keywords):
+        for i, keyword in enumerate(self._keywords):
             if keyword.lower() == folded:
                 return 256 << i
         return 0

@@ -110,7 +110,7 @@ def _owes_selected(client: Client, watch: Watch) -> bool:
 async def _show_new(client: Client, watch: Watch) -> None:
     """FETCH of the new messages, but of those that the client made itself (RFC 5465 §5.2). After their EXISTS."""
     mailbox, view = client.selected
-    uids, ours = view.uids, watch.ours.get(mailbox.id, ())
+    uids, ours = view.uids, watch.ours.get(mailbox.id, ()) if client.foreign is None else ()
     first = bisect_left(uids, watch.unshown)
     news = [i for i in range(first, len(uids)) if uids[i] not in ours and uids[i] not in view.gone]
     await show(client, watch.rules.items, [(low, high + 1) for low, high in number_runs(news)])

@@ -5,8 +5,9 @@ from functools import partial
 from poterne.net.link import Poke
 from poterne.proto.imap import commands, responses
 from poterne.proto.imap.responses import Condition, Continue, bad, ok
-from poterne.session.imap import object_ids
+from poterne.session.imap import access, object_ids
 from poterne.session.imap.client import Client
+from poterne.session.imap.errors import NOPERM
 from poterne.session.imap.mailboxes import attributes
 from poterne.session.imap.positions import READ_ONLY, positions
 from poterne.session.imap.resync import resync
@@ -15,6 +16,7 @@ from poterne.session.pending import View
 from poterne.store.errors import NotFoundError, StoreError
 from poterne.values.ids import ModSeq
 from poterne.values.mailbox import Flag, Mailbox
+from poterne.values.sharing import Right
 
 
 async def select(client: Client, command: commands.Select) -> None:
@@ -28,7 +30,8 @@ async def select(client: Client, command: commands.Select) -> None:
         client.send(responses.status_line(Condition.OK, b"The mailbox before is closed", responses.CLOSED))
     if command.condstore:
         client.condstore = True
-    mailbox = await client.store.mailbox(client.account.id, command.mailbox)
+    place = await access.resolve(client, command.mailbox, Right.READ)
+    mailbox = place.mailbox
     if not mailbox.selectable:
         raise NotFoundError(command.mailbox)
     # Before the snapshot is taken, so that nothing falls between the two.
@@ -36,6 +39,8 @@ async def select(client: Client, command: commands.Select) -> None:
     client.mailbox, client.view = await client.service.snapshots.open(mailbox)
     client.read_only = command.read_only
     try:
+        if place.owner:
+            await access.enter(client, place, examined=command.read_only)
         mailbox, view = client.selected
         await _recent(client, mailbox, view)
         await _describe(client, mailbox, view, resyncs=command.qresync is not None)
@@ -47,6 +52,8 @@ async def select(client: Client, command: commands.Select) -> None:
     client.core.selected(True)
     if command.read_only:
         client.send(ok(b"Examined, read-only", responses.READ_ONLY))
+    elif client.read_only:
+        client.send(ok(b"Selected; nothing can be changed", responses.READ_ONLY))
     else:
         client.send(ok(b"Selected", responses.READ_WRITE))
 
@@ -73,7 +80,7 @@ async def _recent(client: Client, mailbox: Mailbox, view: View) -> None:
 
 
 async def _describe(client: Client, mailbox: Mailbox, view: View, *, resyncs: bool) -> None:
-    permanent = b"()" if client.read_only else client.flag_texts.permanent(more=True)
+    permanent = access.permanent_flags(client)
     lines = [responses.flags(client.flag_texts.all()), responses.exists(len(view))]
     if not client.rev2:
         lines.append(responses.recent(view.count_recent()))
@@ -115,15 +122,16 @@ async def unselect(client: Client, _command: commands.Unselect) -> None:
 
 
 async def close(client: Client, _command: commands.Close) -> None:
-    r"""RFC 9051 §6.4.1: removes what is \Deleted, silently; EXAMINE's CLOSE removes nothing."""
+    r"""RFC 9051 §6.4.1: removes what is \Deleted, silently; EXAMINE's CLOSE removes nothing.
+
+    Nor does that of a client without the right to (RFC 4314 §4).
+    """
     mailbox, _ = client.selected
-    read_only = client.read_only
+    keeps = client.read_only or Right.EXPUNGE not in client.rights
     await leave(client)
     client.core.selected(False)
-    if not read_only:
-        removed = await client.store.expunge(mailbox.account_id, mailbox.id, None)
-        if client.watch is not None:
-            client.watch.did(mailbox.id, removed)
+    if not keeps:
+        client.did(mailbox, await client.store.expunge(mailbox.account_id, mailbox.id, None))
     client.send(ok(b"Closed"))
 
 
@@ -132,6 +140,9 @@ async def expunge(client: Client, command: commands.Expunge) -> None:
     mailbox, view = client.selected
     if client.read_only:
         client.send(READ_ONLY)
+        return
+    if Right.EXPUNGE not in client.rights:
+        client.send(NOPERM)
         return
     # What came after the last thing we told is not the client's to remove: the ranges end with the view.
     everything = [(0, len(view))] if len(view) else []

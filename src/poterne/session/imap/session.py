@@ -8,6 +8,8 @@ from poterne.proto.imap import commands
 from poterne.proto.imap.responses import Greeting
 from poterne.proto.imap.server import ServerCore
 from poterne.session.imap import (
+    access,
+    acl,
     append,
     auth,
     compress,
@@ -46,22 +48,26 @@ _HANDLERS: Final[dict[type, Callable[[Client, Any], Awaitable[None]]]] = {
     commands.Compress: compress.compress,
     commands.Copy: copy.copy,
     commands.Create: mailboxes.create,
+    commands.DeleteAcl: acl.delete_acl,
     commands.Delete: mailboxes.delete,
     commands.Done: select.done,
     commands.Enable: auth.enable,
     commands.Expunge: select.expunge,
     commands.Fetch: fetch.fetch,
     commands.GetMetadata: metadata.get_metadata,
+    commands.GetAcl: acl.get_acl,
     commands.GetQuota: quota.get_quota,
     commands.GetQuotaRoot: quota.get_quota_root,
     commands.Id: auth.id_,
     commands.Idle: select.idle,
     commands.List: mailboxes.list_,
+    commands.ListRights: acl.list_rights,
     commands.Login: auth.login,
     commands.Logout: auth.logout,
     commands.Lsub: mailboxes.lsub,
     commands.Move: copy.move,
     commands.MultiSearch: multi_search.multi_search,
+    commands.MyRights: acl.my_rights,
     commands.Namespace: mailboxes.namespace,
     commands.Noop: select.noop,
     commands.Notify: notify.notify,
@@ -71,6 +77,7 @@ _HANDLERS: Final[dict[type, Callable[[Client, Any], Awaitable[None]]]] = {
     commands.Search: search.search,
     commands.Select: select.select,
     commands.SetMetadata: metadata.set_metadata,
+    commands.SetAcl: acl.set_acl,
     commands.Sort: sort.sort,
     commands.StartTls: auth.start_tls,
     commands.Status: mailboxes.status,
@@ -103,6 +110,10 @@ class ImapSession:
             self._bad(event)
             return
         try:
+            if client.foreign is not None:
+                await access.recheck(client)
+                if client.over:
+                    return
             await _HANDLERS[type(event)](client, event)
         except StoreError as error:
             # A name that isn't there or a full account is the client's affair; only what is unavailable is the operator's.
@@ -149,6 +160,10 @@ class ImapSession:
     async def _changed(self) -> None:
         client = self._client
         try:
+            if client.foreign is not None:
+                await access.recheck(client)
+                if client.over:
+                    return
             if client.watch is not None:
                 await notify.tell(client)
             elif client.idling:

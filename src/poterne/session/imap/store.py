@@ -9,6 +9,7 @@ client never misses another one's change, not even with .SILENT, and hears its o
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from typing import Final
 
 from poterne.proto.imap import commands, responses
 from poterne.proto.imap import fetch as fetch_lines
@@ -16,12 +17,24 @@ from poterne.proto.imap.items import FetchAtt, FlagSet
 from poterne.proto.imap.responses import Completed, ok
 from poterne.proto.imap.sequence import IndexRanges
 from poterne.session.imap.client import Client
+from poterne.session.imap.errors import NOPERM
 from poterne.session.imap.positions import EXPUNGED, NO_SUCH_NUMBER, READ_ONLY, names_gone, positions
 from poterne.session.imap.updates import catch_up, finish, learn_keywords, recent_flags, sync, tell_keywords
+from poterne.values.directory import Account
 from poterne.values.ids import ModSeq
-from poterne.values.mailbox import Flag, FlagChange, FlagsStored, MessageRow, UidRange
+from poterne.values.mailbox import (
+    KEYWORD_SHIFT,
+    MAX_KEYWORDS,
+    Flag,
+    FlagChange,
+    FlagsStored,
+    MessageRow,
+    UidRange,
+)
+from poterne.values.sharing import Right, changeable
 
 ROWS_AT_ONCE = 2000
+ALL_FLAGS: Final = (1 << KEYWORD_SHIFT + MAX_KEYWORDS) - 1
 
 
 async def store(client: Client, command: commands.Store) -> None:
@@ -35,8 +48,15 @@ async def store(client: Client, command: commands.Store) -> None:
     if spans is None:
         client.send(NO_SUCH_NUMBER)
         return
-    bits = await flag_bits(client, command.flags, make=command.change is not FlagChange.REMOVE)
-    modified, rows = await change(client, spans, command.change, bits, unchanged_since=command.unchanged_since)
+    flags = command.flags
+    if client.foreign is not None:
+        permitted = _permitted(client, flags)
+        if permitted is None:
+            client.send(NOPERM)
+            return
+        flags = permitted
+    bits = await flag_bits(client, client.owner, flags, make=command.change is not FlagChange.REMOVE)
+    modified, rows = await _changed(client, command, spans, bits)
     if spans and (client.condstore or not command.silent):
         await _echo(client, command, spans, set(modified), rows)
     await catch_up(client, expunge=command.uid)
@@ -53,11 +73,41 @@ def _completed(client: Client, command: commands.Store, modified: Sequence[int],
     return EXPUNGED if gone else ok(b"Stored")
 
 
-async def flag_bits(client: Client, flags: FlagSet, *, make: bool) -> int:
+def _permitted(client: Client, flags: FlagSet) -> FlagSet | None:
+    """Those that the client may change; None if that is none of them (RFC 4314 §4)."""
+    kept = permitted(flags, client.rights)
+    asked = flags.system or flags.keywords
+    left = kept.system or kept.keywords or (not asked and changeable(client.rights))
+    return kept if left else None
+
+
+async def _changed(
+    client: Client, command: commands.Store, spans: IndexRanges, bits: int
+) -> tuple[list[int], Sequence[MessageRow] | None]:
+    """As `change`. Where others' flags cannot all be changed, those that cannot stay as they are, also with FLAGS."""
+    since = command.unchanged_since
+    mask = changeable(client.rights)
+    if command.change is not FlagChange.REPLACE or mask == -1:
+        return await change(client, spans, command.change, bits, unchanged_since=since)
+    modified, _ = await change(client, spans, FlagChange.REMOVE, mask & ALL_FLAGS & ~bits, unchanged_since=since)
+    if modified:
+        refused = set(modified)
+        _, view = client.selected
+        spans = view.spans_of([uid for first, last in spans for uid in view.uids[first:last] if uid not in refused])
+    _, rows = await change(client, spans, FlagChange.ADD, bits)
+    return modified, None if modified else rows
+
+
+def permitted(flags: FlagSet, rights: Right) -> FlagSet:
+    """Those that may be set with these rights."""
+    return FlagSet(flags.system & changeable(rights), flags.keywords if Right.WRITE in rights else ())
+
+
+async def flag_bits(client: Client, account: Account, flags: FlagSet, *, make: bool) -> int:
     """The bits of these flags. Keywords that the account does not have are made, or passed over if `make` is False."""
     if not flags.keywords:
         return flags.system
-    known = {name.lower(): 256 << i for i, name in enumerate(client.account.keywords)}
+    known = {name.lower(): 256 << i for i, name in enumerate(account.keywords)}
     bits = flags.system
     missing: list[str] = []
     for name in flags.keywords:
@@ -67,11 +117,11 @@ async def flag_bits(client: Client, flags: FlagSet, *, make: bool) -> int:
         else:
             bits |= bit
     if missing and make:
-        made = await client.store.keyword_bits(client.account.id, missing)
+        made = await client.store.keyword_bits(account.id, missing)
         for bit in made.values():
             bits |= bit
-        client.account = await client.store.account_by_id(client.account.id)
-        if client.view is not None:
+        client.learn(await client.store.account_by_id(account.id))
+        if client.view is not None and client.owner.id == account.id:
             tell_keywords(client)
     return bits
 

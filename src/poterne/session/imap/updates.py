@@ -7,6 +7,7 @@ from dataclasses import replace
 from poterne.proto.imap import responses
 from poterne.proto.imap.fetch import RECENT
 from poterne.proto.imap.responses import Completed, Condition
+from poterne.session.imap.access import tell_flags
 from poterne.session.imap.client import Client
 from poterne.session.imap.watch import Watch
 from poterne.session.pending import NOTHING_TOLD, Update, View
@@ -182,17 +183,16 @@ async def learn_keywords(client: Client, highest_flags: int) -> None:
     """Other sessions make keywords too. When one turns up that we have no name for, learn it and tell the client."""
     if highest_flags < client.flag_texts.limit:
         return
-    client.account = await client.store.account_by_id(client.account.id)
+    client.learn(await client.store.account_by_id(client.owner.id))
     tell_keywords(client)
 
 
 def tell_keywords(client: Client) -> None:
     """FLAGS and PERMANENTFLAGS again, because there are more."""
-    texts = client.flag_texts
-    client.send(responses.flags(texts.all()))
-    if not client.read_only:
-        code = responses.code_permanentflags(texts.permanent(more=True))
-        client.send(responses.status_line(responses.Condition.OK, b"Flags that can be kept", code))
+    if client.read_only:
+        client.send(responses.flags(client.flag_texts.all()))
+    else:
+        tell_flags(client)
 
 
 def shown_flags(client: Client, view: View, row: MessageRow) -> int:

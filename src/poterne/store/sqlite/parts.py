@@ -321,8 +321,10 @@ class MessagesPart:
     ) -> list[Uid]:
         return await self._writer.submit(expunging.remove, account_id, mailbox_id, uids, events, deleted_only=True)
 
-    async def replace(self, delivery: Delivery, mailbox_id: MailboxId, uid: Uid) -> Appended:
-        return await self._writer.submit(replacing.replace, delivery, mailbox_id, uid)
+    async def replace(
+        self, delivery: Delivery, mailbox_id: MailboxId, uid: Uid, account_id: AccountId | None = None
+    ) -> Appended:
+        return await self._writer.submit(replacing.replace, delivery, mailbox_id, uid, account_id)
 
     async def remove(
         self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids, events: Sequence[Event] = ()
