@@ -27,6 +27,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "quarantine": ("quarantine", "Mail that is kept from its mailbox until somebody decides."),
     "trace": ("trace", "Who sent what to whom, where it is, and why it was refused."),
     "retention": ("retention", "How long mail is kept, and what is deleted when."),
+    "import": ("importing", "Bring mail from another server, mbox files or a Maildir."),
     "store": ("store", "Integrity of what is stored."),
     "backup": ("backup", "Copy an instance while it runs."),
     "restore": ("restore", "Make an instance's data from a backup."),

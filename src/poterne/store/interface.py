@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from poterne.store.interface_authors import DkimKeys, DmarcResults, Quarantine, Reports, Watched
+from poterne.store.interface_imports import Imports
 from poterne.store.interface_outbound import OutboundTls, Pauses
 from poterne.store.interface_retention import Retention
 from poterne.store.interface_search import Search
@@ -553,6 +554,7 @@ class Store(
     Search,
     Quotas,
     Retention,
+    Imports,
     Events,
     Upkeep,
     Protocol,

@@ -50,6 +50,7 @@ _OF_ACCOUNT: Final = (
     "alias_target",
     "annotation",
     "correspondent",
+    "import_source",
     "keyword",
     "mailbox",
     "mailbox_right",

@@ -17,6 +17,7 @@ from poterne.store.sqlite.boot import boot_number, note
 from poterne.store.sqlite.connection import BUSY_MS, DATABASE_NAME, connect, require_sound_sqlite, unavailable
 from poterne.store.sqlite.dkim_keys import DkimPart
 from poterne.store.sqlite.dmarc_results import DmarcPart
+from poterne.store.sqlite.imports_part import ImportsPart
 from poterne.store.sqlite.layout import BLOB_FOLDER, INSTANCE_LOCK, WRITERS_LOCK
 from poterne.store.sqlite.lock import FileLock
 from poterne.store.sqlite.migrate import migrate
@@ -60,6 +61,7 @@ class SqliteStore(
     QuotaPart,
     SharingPart,
     RetentionPart,
+    ImportsPart,
 ):
     """`interface.Store` on one folder. Several processes may have it open; one event loop at a time uses an object."""
 

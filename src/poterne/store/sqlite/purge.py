@@ -72,6 +72,10 @@ def removed_account(tx: Tx) -> bool:
             " (SELECT account_id, mailbox_id, uid FROM fetched WHERE account_id = ?1 LIMIT ?2)"
         ),
         (
+            "DELETE FROM imported WHERE (account_id, source_id, item) IN"
+            " (SELECT account_id, source_id, item FROM imported WHERE account_id = ?1 LIMIT ?2)"
+        ),
+        (
             "DELETE FROM expunged WHERE (account_id, mailbox_id, modseq, first_uid) IN"
             " (SELECT account_id, mailbox_id, modseq, first_uid FROM expunged WHERE account_id = ?1 LIMIT ?2)"
         ),
