@@ -1,15 +1,15 @@
 """From another server by IMAP: the user's folders, read only, each message once.
 
 Theory of operation. A folder is opened with EXAMINE, so that nothing changes there, and listed: UID, flags, date and size of all.
-What did not come yet is fetched in batches of some hundred, two of them asked for at any time, so that the server always has
+What did not come yet is fetched in batches, two of them asked for at any time, so that the server always has
 work; each message goes into the store as its octets come. When the connection is lost, what is durable stays, and another
 connection goes on with what is missing; five in a row without a message are too many. A batch that the server refuses is
-asked for message by message, so that one broken message costs itself only.
+asked for again in smaller ones, down to single messages, so that a broken message costs itself only.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, final
 
@@ -29,8 +29,11 @@ from poterne.store.interface import Store
 from poterne.values.directory import Account
 from poterne.values.mailbox import SpecialUse
 
-BATCH_MESSAGES: Final = 100
-BATCH_BYTES: Final = 4 * 1024 * 1024
+BATCH_MESSAGES: Final = 2_000
+BATCH_BYTES: Final = 64 * 1024 * 1024
+"""Large, since servers look at the whole folder for each command: Dovecot for half a second at 10,000 messages in a Maildir."""
+SET_BYTES: Final = 7_000
+"""Of a set of UIDs; some servers take 8,192 octets a line."""
 AHEAD: Final = 2
 """Batches that are asked for at any time."""
 TRIES: Final = 5
@@ -73,6 +76,8 @@ class ImapImport:
         self._seen: set[str] = set()
         """Google's ids of messages in other folders than All Mail."""
         self._all_mail: bytes | None = None
+        self._listed: list[int] = []
+        """UIDs of the folder that is being read."""
 
     async def run(self) -> Summary:
         """Raises MovingError, StoreError."""
@@ -188,7 +193,7 @@ class ImapImport:
         if self._choice.remove_gone:
             await arrivals.remove_gone({str(item.uid) for item in items})
         try:
-            await _Fetching(link, arrivals, theirs.name, new, self.summary).run()
+            await _Fetching(link, arrivals, theirs.name, new, self._listed, self.summary).run()
         except BaseException:
             await arrivals.drop()
             raise
@@ -216,17 +221,22 @@ class ImapImport:
         google = self._is_google
         link.send(fetch(b"1:*", b"(UID FLAGS INTERNALDATE RFC822.SIZE%b)" % (b" X-GM-MSGID" if google else b"")))
         found: dict[int, _Item] = {}
+        listed_uids: set[int] = set()
         while not isinstance(event := await link.event(), Completed):
             if not isinstance(event, Untagged) or event.kind != "FETCH":
                 continue
             one = fetched(event.values)
-            if one is None or not self._is_wanted(one, placed):
+            if one is None:
+                continue
+            listed_uids.add(one.uid)
+            if not self._is_wanted(one, placed):
                 continue
             at = self._acting.now if one.at is None else one.at
             bits = await self._bits.bits(one.flags or ())
             found[one.uid] = _Item(one.uid, bits, at, one.offset, one.size or 0)
         if not event.status.ok and not found:
             self.summary.fail(placed.folder.name, "", f"can't be listed: {event.status.text}")
+        self._listed = sorted(listed_uids)
         return sorted(found.values(), key=lambda item: item.uid)
 
     def _is_wanted(self, one: Fetched, placed: Placed) -> bool:
@@ -249,18 +259,24 @@ def _as_prefix(prefix: str, separator: str) -> str:
 
 @final
 class _Fetching:
-    """The messages of one folder."""
+    """The messages of one folder. `listed`: all that are there, also what is not wanted."""
 
     def __init__(
-        self, link: ImapLink, arrivals: Arrivals, folder: str, items: Sequence[_Item], summary: Summary
+        self,
+        link: ImapLink,
+        arrivals: Arrivals,
+        folder: str,
+        items: Sequence[_Item],
+        listed: Sequence[int],
+        summary: Summary,
     ) -> None:
         self._link: Final = link
         self._arrivals: Final = arrivals
         self._folder: Final = folder
         self._items: Final = {item.uid: item for item in items}
         self._summary: Final = summary
-        self._batches: Final = deque(_batches(items))
-        self._asked: Final[deque[list[int]]] = deque()
+        self._batches: Final = deque(batches([(item.uid, item.size) for item in items], listed))
+        self._asked: Final[deque[Batch]] = deque()
         self._came: Final[set[int]] = set()
         self._incoming: Incoming | None = None
 
@@ -280,7 +296,7 @@ class _Fetching:
         while self._batches and len(self._asked) < AHEAD:
             batch = self._batches.popleft()
             self._asked.append(batch)
-            self._link.send(fetch(render_set(batch), b"(UID BODY.PEEK[])"))
+            self._link.send(fetch(batch.set, b"(UID BODY.PEEK[])"))
 
     async def _take(self) -> None:
         event = await self._link.event()
@@ -317,24 +333,51 @@ class _Fetching:
 
     def _ended(self, event: Completed) -> None:
         batch = self._asked.popleft()
-        missing = [uid for uid in batch if uid not in self._came]
+        missing = [uid for uid in batch.uids if uid not in self._came]
         if not missing:
             return
         if event.status.ok:
             self._summary.vanished += len(missing)
-        elif len(batch) == 1:
-            self._summary.fail(self._folder, f"UID {batch[0]}", f"the server does not give it: {event.status.text}")
+        elif len(batch.uids) == 1:
+            self._summary.fail(self._folder, f"UID {missing[0]}", f"the server does not give it: {event.status.text}")
         else:
-            self._batches.extendleft([uid] for uid in reversed(missing))
+            step = -(-len(missing) // 10)
+            pieces = [missing[start : start + step] for start in range(0, len(missing), step)]
+            self._batches.extendleft(Batch(piece, render_set(piece)) for piece in reversed(pieces))
 
 
-def _batches(items: Sequence[_Item]) -> list[list[int]]:
-    batches: list[list[int]] = []
-    size_bytes = BATCH_BYTES
-    for item in items:
-        if size_bytes >= BATCH_BYTES or len(batches[-1]) >= BATCH_MESSAGES:
-            batches.append([])
-            size_bytes = 0
-        batches[-1].append(item.uid)
-        size_bytes += item.size
-    return batches
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """UIDs to ask for in one command, and how."""
+
+    uids: Sequence[int]
+    set: bytes
+
+
+def batches(wanted: Sequence[tuple[int, int]], listed: Sequence[int]) -> Iterator[Batch]:
+    """(UID, size) of wanted messages, ascending, in portions. `listed`: all UIDs of the folder, ascending.
+
+    Ranges go over UIDs that nothing has, so that the sets are short.
+    """
+    place = {uid: at for at, uid in enumerate(listed)}
+    uids: list[int] = []
+    ranges: list[tuple[int, int]] = []
+    size_bytes = 0
+    for uid, size in wanted:
+        adjoins = bool(uids) and place[uid] == place[uids[-1]] + 1
+        full = len(uids) >= BATCH_MESSAGES or size_bytes >= BATCH_BYTES
+        if uids and (full or (not adjoins and len(ranges) * 22 > SET_BYTES)):
+            yield Batch(uids, _set(ranges))
+            uids, ranges, size_bytes, adjoins = [], [], 0, False
+        if adjoins:
+            ranges[-1] = (ranges[-1][0], uid)
+        else:
+            ranges.append((uid, uid))
+        uids.append(uid)
+        size_bytes += size
+    if uids:
+        yield Batch(uids, _set(ranges))
+
+
+def _set(ranges: Sequence[tuple[int, int]]) -> bytes:
+    return b",".join(b"%d" % first if first == last else b"%d:%d" % (first, last) for first, last in ranges)

@@ -97,7 +97,8 @@ def _unshifted(found: re.Match[str]) -> str:
     if not coded:
         return "&"
     try:
-        return binascii.a2b_base64(coded + "=" * (-len(coded) % 4)).decode("utf-16-be")
+        padded = coded + "=" * (-len(coded) % 4)
+        return binascii.a2b_base64(padded, strict_mode=True).decode("utf-16-be")
     except (binascii.Error, UnicodeDecodeError):
         return found[0]
 

@@ -23,6 +23,8 @@ MAX_LINE_BYTES: Final = 1024 * 1024
 """Of one line. Nothing that we ask for is longer."""
 MAX_COLLECTED_BYTES: Final = 4 * 1024 * 1024
 """Of one response, literals included, but for a message."""
+MAX_LITERALS: Final = 1_000
+"""Of one response."""
 MAX_DEPTH: Final = 64
 
 _LITERAL: Final = re.compile(rb"~?\{([0-9]{1,18})\+?\}\Z")
@@ -78,7 +80,7 @@ class Line:
 class ResponseReader:
     """`feed` octets in any pieces, then take what `next` gives until it gives None."""
 
-    __slots__ = ("_body_left", "_buffer", "_collected", "_literal_left", "_parts", "_searched")
+    __slots__ = ("_body_left", "_buffer", "_collected", "_literal_left", "_parts", "_searched", "_streamed")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -88,6 +90,8 @@ class ResponseReader:
         self._literal_left: int | None = None
         """Octets of a collected literal to wait for."""
         self._body_left = 0
+        self._streamed = False
+        """The message of this response."""
 
     @property
     def buffered(self) -> int:
@@ -158,10 +162,14 @@ class ResponseReader:
             done = Line((*parts, line))
             self._parts = []
             self._collected = 0
+            self._streamed = False
             return done
         size = int(literal[1])
         parts.append(line[: literal.start()])
-        if STREAMED not in parts and _MESSAGE.match(_texts(parts)):
+        if len(parts) > 2 * MAX_LITERALS:
+            raise PeerError("too-many-literals")
+        if not self._streamed and _MESSAGE.match(_texts(parts)):
+            self._streamed = True
             parts.append(STREAMED)
             self._body_left = size
             return BodyStart(size)
