@@ -67,8 +67,9 @@ def _pair(files: CertificateFiles, host: str) -> tuple[list[x509.Certificate], _
         key = load_pem_private_key(_read(files.key), None)
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm):
         return None
-    fits = isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) and key.public_key() == chain[0].public_key()
-    return (chain, key) if fits and isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) else None
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) or key.public_key() != chain[0].public_key():
+        return None
+    return chain, key
 
 
 def _read(path: Path) -> bytes:

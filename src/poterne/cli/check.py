@@ -11,6 +11,7 @@ from cryptography import x509
 
 from poterne.app.certificates import files
 from poterne.cli.check_authors import of_settings, of_store
+from poterne.cli.check_clients import of_clients
 from poterne.cli.check_routes import Line, of_domains, of_passage
 from poterne.cli.common import EXIT_CONFIG, config_path, data_folder, json_option, run_with_store, same_user, show
 from poterne.config import offered
@@ -191,8 +192,14 @@ def _stored(path: Path, values: Settings) -> Iterator[Line]:
         )
         return
 
+    try:
+        pairs = files(path, data, values)
+    except CertificateError:
+        pairs = []  # told before
+
     async def look(store: Store) -> list[Line]:
         names = [domain.name for domain in await store.domains()]
-        return [*of_domains(values, names), *await of_store(store, values, path.parent)]
+        rest = await of_store(store, values, path.parent)
+        return [*of_domains(values, names), *of_clients(values, names, pairs), *rest]
 
     yield from run_with_store(data, values, look)
