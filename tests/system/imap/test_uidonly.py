@@ -56,3 +56,22 @@ def test_it_ends_with_the_account(tmp_path: Path) -> None:
         wire.ok(f'LOGIN "{ADDRESS}" "{PASSWORD}"')
         assert any(b"[UNSEEN 1]" in line for line in wire.ok("EXAMINE INBOX"))
         assert wire.ok("FETCH 1 UID") == [b"* 1 FETCH (UID 1)"]
+
+
+def test_notify_tells_uids(tmp_path: Path) -> None:
+    with World(tmp_path) as world:
+        world.deliver(*[message(str(i)) for i in range(3)])
+        with world.client(select="INBOX") as other, world.client() as wire:
+            other.ok("STORE 1 +FLAGS.SILENT (\\Deleted)")
+            other.ok("EXPUNGE")
+            wire.ok("ENABLE UIDONLY IMAP4rev2")
+            wire.ok("SELECT INBOX")
+            wire.ok("NOTIFY SET (selected (MessageNew (RFC822.SIZE) MessageExpunge FlagChange))")
+            other.ok("STORE 1 +FLAGS.SILENT (\\Deleted)")
+            assert wire.line() == b"* 2 UIDFETCH (FLAGS (\\Deleted))\r\n"
+            other.ok("EXPUNGE")
+            assert wire.line() == b"* VANISHED 2\r\n"
+            size = len(message("new"))
+            world.deliver(message("new"))
+            assert wire.line() == b"* 2 EXISTS\r\n"
+            assert wire.response() == b"* 4 UIDFETCH (RFC822.SIZE %d)" % size
