@@ -1,6 +1,7 @@
 """What every child process does the same way: ready, reload, drain, and noticing that the supervisor is gone."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -27,7 +28,9 @@ class Lifetime:
         self._ending.set()
 
     def ready(self) -> None:
-        """Tell the supervisor that this process serves."""
+        """Tell the supervisor that this process serves. What was made until now stays, and is no garbage collector's work."""
+        gc.collect()
+        gc.freeze()
         with suppress(OSError):
             os.write(self._child.ready_fd, b"R")
         os.close(self._child.ready_fd)

@@ -12,6 +12,7 @@ unchanged settings SIGHUP only makes the children read their certificates again.
 """
 
 import contextlib
+import gc
 import os
 import select
 import signal
@@ -134,6 +135,8 @@ class Supervisor:
         self._ports.rebind(settings.listener, local, owner=who, patience_s=BIND_S)
         files = privileges.many_files()
         self._main = self._load_main()  # while we may surely read the code
+        gc.collect()
+        gc.freeze()  # else the first collection of each child writes to all of it, and it is shared no more
         if who is not None:
             privileges.drop(who)
         privileges.no_new_privileges()
