@@ -163,6 +163,8 @@ async def search(client: Client, before: Boxes | None) -> Effect:
         return Effect()
     same(f"outcome of {text!r}", doing.status, b"OK")
     box = before[picture.box]
+    if doing.others:
+        counted += _fresh(counted, box)[: doing.counted - len(counted)]
     found = [each for each in counted if each in box.messages and asked.matches(box.messages[each])]
     shown = found if uid else [counted.index(each) + 1 for each in found]
     gone = {each if uid else place for place, each in enumerate(counted, 1) if each not in box.messages}
@@ -270,13 +272,15 @@ async def sort(client: Client, before: Boxes | None) -> Effect:
     for name, back in reversed(list(zip(chosen, backwards, strict=True))):
         found.sort(key=orders[name], reverse=back)
     (line,) = doing.other(b"SORT")
+    if asked.modseq and found and not gone:
+        same(f"MODSEQ of {text!r}", line.partition(b"(")[2], b"MODSEQ %d)" % max(each.modseq for each in found))
     told = [int(word) for word in line.partition(b"(")[0].split() if int(word) not in gone]
     same(f"result of {text!r}", told, [number[each.uid] for each in found])
     return Effect()
 
 
 def _fresh(counted: list[int], box: Box) -> list[int]:
-    """UIDs of messages that came after those counted. SORT and THREAD tell them, and have them in their answer."""
+    """UIDs of messages that came after those counted. They are told first, and are in the answer."""
     return [uid for uid in box.messages if not counted or uid > counted[-1]]
 
 

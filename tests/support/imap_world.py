@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -32,7 +32,7 @@ from poterne.session.imap.session import LAST_WORDS, ImapSession
 from poterne.session.ingest import Ingest
 from poterne.session.notify import Subscriptions
 from poterne.session.pending import Snapshots
-from poterne.store.interface import Delivery
+from poterne.store.interface import Delivery, Store
 from poterne.store.sqlite.engine import SqliteStore, open_store
 from poterne.store.sqlite.transaction import Limits as StoreLimits
 from poterne.values.event import Event
@@ -63,11 +63,14 @@ class World:
         implicit_tls: bool = True,
         settings: Imap | None = None,
         sign_in: SignIn | None = None,
+        wrap: Callable[[SqliteStore], Store] | None = None,
     ) -> None:
         self.folder = folder
         self.implicit_tls = implicit_tls
         self.settings = settings or Imap()
         self.sign_in = sign_in or SignIn()
+        self.wrap = wrap
+        """What sessions get in the place of the store: to see, or do, something between its operations."""
         self.log = Lines()
         self.notices: list[Notice] = []
         self.port = 0
@@ -121,7 +124,13 @@ class World:
         store.listen(notifier.heard)
         authenticator = Authenticator(store, self.sign_in)
         self.service = service = Service(
-            store, authenticator, notifier, Snapshots(store), self.settings, time.time, self.log
+            self.wrap(store) if self.wrap else store,
+            authenticator,
+            notifier,
+            Snapshots(store),
+            self.settings,
+            time.time,
+            self.log,
         )
         sock = bind_socket("127.0.0.1", 0)
         self.port = sock.getsockname()[1]

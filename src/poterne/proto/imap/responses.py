@@ -309,10 +309,13 @@ def search(numbers: Iterable[int], modseq: int | None = None) -> Untagged:
     return Untagged(b"* SEARCH " + found + tail)
 
 
-def sort(numbers: Iterable[int]) -> Untagged:
-    """RFC 5256 §4."""
+def sort(numbers: Iterable[int], modseq: int | None = None) -> Untagged:
+    """RFC 5256 §4, with the highest modseq of RFC 7162 §3.1.9 if the search had MODSEQ and found something."""
     found = " ".join(map(str, numbers)).encode("ascii")
-    return Untagged(b"* SORT %b\r\n" % found if found else b"* SORT\r\n")
+    if not found:
+        return Untagged(b"* SORT\r\n")
+    tail = b"\r\n" if modseq is None else b" (MODSEQ %d)\r\n" % modseq
+    return Untagged(b"* SORT " + found + tail)
 
 
 def thread(threads: Sequence["Node"]) -> Untagged:

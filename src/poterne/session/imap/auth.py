@@ -115,9 +115,7 @@ async def enable(client: Client, command: commands.Enable) -> None:
     known = client.offer.enables if client.offer is not None else {}
     names = [name for name in command.capabilities if name in known]
     if "QRESYNC" in names:
-        client.qresync = client.condstore = True
-    if "CONDSTORE" in names:
-        client.condstore = True
+        client.qresync = True
     if "METADATA" in names:
         await metadata.watch(client)
     if "UIDONLY" in names and not client.uid_only:
@@ -125,6 +123,8 @@ async def enable(client: Client, command: commands.Enable) -> None:
         client.core.commands = uid_only(client.core.commands)
     client.core.enabled(names)
     client.send(responses.enabled([known[name] for name in names]))
+    if "CONDSTORE" in names or "QRESYNC" in names:
+        client.enable_condstore()
     await finish(client, ok(b"Enabled"))
 
 

@@ -10,7 +10,15 @@ from poterne.config.imap import Imap
 from poterne.net.drive import flush, flush_if_big
 from poterne.net.link import Link, LinkClosed
 from poterne.observe import Log
-from poterne.proto.imap.responses import Bye, Condition, Reply, Untagged, code_inprogress, status_line
+from poterne.proto.imap.responses import (
+    Bye,
+    Condition,
+    Reply,
+    Untagged,
+    code_highestmodseq,
+    code_inprogress,
+    status_line,
+)
 from poterne.proto.imap.server import ServerCore
 from poterne.proto.sasl.mechanism import Exchange
 from poterne.session.authenticate import Authenticator
@@ -258,6 +266,15 @@ class Client:
         if self.mailbox is None or self.view is None:
             raise RuntimeError("no mailbox selected")
         return self.mailbox, self.view
+
+    def enable_condstore(self) -> None:
+        """By the command that says so, or one that implies it; the first in a mailbox is told where it is (RFC 7162 §3.1)."""
+        if self.condstore:
+            return
+        self.condstore = True
+        if (view := self.view) is not None:
+            highest = view.held_at if view.gone else view.modseq
+            self.send(status_line(Condition.OK, b"Highest", code_highestmodseq(highest)))
 
     def deselect(self) -> None:
         """Forget the selected mailbox, if any."""

@@ -133,7 +133,7 @@ class _Fetching:
         self._octets: list[Octets] = [item for item in command.items if not isinstance(item, FetchAtt)]
         self._changed_since = command.changed_since
         if command.changed_since is not None or FetchAtt.MODSEQ in attributes:
-            client.condstore = True
+            client.enable_condstore()
             if FetchAtt.MODSEQ not in attributes:
                 attributes.append(FetchAtt.MODSEQ)
         self._attributes = attributes

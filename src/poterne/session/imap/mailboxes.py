@@ -223,7 +223,7 @@ async def status_values(
                 values[item] = mailbox.size_bytes
             case StatusItem.HIGHESTMODSEQ:
                 values[item] = mailbox.highest_modseq
-                client.condstore = True  # RFC 7162 §3.1: a CONDSTORE enabling command
+                client.enable_condstore()  # RFC 7162 §3.1: a CONDSTORE enabling command
             case StatusItem.APPENDLIMIT:
                 values[item] = client.service.settings.max_append_bytes
             case StatusItem.DELETED_STORAGE:

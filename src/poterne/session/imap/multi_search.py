@@ -40,7 +40,7 @@ async def multi_search(client: Client, command: commands.MultiSearch) -> None:
     if saves:
         client.saved = None  # RFC 5182 §2.1: a failed search leaves an empty result
     if asks_modseq(command.key):
-        client.condstore = True
+        client.enable_condstore()
     mailboxes = await _meant(client, command, with_selected=with_selected)
     if len(mailboxes) > client.service.settings.max_searched_mailboxes:
         client.send(_TOO_MANY)

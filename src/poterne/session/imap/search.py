@@ -13,19 +13,20 @@ from poterne.session.imap.bits import Bits
 from poterne.session.imap.client import Client
 from poterne.session.imap.matching import ROWS_AT_ONCE, Matching
 from poterne.session.imap.turns import Turn
-from poterne.session.imap.updates import finish
+from poterne.session.imap.updates import catch_up, finish
 from poterne.session.pending import View
 from poterne.values.mailbox import Mailbox
 
 
 async def search(client: Client, command: commands.Search) -> None:
     """Messages that are gone match nothing, whether the client knows it or not."""
+    if asks_modseq(command.key):
+        client.enable_condstore()
+    await catch_up(client, expunge=False)
     _, view = client.selected
     returns = command.returns or frozenset()
     if SearchReturn.SAVE in returns:
         client.saved = None  # RFC 5182 §2.1: a failed search leaves an empty result
-    if asks_modseq(command.key):
-        client.condstore = True
     uids = view.uids
     found = await positions_of(client, command.key, command.tag)
     shown = [uids[i] for i in found] if command.uid else [i + 1 for i in found]

@@ -29,7 +29,7 @@ async def select(client: Client, command: commands.Select) -> None:
         client.core.selected(False)
         client.send(responses.status_line(Condition.OK, b"The mailbox before is closed", responses.CLOSED))
     if command.condstore:
-        client.condstore = True
+        client.enable_condstore()
     place = await access.resolve(client, command.mailbox, Right.READ)
     mailbox = place.mailbox
     if not mailbox.selectable:

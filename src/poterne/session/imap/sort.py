@@ -10,7 +10,7 @@ from poterne.session.imap import bits, sort_keys, texts, threading
 from poterne.session.imap.client import Client
 from poterne.session.imap.columns import Column, Fact, Value
 from poterne.session.imap.matching import CONTENTS_AT_ONCE, ROWS_AT_ONCE
-from poterne.session.imap.search import positions_of
+from poterne.session.imap.search import asks_modseq, highest_modseq, positions_of
 from poterne.session.imap.turns import Turn
 from poterne.session.imap.updates import catch_up, finish
 from poterne.store.errors import UnavailableError
@@ -29,6 +29,8 @@ _BY_ENVELOPE: Final[dict[str, Callable[[bytes], Value]]] = {
 
 
 async def sort(client: Client, command: commands.Sort) -> None:
+    if asks_modseq(command.key):
+        client.enable_condstore()
     await catch_up(client, expunge=False)  # so that what is gone is left out
     _, view = client.selected
     found = await positions_of(client, command.key, command.tag)
@@ -46,7 +48,10 @@ async def sort(client: Client, command: commands.Sort) -> None:
             value = column.ranks if column.complete else column.values
             order = sorted(order, key=value.__getitem__, reverse=reverse)  # type: ignore[arg-type]
     uids = view.uids
-    client.send(responses.sort([uids[i] for i in order] if command.uid else [i + 1 for i in order]))
+    modseq = None
+    if found and asks_modseq(command.key):  # RFC 7162 §3.1.9
+        modseq = highest_modseq(client, *client.selected, found)
+    client.send(responses.sort([uids[i] for i in order] if command.uid else [i + 1 for i in order], modseq))
     await finish(client, ok(b"Sorted"), expunge=command.uid and not has_numbers(command.key))
 
 
@@ -172,6 +177,8 @@ def _fact(client: Client, row: ContentRow, sent_at: int) -> Fact:
 
 
 async def thread(client: Client, command: commands.Thread) -> None:
+    if asks_modseq(command.key):
+        client.enable_condstore()
     await catch_up(client, expunge=False)
     found = await positions_of(client, command.key, command.tag)
     facts = (await _columns(client, found, [FACT]))[FACT]

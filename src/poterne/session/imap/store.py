@@ -40,7 +40,7 @@ ALL_FLAGS: Final = (1 << KEYWORD_SHIFT + MAX_KEYWORDS) - 1
 async def store(client: Client, command: commands.Store) -> None:
     """RFC 9051 §6.4.6, UNCHANGEDSINCE RFC 7162 §3.1.3."""
     if command.unchanged_since is not None:
-        client.condstore = True
+        client.enable_condstore()
     if client.read_only:
         client.send(READ_ONLY)
         return
