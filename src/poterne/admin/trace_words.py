@@ -283,6 +283,15 @@ def _undeleted(event: Event) -> str:
     return f"{count} brought back into {_text(event, 'folder')} of {_path(_text(event, 'address'))}{_actor(event)}"
 
 
+def _shared(event: Event) -> str:
+    rights, by = _text(event, "rights"), _text(event, "by")
+    may = f"may use it ({rights})" if rights else "may not use it any more"
+    of = f" of {_path(_text(event, 'owner'))}" if event.detail.get("owner") else ""
+    who = _text(event, "address")
+    whom = "all of the domain" if who == "anyone" else _path(who)
+    return f"mailbox {_text(event, 'name')}{of}: {whom} {may}{f', by {_path(by)}' if by else _actor(event)}"
+
+
 def _notice_held(event: Event) -> str:
     return f"the sender and postmaster are told by mail that incident {_text(event, 'incident')} holds mail"
 
@@ -317,6 +326,7 @@ _BY_KIND: Final[Mapping[str, Callable[[Event], str]]] = {
     "queue.fail": _queue("given up"),
     "queue.pause": _pause("is paused"),
     "queue.resume": _pause("goes on"),
+    "mailbox.shared": _shared,
     "notice.held": _notice_held,
     "notice.quota": _notice_quota,
 }

@@ -5,7 +5,7 @@ import sys
 import click
 
 from poterne.admin import folders, people, quota
-from poterne.cli import account_imap
+from poterne.cli import account_imap, account_share
 from poterne.cli.alias import warn_away
 from poterne.cli.common import acting, json_option, settings, show, with_store
 from poterne.config.limits import Limits
@@ -24,6 +24,8 @@ def command() -> None:
 
 
 command.add_command(account_imap.command)
+command.add_command(account_share.share)
+command.add_command(account_share.shares)
 
 
 def from_stdin(wanted: bool) -> Secret | None:

@@ -133,6 +133,20 @@ CASES = [
     (event("queue.pause", {"pause": "domain", "name": "far.test"}), "sending is paused: domain far.test"),
     (event("queue.resume", {"pause": "all", "name": ""}), "sending goes on: all"),
     (event("notice.held", {"incident": 4}), "the sender and postmaster are told by mail that incident 4 holds mail"),
+    (
+        event(
+            "mailbox.shared",
+            {"name": "INBOX", "owner": "a@ours.test", "address": "b@ours.test", "rights": "lr"},
+            "cli:root",
+        ),
+        "mailbox INBOX of <a@ours.test>: <b@ours.test> may use it (lr), by cli:root",
+    ),
+    (
+        event(
+            "mailbox.shared", {"name": "X", "owner": "a@o.test", "address": "anyone", "rights": "", "by": "b@o.test"}
+        ),
+        "mailbox X of <a@o.test>: all of the domain may not use it any more, by <b@o.test>",
+    ),
     (event("notice.quota", {"percent": 93, "threshold": 90}), "the user is told by mail that the mailbox is 93 % full"),
     (
         event("account.password", {"address": "a@ours.test"}, "cli:root"),

@@ -62,7 +62,9 @@ async def _grant(client: Client, place: Place, identifier: str, rights: Right) -
     if identifier != ANYONE and rights and not access.may_meet(client, owner, identifier):
         client.send(_NOBODY)
         return
-    event = access.event(client, place, "mailbox.shared", name=place.path, address=identifier, rights=letters(rights))
+    event = access.event(
+        client, place, "mailbox.shared", name=place.path, owner=owner, address=identifier, rights=letters(rights)
+    )
     try:
         await client.store.grant(place.mailbox.account_id, place.mailbox.id, identifier, rights, event)
     except NotFoundError:
