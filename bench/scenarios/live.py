@@ -148,6 +148,31 @@ async def _notices(stage: Stage) -> Sample:
     return percentiles_ms(latencies_s)
 
 
+async def _notices_loaded(stage: Stage) -> Sample:
+    """The mixed load goes on without a pause meanwhile: the server has more to do than it can."""
+    weights = [weight for weight, _ in MIX]
+    operations = [operation for _, operation in MIX]
+
+    async def work(number: int) -> None:
+        choice = random.Random(number)
+        client = await ImapClient.open(stage.endpoints.imaps, stage.tls, USERS[number])
+        await client.select()
+        try:
+            while True:
+                await choice.choices(operations, weights)[0](client, choice)
+        finally:
+            client.close()
+
+    load = [asyncio.create_task(work(number)) for number in range(CLIENTS)]
+    try:
+        await asyncio.sleep(2.0)
+        return await _notices(stage)
+    finally:
+        for task in load:
+            task.cancel()
+        await asyncio.gather(*load, return_exceptions=True)
+
+
 async def _prepare_idle(stage: Stage) -> None:
     await warm_logins(stage, IDLE_USERS)
     for user in IDLE_USERS:
@@ -198,10 +223,12 @@ async def _idle_connections(stage: Stage) -> Sample:
 
 MIX_GROUP = Group("mixed", _prepare)
 NOTICE_GROUP = Group("notice")
+LOADED_GROUP = Group("notice-loaded", _prepare)
 IDLE_GROUP = Group("idle", _prepare_idle)
 SCENARIOS = (
     Scenario("mixed-64", MIX_GROUP, "mixed IMAP load, 64 clients; CPU per operation", _mixed),
     Scenario("idle-notice", NOTICE_GROUP, "from SMTP 250 to the untagged EXISTS in IDLE, 8 mailboxes", _notices),
+    Scenario("idle-notice-loaded", LOADED_GROUP, "the same while 64 clients keep the server busy", _notices_loaded),
     Scenario(
         "idle-connections", IDLE_GROUP, "connections in IDLE: memory each, CPU while nothing happens", _idle_connections
     ),
