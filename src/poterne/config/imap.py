@@ -64,7 +64,7 @@ class Imap:
         "Connections of one worker that may compress; others are told that it is not possible now, and go on without.",
         minimum=0,
         maximum=1_000_000,
-        why="Each holds up to 36 KiB more while it is idle (most often 5), and up to 80 while its client sends.",
+        why="Each holds up to 36 KiB more while it is idle (most often 5), and up to 210 while its client sends much.",
     )
     metadata_value_bytes: int = setting(
         16_384,

@@ -102,6 +102,23 @@ def test_lists_become_much_shorter(tmp_path: Path) -> None:
             assert inside.received < inside.inflated / 6
 
 
+def test_a_message_tells_nothing_of_another_by_its_length(tmp_path: Path) -> None:
+    """Read together with its copy it takes twice the octets: what it says can't be guessed at with mail of one's own."""
+    chance = random.Random(2)
+    body = b"".join(b"%x\r\n" % chance.getrandbits(240) for _ in range(110))
+    with World(tmp_path) as world:
+        world.deliver(message("one", body), message("two", body))
+        with world.client(select="INBOX") as wire:
+            inside = deflate(wire)
+            sizes = []
+            for which in ("1", "1:2"):
+                before = inside.received
+                wire.ok(f"FETCH {which} BODY.PEEK[]")
+                sizes.append(inside.received - before)
+            assert len(body) > 6000
+            assert sizes[1] > 1.8 * sizes[0]
+
+
 def test_idle_is_heard_at_once(tmp_path: Path) -> None:
     with World(tmp_path) as world, world.client(select="INBOX") as wire:
         deflate(wire)

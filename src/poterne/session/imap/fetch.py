@@ -13,6 +13,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Final, NoReturn, cast
 
+from poterne.net.deflate import ALONE_BYTES
 from poterne.net.drive import FLUSH_AT
 from poterne.proto.imap import commands, render
 from poterne.proto.imap import fetch as fetch_lines
@@ -318,6 +319,7 @@ class _Fetching:
             return
         size = 0
         name = client.fetch_name
+        short = ALONE_BYTES if client.compresses else SHORT_BYTES  # a message shares no dictionary with others
         for number, attributes, content in zip(numbers, inner, contents, strict=True):
             sources = await self._read(content)
             if sources is None:
@@ -325,7 +327,7 @@ class _Fetching:
             pieces.append(fetch_lines.line_open(number, attributes, name))
             first = not attributes
             for label, source in sources:
-                if type(source) is bytes and len(source) <= SHORT_BYTES:
+                if type(source) is bytes and len(source) <= short:
                     pieces.append(fetch_lines.section_open(label, len(source), first=first, binary=0 in source))
                     pieces.append(source)
                     size += len(source)
