@@ -67,6 +67,17 @@ async def test_flags_alone_are_those_of_the_rows(world: World) -> None:
         assert world.store.flags(world.alice, INBOX, uids) == expected
 
 
+async def test_texts_alone_are_those_of_the_contents(world: World) -> None:
+    await fill(world, *[0] * 90)
+    await world.store.remove(world.alice, INBOX, only(2, 50))
+    scattered = [UidRange(uid, uid) for uid in range(1, 70, 3)] + [UidRange(80, None)]
+    for uids in (ALL, only(6), only(2), scattered):
+        contents = world.store.contents(world.alice, INBOX, uids)
+        for structure in (False, True):
+            expected = [(row.uid, row.structure if structure else row.envelope) for row in contents]
+            assert world.store.texts(world.alice, INBOX, uids, structure=structure) == expected
+
+
 async def test_ranges(world: World) -> None:
     await fill(world, *[0] * 40)
     await world.store.remove(world.alice, INBOX, only(4, 20))

@@ -1,8 +1,13 @@
 """Sets of positions in a mailbox as bits of one integer: 1.25 KiB for 10,000 messages, and sets combine in microseconds."""
 
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Sequence
+from itertools import compress
+from typing import Final
 
 from poterne.proto.imap.sequence import IndexRanges
+
+_TRUTH: Final = bytes.maketrans(b"01", b"\0\1")
 
 Bits = int
 """Bit i stands for the message at position i."""
@@ -31,7 +36,27 @@ def of_positions(positions: Iterable[int], count: int) -> Bits:
 
 def positions(bits: Bits) -> list[int]:
     """Ascending."""
-    return [i for i, digit in enumerate(bin(bits)[:1:-1]) if digit == "1"] if bits else []
+    if not bits:
+        return []
+    digits = bin(bits)[:1:-1].encode("ascii").translate(_TRUTH)
+    return list(compress(range(len(digits)), digits))
+
+
+def of_uids(uids: "array[int]", found: Sequence[int]) -> Bits:
+    """Positions in `uids` of those that are found, both ascending; others are passed over."""
+    count = len(uids)
+    if not count or not found:
+        return 0
+    low, high = uids[0], uids[-1]
+    if high - low + 1 == count:  # no gap: the rule in a mailbox that nobody has tidied
+        if found[0] < low or found[-1] > high:
+            found = [uid for uid in found if low <= uid <= high]
+        digits = bytearray(b"0") * count
+        for uid in found:
+            digits[high - uid] = 49
+        return int(digits, 2)
+    wanted = frozenset(found)
+    return int(bytes([49 if uid in wanted else 48 for uid in reversed(uids)]), 2)
 
 
 def spans(found: list[int]) -> IndexRanges:

@@ -168,7 +168,7 @@ class Matching:
         found = await self._client.store.flagged(
             mailbox.account_id, mailbox.id, bit if is_set else 0, 0 if is_set else bit
         )
-        return within & bits.of_spans(self._view.spans_of(found), self._count)
+        return within & bits.of_uids(self._view.uids, found)
 
     # Rows
 
@@ -335,7 +335,7 @@ class Matching:
 
     async def _still_there(self, uids: Sequence[int]) -> Bits:
         """The positions of these; what is gone meanwhile matches nothing, even if the client does not know it yet."""
-        found = bits.of_spans(self._view.spans_of(uids), self._count)
+        found = bits.of_uids(self._view.uids, uids)
         if not found:
             return 0
         try:

@@ -1,6 +1,6 @@
 """Reading a mailbox: rows, contents, changes."""
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -40,13 +40,24 @@ def flags(
     newest = 0
     for condition, args in uidset.conditions(uids):
         texts = source.all(
-            "SELECT json_group_array(uid), json_group_array(flags), max(modseq)"  # noqa: S608
+            "SELECT count(*), min(uid), max(uid), max(modseq), json_group_array(flags)"  # noqa: S608
             f" FROM message WHERE {_MAILBOX} AND {condition}",
             (account_id, mailbox_id, *args),
         )
-        found += _uids_decode(texts[0][0])
-        their += _numbers_decode(texts[0][1])
-        newest = max(newest, texts[0][2] or 0)
+        count, first, last, highest, listed = texts[0]
+        if not count:
+            continue
+        if last - first + 1 == count:  # the rule: no gap between them
+            found += cast("list[Uid]", list(range(first, last + 1)))
+        else:
+            where = f"{_MAILBOX} AND {condition}"
+            gaps = source.all(
+                f"SELECT json_group_array(uid) FROM message WHERE {where}",  # noqa: S608  # words of ours
+                (account_id, mailbox_id, *args),
+            )
+            found += _uids_decode(gaps[0][0])
+        their += _numbers_decode(listed)
+        newest = max(newest, highest)
     return found, their, ModSeq(newest)
 
 
@@ -62,7 +73,7 @@ def contents(
 ) -> list[ContentRow]:
     """Ascending by UID; columns not asked for are empty."""
     wide = (("c.envelope", envelope), ("c.structure", structure), ("c.parsed", parsed))
-    columns = ", ".join(name if asked else "x''" for name, asked in wide)
+    columns = ", ".join(name if asked else "NULL" for name, asked in wide)
     select = (
         f"SELECT uid, {columns}, c.segment, c.blob_offset, c.blob_size, c.header_size, c.sent_at, c.thread_id, saved_at"  # noqa: S608
         f" FROM message CROSS JOIN content c USING (content_id) WHERE {_MAILBOX} AND "
@@ -70,9 +81,26 @@ def contents(
     found: list[ContentRow] = []
     for condition, args in uidset.conditions(uids):
         found += [
-            ContentRow(row[0], row[1], row[2], row[3], BlobId(row[4], row[5], row[6]), row[7], row[8], row[9], row[10])
-            for row in source.all(f"{select}{condition} ORDER BY uid", (account_id, mailbox_id, *args))
+            ContentRow(
+                uid, e or b"", s or b"", p or b"", BlobId(segment, at, size), header_size, sent_at, thread_id, saved_at
+            )
+            for uid, e, s, p, segment, at, size, header_size, sent_at, thread_id, saved_at in source.all(
+                f"{select}{condition} ORDER BY uid", (account_id, mailbox_id, *args)
+            )
         ]
+    return found
+
+
+def texts(
+    source: Rows, account_id: AccountId, mailbox_id: MailboxId, uids: Uids, *, structure: bool
+) -> list[tuple[Uid, bytes]]:
+    """Ascending by UID."""
+    found: list[tuple[Uid, bytes]] = []
+    select = f"SELECT uid, c.{'structure' if structure else 'envelope'}"
+    for condition, args in uidset.conditions(uids):
+        where = f"{_MAILBOX} AND {condition} ORDER BY uid"
+        sql = f"{select} FROM message CROSS JOIN content c USING (content_id) WHERE {where}"
+        found += source.all(sql, (account_id, mailbox_id, *args))
     return found
 
 

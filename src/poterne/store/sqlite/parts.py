@@ -277,6 +277,11 @@ class MessagesPart:
             self._reader, account_id, mailbox_id, uids, envelope=envelope, structure=structure, parsed=parsed
         )
 
+    def texts(
+        self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids, *, structure: bool
+    ) -> list[tuple[Uid, bytes]]:
+        return messages.texts(self._reader, account_id, mailbox_id, uids, structure=structure)
+
     async def flagged(
         self, account_id: AccountId, mailbox_id: MailboxId, flags_set: int, flags_clear: int
     ) -> list[Uid]:
