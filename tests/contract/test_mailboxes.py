@@ -1,10 +1,12 @@
 """Names, hierarchy, subscriptions, UIDVALIDITY."""
 
+from collections.abc import Awaitable
+
 import pytest
 
 from poterne.store.errors import ConflictError, LimitError, NotFoundError
 from poterne.values.ids import AccountId, MailboxId
-from poterne.values.mailbox import SpecialUse
+from poterne.values.mailbox import NAMES, MailboxChanged, SpecialUse
 from tests.support.stores import INBOX, World, event
 
 
@@ -188,3 +190,26 @@ async def test_recent_belongs_to_the_first_who_asks(world: World) -> None:
     assert await world.store.claim_recent(world.alice, INBOX) == 3
     await world.deliver()
     assert await world.store.claim_recent(world.alice, INBOX) == 3
+
+
+async def test_names_and_subscriptions_are_told_of(world: World) -> None:
+    """Whoever shows names hears that they changed, and when nothing did, nothing."""
+    heard: list[MailboxChanged] = []
+    store, alice = world.store, world.alice
+    store.listen(lambda changes: heard.extend(change for change in changes if change.mailbox_id == NAMES))
+
+    async def told(work: Awaitable[object]) -> bool:
+        heard.clear()
+        await work
+        assert all(change.account_id == alice for change in heard)
+        return bool(heard)
+
+    made = await store.create_mailbox(alice, "told/of", None, event())
+    assert heard
+    assert await told(store.subscribe(alice, "told", True))
+    assert not await told(store.subscribe(alice, "told", True))
+    assert await told(store.subscribe(alice, "told", False))
+    assert not await told(store.subscribe(alice, "told", False))
+    assert await told(store.rename_mailbox(alice, made.id, "other", event()))
+    assert not await told(store.claim_recent(alice, made.id))
+    assert await told(store.delete_mailbox(alice, made.id, event()))
