@@ -21,7 +21,7 @@ from poterne.session.imap.search import asks_modseq, highest_modseq, kept, span_
 from poterne.session.imap.turns import Turn
 from poterne.session.imap.updates import finish
 from poterne.session.pending import View
-from poterne.store.errors import NotFoundError
+from poterne.store.errors import NotFoundError, StoreError
 from poterne.values.mailbox import Mailbox
 
 FEW_NAMES: Final = 8
@@ -37,8 +37,6 @@ async def multi_search(client: Client, command: commands.MultiSearch) -> None:
         client.send(_NOT_SELECTED)
         return
     saves = SearchReturn.SAVE in command.returns
-    if saves:
-        client.saved = None  # RFC 5182 §2.1: a failed search leaves an empty result
     if asks_modseq(command.key):
         client.enable_condstore()
     mailboxes = await _meant(client, command, with_selected=with_selected)
@@ -46,9 +44,16 @@ async def multi_search(client: Client, command: commands.MultiSearch) -> None:
         client.send(_TOO_MANY)
         return
     turn = Turn(partial(client.tell_progress, command.tag))
-    for mailbox in mailboxes:
-        await _search_one(client, command, mailbox, turn, saves=saves)
-        await client.flush_if_big()
+    try:
+        for mailbox in mailboxes:
+            await _search_one(client, command, mailbox, turn, saves=saves)
+            await client.flush_if_big()
+    except StoreError:
+        if saves:
+            client.saved = (
+                None  # RFC 5182 §2.1: a failed search leaves an empty result; until then "$" is the one before
+            )
+        raise
     # Where the criteria have message numbers, those of the selected mailbox must not move.
     await finish(client, ok(b"Searched"), expunge=not has_numbers(command.key))
 

@@ -15,6 +15,7 @@ from poterne.session.imap.matching import ROWS_AT_ONCE, Matching
 from poterne.session.imap.turns import Turn
 from poterne.session.imap.updates import catch_up, finish
 from poterne.session.pending import View
+from poterne.store.errors import StoreError
 from poterne.values.mailbox import Mailbox
 
 
@@ -25,10 +26,13 @@ async def search(client: Client, command: commands.Search) -> None:
     await catch_up(client, expunge=False)
     _, view = client.selected
     returns = command.returns or frozenset()
-    if SearchReturn.SAVE in returns:
-        client.saved = None  # RFC 5182 §2.1: a failed search leaves an empty result
     uids = view.uids
-    found = await positions_of(client, command.key, command.tag)
+    try:
+        found = await positions_of(client, command.key, command.tag)  # "$" in it is what was saved before
+    except StoreError:
+        if SearchReturn.SAVE in returns:
+            client.saved = None  # RFC 5182 §2.1: a failed search leaves an empty result
+        raise
     shown = [uids[i] for i in found] if command.uid else [i + 1 for i in found]
     subject = kept(found, returns, command.window)
     modseq = None

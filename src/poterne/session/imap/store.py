@@ -20,6 +20,7 @@ from poterne.session.imap.client import Client
 from poterne.session.imap.errors import NOPERM
 from poterne.session.imap.positions import EXPUNGED, NO_SUCH_NUMBER, READ_ONLY, names_gone, positions
 from poterne.session.imap.updates import catch_up, finish, learn_keywords, recent_flags, sync, tell_keywords
+from poterne.session.pending import NOTHING_TOLD
 from poterne.values.directory import Account
 from poterne.values.ids import ModSeq
 from poterne.values.mailbox import (
@@ -143,10 +144,14 @@ async def change(
     if not stored.refused and unchanged_since is None:
         alone = await _caught_up(client, stored, ranges)
         return [], stored.rows if alone else None
+    if unchanged_since is not None:
+        # What others changed is told as it is; nothing of theirs has the modseq that our own change has just got.
+        await sync(
+            client, expunge=False, told=_ours(view.uids, ranges, stored.modseq) if stored.changed else NOTHING_TOLD
+        )
+        return list(stored.refused), None
     # Others changed these. Their flags are told as they are; what of ours is in there is told again, to be safe.
     await sync(client, expunge=False)
-    if unchanged_since is not None:
-        return list(stored.refused), None
     again = view.ranges(view.spans_of(stored.refused))
     if again:
         await client.store.store_flags(*args, again, how, bits)
