@@ -8,7 +8,7 @@ from poterne.proto.imap.uid_only import uid_only
 from poterne.proto.sasl import mechanism
 from poterne.proto.sasl.registry import exchange
 from poterne.session.authenticate import Denied, Why
-from poterne.session.imap import compress, metadata
+from poterne.session.imap import annotated, compress
 from poterne.session.imap.client import Client
 from poterne.session.imap.offer import offer
 from poterne.session.imap.updates import finish, leave
@@ -117,7 +117,7 @@ async def enable(client: Client, command: commands.Enable) -> None:
     if "QRESYNC" in names:
         client.qresync = True
     if "METADATA" in names:
-        await metadata.watch(client)
+        await annotated.watch(client)
     if "UIDONLY" in names and not client.uid_only:
         client.uid_only = True
         client.core.commands = uid_only(client.core.commands)

@@ -37,7 +37,7 @@ from poterne.store.interface import Store
 from poterne.store.recent import Recent
 from poterne.values.directory import Account
 from poterne.values.event import Event
-from poterne.values.ids import ModSeq
+from poterne.values.ids import AccountId, ModSeq
 from poterne.values.mailbox import Mailbox
 from poterne.values.sharing import EVERY_RIGHT, Right
 
@@ -138,8 +138,8 @@ class Client:
         self.compresses = False
         """COMPRESS=DEFLATE is active."""
         self.exchange: Exchange | None = None
-        self.metadata: MetadataWatch | None = None
-        """ENABLE METADATA was said: what others change is told …"""
+        self.metadata: dict[AccountId, MetadataWatch] | None = None
+        """ENABLE METADATA was said: what others change in these accounts is told …"""
         self.annotated = False
         """… and something may have been changed."""
         self.appending: Appending | None = None
@@ -294,8 +294,8 @@ class Client:
 
     def end_metadata(self) -> None:
         """No longer watch what others change of annotations."""
-        if self.metadata is not None:
-            self.metadata.end()
+        for watch in (self.metadata or {}).values():
+            watch.end()
         self.metadata = None
         self.annotated = False
 

@@ -8,6 +8,7 @@ from poterne.proto.imap import acl, commands, responses
 from poterne.proto.imap.items import ListReturn, ListSelect, StatusItem
 from poterne.proto.imap.responses import Condition, no, ok
 from poterne.session.imap import access, metadata, object_ids
+from poterne.session.imap.annotated import may_see
 from poterne.session.imap.client import Client
 from poterne.session.imap.foreign import OTHERS, PREFIX, Place, is_foreign, split
 from poterne.session.imap.quota import deleted_bytes
@@ -161,7 +162,7 @@ async def _list_one(
     if command.status and mailbox is not None and Right.READ in rights:
         client.send(responses.status(name, await status_values(client, mailbox, command.status), utf8=client.core.utf8))
     longest = 0
-    if command.metadata is not None and mailbox is not None and Right.READ in names.rights(name):
+    if command.metadata is not None and mailbox is not None and may_see(names.rights(name)):
         longest = await metadata.tell(client, mailbox, command.metadata)
     await client.flush_if_big()
     return longest

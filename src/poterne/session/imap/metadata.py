@@ -7,15 +7,18 @@ read and for nobody to change.
 from collections.abc import Mapping
 from typing import Final
 
-from poterne.net.link import Poke
 from poterne.proto.imap import commands, responses
 from poterne.proto.imap.items import DEPTH_INFINITY, Metadata
 from poterne.proto.imap.responses import no, ok
+from poterne.session.imap import access
+from poterne.session.imap.annotated import may_see, watch_also
 from poterne.session.imap.client import Client
-from poterne.session.imap.metadata_watch import MetadataWatch
+from poterne.session.imap.errors import NotPermittedError
+from poterne.session.imap.foreign import Place
 from poterne.session.imap.updates import finish
 from poterne.store.errors import LimitError
 from poterne.values.mailbox import Mailbox
+from poterne.values.sharing import Right
 
 RESPONSE_BYTES: Final = 65_536
 """About as much goes into one METADATA response; more goes into several."""
@@ -26,9 +29,19 @@ _TOO_MANY: Final = no(b"There are too many entries", responses.METADATA_TOOMANY)
 
 async def get_metadata(client: Client, command: commands.GetMetadata) -> None:
     """RFC 5464 §4.2."""
-    mailbox = await client.store.mailbox(client.account.id, command.mailbox) if command.mailbox else None
-    longest = await tell(client, mailbox, command.wanted)
+    place = await _place(client, command.mailbox)
+    longest = await tell(client, place and place.mailbox, command.wanted)
     await finish(client, ok(b"Metadata told", responses.code_metadata_longentries(longest) if longest else None))
+
+
+async def _place(client: Client, name: str) -> Place | None:
+    """None for the server. Raises StoreError."""
+    if not name:
+        return None
+    place = await access.resolve(client, name, Right.LOOKUP)
+    if not may_see(place.rights):
+        raise NotPermittedError(name)
+    return place
 
 
 async def tell(client: Client, mailbox: Mailbox | None, wanted: Metadata) -> int:
@@ -37,6 +50,7 @@ async def tell(client: Client, mailbox: Mailbox | None, wanted: Metadata) -> int
         values = await client.store.annotations(client.account.id, None, client.account.id)
         values.update(_of_server(client))
     else:
+        await watch_also(client, mailbox.account_id)
         values = await client.store.annotations(mailbox.account_id, mailbox.id, client.account.id)
     longest = 0
     name = "" if mailbox is None else mailbox.name
@@ -90,30 +104,21 @@ async def set_metadata(client: Client, command: commands.SetMetadata) -> None:
     if not command.mailbox and any(entry.startswith(_SHARED) for entry in values):
         client.send(_ADMINS)
         return
-    mailbox = await client.store.mailbox(client.account.id, command.mailbox) if command.mailbox else None
-    account_id, mailbox_id = (client.account.id, None) if mailbox is None else (mailbox.account_id, mailbox.id)
+    place = await _place(client, command.mailbox)
+    if place is not None and any(entry.startswith(_SHARED) for entry in values):
+        access.require(place, Right.WRITE)  # what all see; stricter than RFC 5464 §3.3, as with flags
+    account_id, mailbox_id = (
+        (client.account.id, None) if place is None else (place.mailbox.account_id, place.mailbox.id)
+    )
+    await watch_also(client, account_id)
     try:
         mark = await client.store.annotate(account_id, mailbox_id, client.account.id, values)
     except LimitError:
         client.send(_TOO_MANY)
         return
-    if client.metadata is not None:
-        client.metadata.changed_here(mailbox_id, values, mark)
-    if client.watch is not None and client.watch.metadata is not None:
+    watch = client.metadata.get(account_id) if client.metadata is not None else None
+    if watch is not None:
+        watch.changed_here(mailbox_id, values, mark)
+    if client.watch is not None and client.watch.metadata is not None and account_id == client.account.id:
         client.watch.metadata.changed_here(mailbox_id, values, mark)
     await finish(client, ok(b"Metadata set"))
-
-
-async def watch(client: Client) -> None:
-    """ENABLE METADATA: tell from now on what others change."""
-    if client.metadata is not None:
-        return
-
-    def wake() -> None:
-        client.annotated = True
-        if client.idling:
-            client.link.poke(Poke.CHANGED)
-
-    watched = MetadataWatch(client.account.id, client.account.id)
-    await watched.begin(client.store, client.service.notifier, wake)
-    client.metadata = watched

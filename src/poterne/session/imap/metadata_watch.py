@@ -50,19 +50,25 @@ class MetadataWatch:
             else:
                 self._marks[mailbox_id, entry] = mark
 
-    async def changes(self, store: Store) -> list[tuple[str, list[str]]]:
-        """Mailboxes ("" is the server) with the entries that others set or removed since the last time. Raises StoreError."""
+    async def changed(self, store: Store) -> dict[MailboxId | None, list[str]]:
+        """Entries by mailbox (None is the account as a whole) that others set or removed since the last time. StoreError."""
         now = await store.annotation_marks(self._account_id, self._reader_id)
         before = self._marks
-        if now == before:
+        found: dict[MailboxId | None, list[str]] = {}
+        if now != before:
+            for mailbox_id, entry in now.keys() | before.keys():
+                if now.get((mailbox_id, entry)) != before.get((mailbox_id, entry)):
+                    found.setdefault(mailbox_id, []).append(entry)
+            self._marks = now
+        return found
+
+    async def changes(self, store: Store) -> list[tuple[str, list[str]]]:
+        """The same with names; "" is the server. Raises StoreError."""
+        changed = await self.changed(store)
+        if not changed:
             return []
-        by_mailbox: dict[MailboxId | None, list[str]] = {}
-        for mailbox_id, entry in now.keys() | before.keys():
-            if now.get((mailbox_id, entry)) != before.get((mailbox_id, entry)):
-                by_mailbox.setdefault(mailbox_id, []).append(entry)
         names: dict[MailboxId | None, str] = {None: ""}
         for mailbox in await store.mailboxes(self._account_id):
             names[mailbox.id] = mailbox.name
-        self._marks = now
         # A mailbox that is gone has no annotations that could be told of.
-        return sorted((names[one], sorted(entries)) for one, entries in by_mailbox.items() if one in names)
+        return sorted((names[one], sorted(entries)) for one, entries in changed.items() if one in names)

@@ -15,12 +15,12 @@ from poterne.net.link import Poke
 from poterne.proto.imap import commands, responses
 from poterne.proto.imap.responses import Condition, no, ok
 from poterne.proto.imap.sequence import number_runs
-from poterne.session.imap import notices
+from poterne.session.imap import annotated, notices
 from poterne.session.imap.client import Client
 from poterne.session.imap.fetch import show
 from poterne.session.imap.metadata_watch import MetadataWatch
 from poterne.session.imap.rules import METADATA, SERVER_METADATA, SILENT, Rules, rules_of
-from poterne.session.imap.updates import finish, sync, tell_annotations
+from poterne.session.imap.updates import finish, sync
 from poterne.session.imap.watch import Watch
 from poterne.store.errors import StoreError
 
@@ -95,7 +95,7 @@ async def tell(client: Client) -> None:
     if watch.stirred and not client.over:
         await _tell_others(client, watch)
     if client.annotated and client.idling:  # ENABLE METADATA was said too
-        await tell_annotations(client)
+        await annotated.tell(client)
     if watch.annotated and not client.over:
         await _tell_annotations(client, watch)
 
@@ -146,7 +146,7 @@ async def _tell_annotations(client: Client, watch: Watch) -> None:
         watch.annotated = True
         raise
     if client.metadata is not None:  # ENABLE METADATA: the client hears of all of them
-        await tell_annotations(client)
+        await annotated.tell(client)
         return
     subscribed = watch.told.subscribed if watch.told is not None else frozenset()
     for name, entries in changes:

@@ -5,13 +5,13 @@ from functools import partial
 from poterne.net.link import Poke
 from poterne.proto.imap import commands, responses
 from poterne.proto.imap.responses import Condition, Continue, bad, ok
-from poterne.session.imap import access, object_ids
+from poterne.session.imap import access, annotated, object_ids
 from poterne.session.imap.client import Client
 from poterne.session.imap.errors import NOPERM
 from poterne.session.imap.mailboxes import attributes
 from poterne.session.imap.positions import READ_ONLY, positions
 from poterne.session.imap.resync import resync
-from poterne.session.imap.updates import finish, leave, sync, tell_annotations
+from poterne.session.imap.updates import finish, leave, sync
 from poterne.session.pending import View
 from poterne.store.errors import NotFoundError, StoreError
 from poterne.values.ids import ModSeq
@@ -164,7 +164,7 @@ async def idle(client: Client, _command: commands.Idle) -> None:
     client.send(Continue())
     client.idling = True
     if client.annotated:
-        await tell_annotations(client)
+        await annotated.tell(client)
     await sync(client, expunge=True)
 
 

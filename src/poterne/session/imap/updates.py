@@ -7,6 +7,7 @@ from dataclasses import replace
 from poterne.proto.imap import responses
 from poterne.proto.imap.fetch import RECENT
 from poterne.proto.imap.responses import Completed, Condition
+from poterne.session.imap import annotated
 from poterne.session.imap.access import tell_flags
 from poterne.session.imap.client import Client
 from poterne.session.imap.watch import Watch
@@ -46,7 +47,7 @@ def _with_modseq(client: Client, completed: Completed) -> Completed:
 async def catch_up(client: Client, *, expunge: bool, told: Mapping[int, int] = NOTHING_TOLD) -> None:
     """Tell what is known to have changed. Costs nothing when nothing is."""
     if client.annotated:
-        await tell_annotations(client)
+        await annotated.tell(client)
     if client.view is not None and (client.heard > client.view.modseq or (expunge and client.view.gone)):
         await sync(client, expunge=expunge, told=told)
 
@@ -81,19 +82,6 @@ async def sync(
         watch.flags_since = ModSeq(0)
         watch = None
     await _merge(client, watch, changes, expunge=expunge, told=told)
-
-
-async def tell_annotations(client: Client) -> None:
-    """METADATA responses for what others changed, without values (RFC 5464 §4.4.2). Allowed at any time."""
-    if client.metadata is None:
-        return
-    client.annotated = False  # before we ask, so that a wake-up meanwhile is kept
-    try:
-        for name, entries in await client.metadata.changes(client.store):
-            client.send(responses.metadata_changed(name, entries, utf8=client.core.utf8))
-    except StoreError:
-        client.annotated = True  # told later: what the command did is not undone by this
-        client.service.log.warning("imap.metadata_unread", trace=client.link.trace)
 
 
 async def merge(client: Client, changes: Changes) -> None:
