@@ -70,12 +70,12 @@ def cost(key: keys.SearchKey) -> int:
 class Matching:
     """Evaluates the keys of one SEARCH in one mailbox, which need not be the selected one."""
 
-    def __init__(
-        self, client: Client, now: int, turn: Turn, mailbox: Mailbox, view: View, keywords: Sequence[str] | None = None
-    ) -> None:
-        """`keywords`: those of the mailbox's owner; None where that is the owner of the selected mailbox, or the client."""
+    def __init__(self, client: Client, now: int, turn: Turn, mailbox: Mailbox, view: View) -> None:
         self._client: Final = client
-        self._keywords: Final = client.owner.keywords if keywords is None else keywords
+        self._keywords: Sequence[str] = client.owner.keywords if client.owner.id == mailbox.account_id else ()
+        """Of the mailbox's owner, as far as they are known."""
+        self._asked = False
+        """They were read for this search."""
         self._now: Final = now
         self._mailbox: Final = mailbox
         self._view: Final = view
@@ -111,7 +111,7 @@ class Matching:
             case keys.FlagIs(flag, is_set):
                 return await self._flag(int(flag), is_set, within)
             case keys.KeywordIs(name, is_set):
-                bit = self._keyword(name)
+                bit = await self._keyword(name)
                 if not bit:
                     return 0 if is_set else within
                 return await self._flag(bit, is_set, within)
@@ -154,7 +154,17 @@ class Matching:
 
     # Flags
 
-    def _keyword(self, name: str) -> int:
+    async def _keyword(self, name: str) -> int:
+        """Its bit, 0 if the mailbox's owner has no such keyword. Somebody else may have made it a moment ago."""
+        bit = self._bit(name)
+        if not bit and not self._asked:
+            self._asked = True
+            owner = await self._client.store.account_by_id(self._mailbox.account_id)
+            self._keywords = owner.keywords
+            bit = self._bit(name)
+        return bit
+
+    def _bit(self, name: str) -> int:
         folded = name.lower()
         for i, keyword in enumerate(self._keywords):
             if keyword.lower() == folded:

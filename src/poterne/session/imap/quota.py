@@ -24,7 +24,7 @@ async def get_quota(client: Client, command: commands.GetQuota) -> None:
     if not resources:
         client.send(_NO_ROOT)
         return
-    client.send(responses.quota(ROOT.encode(), resources))
+    client.send(responses.quota(command.root.encode(), resources))
     await finish(client, ok(b"Quota told"))
 
 
