@@ -3,18 +3,20 @@
 import datetime as dt
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
-from poterne.admin.people import account_of
+from poterne.admin.people import Acting, account_of
 from poterne.cli.common import acting, fail, json_option, with_store
 from poterne.cli.moving_text import Shown
 from poterne.moving.folders import Choice
-from poterne.moving.told import Silent, Summary
+from poterne.moving.told import Silent, Summary, Teller
 from poterne.store.interface import Store
+from poterne.values.directory import Account
 from poterne.values.secret import Secret
 
 if TYPE_CHECKING:
@@ -157,6 +159,127 @@ async def _imap(store: Store, who: str, server: "Server", choice: Choice, shown:
         check_room(account, wanted.messages, wanted.size_bytes)
     run = ImapImport(store, account, server, choice, by, shown)
     source = f"imap {server.host} {server.user}"
+    return await recorded(store, account, "account.imported", source, run.summary, by, run.run)
+
+
+@command.command("mbox")
+@account_argument
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--into", default="", metavar="NAME", help="All of it into this folder; else each into one of its file's name."
+)
+@folder_option
+@skip_option
+@map_option
+@since_option
+@deleted_option
+@flags_option
+@gone_option
+@dry_option
+@json_option
+@click.pass_context
+def mbox(
+    ctx: click.Context,
+    account: str,
+    files: tuple[Path, ...],
+    into: str,
+    only: tuple[str, ...],
+    skip: tuple[str, ...],
+    maps: tuple[str, ...],
+    since: dt.datetime | None,
+    skip_deleted: bool,
+    flags: bool,
+    remove_gone: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Bring the messages of mbox FILES into ACCOUNT: of Dovecot, Unix mail, Thunderbird, Google Takeout. A directory: its *.mbox.
+
+    Line ends become CRLF; the fields in which programs keep flags there (Status, X-Keywords, X-Mozilla-Status) become flags.
+    """
+    from poterne.moving.mbox_import import MboxImport, files_of
+
+    choice = chosen(only, skip, maps, since, skip_deleted, flags, remove_gone, dry_run)
+    shown = Shown(as_json=as_json)
+
+    def run(store: Store, of: Account, what: Choice, by: Acting, teller: Teller) -> MboxImport:
+        found = [(file, into or name) for file, name in files_of(files)]
+        return MboxImport(store, of, found, what, by, teller)
+
+    summary = with_store(ctx, lambda store: _local(store, account, f"mbox {files[0]}", run, choice, shown))
+    shown.end(summary, verb="brought", dry_run=dry_run)
+
+
+@command.command("maildir")
+@account_argument
+@click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@folder_option
+@skip_option
+@map_option
+@since_option
+@deleted_option
+@flags_option
+@gone_option
+@dry_option
+@json_option
+@click.pass_context
+def maildir(
+    ctx: click.Context,
+    account: str,
+    directory: Path,
+    only: tuple[str, ...],
+    skip: tuple[str, ...],
+    maps: tuple[str, ...],
+    since: dt.datetime | None,
+    skip_deleted: bool,
+    flags: bool,
+    remove_gone: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Bring the messages of a Maildir DIRECTORY and its folders into ACCOUNT: of Dovecot, Courier, or `poterne export`.
+
+    Line ends become CRLF; dates are those of the files. Keywords, order and subscriptions are read where Dovecot keeps them.
+    """
+    from poterne.moving.maildir_import import MaildirImport
+
+    choice = chosen(only, skip, maps, since, skip_deleted, flags, remove_gone, dry_run)
+    shown = Shown(as_json=as_json)
+    root = directory.resolve()
+
+    def run(store: Store, of: Account, what: Choice, by: Acting, teller: Teller) -> MaildirImport:
+        return MaildirImport(store, of, root, what, by, teller)
+
+    summary = with_store(ctx, lambda store: _local(store, account, f"maildir {root}", run, choice, shown))
+    shown.end(summary, verb="brought", dry_run=dry_run)
+
+
+class _Run(Protocol):
+    @property
+    def summary(self) -> Summary: ...
+
+    async def run(self) -> Summary: ...
+
+
+async def _local(
+    store: Store,
+    who: str,
+    source: str,
+    make: Callable[[Store, Account, Choice, Acting, Teller], _Run],
+    choice: Choice,
+    shown: Shown,
+) -> Summary:
+    """From files: is there room, then do it."""
+    from poterne.moving.runs import check_room, recorded
+
+    account = await account_of(store, who)
+    by = acting()
+    if choice.dry_run:
+        return await make(store, account, choice, by, shown).run()
+    if account.quota_bytes or account.quota_messages:
+        wanted = await make(store, account, replace(choice, dry_run=True), by, Silent()).run()
+        check_room(account, wanted.messages, wanted.size_bytes)
+    run = make(store, account, choice, by, shown)
     return await recorded(store, account, "account.imported", source, run.summary, by, run.run)
 
 

@@ -28,6 +28,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "trace": ("trace", "Who sent what to whom, where it is, and why it was refused."),
     "retention": ("retention", "How long mail is kept, and what is deleted when."),
     "import": ("importing", "Bring mail from another server, mbox files or a Maildir."),
+    "export": ("exporting", "Write an account's mail into files: a Maildir, or mbox."),
     "store": ("store", "Integrity of what is stored."),
     "backup": ("backup", "Copy an instance while it runs."),
     "restore": ("restore", "Make an instance's data from a backup."),

@@ -30,6 +30,11 @@ HASH_BYTES: Final = 16
 PAGE: Final = 10_000
 
 
+def digest() -> "blake2b":
+    """What tells messages apart."""
+    return blake2b(digest_size=HASH_BYTES)
+
+
 @final
 class Incoming:
     """One message while it comes."""
@@ -38,7 +43,7 @@ class Incoming:
 
     def __init__(self, store: Store) -> None:
         self._ingest: Final = Ingest(store.blobs)
-        self._hash: Final = blake2b(digest_size=HASH_BYTES)
+        self._hash: Final = digest()
 
     @property
     def size(self) -> int:
