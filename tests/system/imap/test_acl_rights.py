@@ -206,6 +206,10 @@ COMMANDS = (
     'MYRIGHTS "{}"',
     'GETQUOTAROOT "{}"',
     'COPY 1 "{}"',
+    'ESEARCH IN (mailboxes "{}") ALL',
+    'GETMETADATA "{}" /shared/comment',
+    'SETMETADATA "{}" (/private/comment "x")',
+    'NOTIFY SET STATUS (mailboxes "{}" (MessageNew MessageExpunge))',
     'MOVE 1 "{}"',
 )
 

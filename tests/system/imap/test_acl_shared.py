@@ -288,3 +288,35 @@ def test_somebody_else_signs_in_on_the_same_connection(world: World) -> None:
         wire.ok(f'LOGIN ada@example.org "{PASSWORD}"')
         assert b"[NONEXISTENT]" in wire.no(f"SELECT {INBOX}")  # what is one's own has its own name
         wire.ok("SELECT INBOX")
+
+
+def test_one_search_in_ones_own_and_others_mailboxes(world: World) -> None:
+    with world.client() as ada:
+        for name in ("Work", "Hidden", "Secret"):
+            ada.ok(f"CREATE {name}")
+    share(world, "lr", "Work")
+    share(world, "r", "Hidden")
+    share(world, "l", "Sent")
+    other = "Other Users/ada@example.org"
+    for name in ("Work", "Hidden", "Secret", "Sent"):
+        world.deliver(message("found"), mailbox=name)
+    world.deliver(message("found"), address=EVE)
+    bits = world.call(world.store.keyword_bits((world.call(world.store.account("ada@example.org"))).id, ["$Found"]))
+    world.deliver(message("marked"), mailbox="Work", flags=bits["$Found"])
+    with world.client(address=EVE) as eve:
+
+        def found(what: str) -> set[bytes]:
+            return {
+                matched[1].strip(b'"')
+                for line in eve.ok(what)
+                if (matched := re.search(rb'MAILBOX ("[^"]*"|[^ ]+) UIDVALIDITY', line))
+            }
+
+        eve.ok(f'SUBSCRIBE "{other}/Work"')
+        work, hidden = (f"{other}/{name}".encode() for name in ("Work", "Hidden"))
+        assert found("ESEARCH IN (personal) SUBJECT found") == {b"INBOX"}
+        assert found("ESEARCH IN (subscribed) SUBJECT found") == {b"INBOX", work}
+        assert found('ESEARCH IN (subtree "Other Users") SUBJECT found') == {work}
+        names = " ".join(f'"{other}/{name}"' for name in ("Work", "Hidden", "Secret", "Sent", "None"))
+        assert found(f"ESEARCH IN (mailboxes ({names})) SUBJECT found") == {work, hidden}
+        assert found('ESEARCH IN (subtree "Other Users") KEYWORD $Found') == {work}

@@ -7,14 +7,16 @@ mailbox is opened, so that memory does not grow with their number; turns and pro
 
 from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from poterne.proto.imap import commands, responses
 from poterne.proto.imap.responses import bad, no, ok
 from poterne.proto.imap.search import SearchReturn, has_numbers
-from poterne.session.imap import bits
+from poterne.session.imap import access, bits
 from poterne.session.imap.client import Client
+from poterne.session.imap.errors import NotPermittedError
 from poterne.session.imap.matching import Matching
 from poterne.session.imap.scope import Scope
 from poterne.session.imap.search import asks_modseq, highest_modseq, kept, span_of
@@ -23,9 +25,12 @@ from poterne.session.imap.updates import finish
 from poterne.session.pending import View
 from poterne.store.errors import NotFoundError, StoreError
 from poterne.values.mailbox import Mailbox
+from poterne.values.sharing import Right
 
 FEW_NAMES: Final = 8
 """So many mailboxes are as well asked for one by one."""
+_SEARCHED: Final = Right.LOOKUP | Right.READ
+"""Of somebody else's mailbox that is not named itself (RFC 7377 §2.2)."""
 _NOT_SELECTED: Final = bad(b"No mailbox is selected")
 _TOO_MANY: Final = no(b"These are too many mailboxes to be searched at once", responses.LIMIT)
 
@@ -73,16 +78,26 @@ async def _meant(client: Client, command: commands.MultiSearch, *, with_selected
                 for box in await client.store.mailboxes(client.account.id)
                 if box.selectable and scope.covers(box.name, box.special_use, subscribed=box.name in subscribed)
             ]
+            found += [
+                place.mailbox
+                for place in await access.others(client)
+                if _SEARCHED in place.rights and _covers(scope, place.mailbox.name, subscribed)
+            ]
     selected = client.mailbox
     if with_selected and selected is not None and not any(_same(box, selected) for box in found):
         found.insert(0, selected)
     return found
 
 
+def _covers(scope: Scope, name: str, subscribed: frozenset[str]) -> bool:
+    """Is this mailbox of others meant?"""
+    return scope.covers(name, personal=False, subscribed=name in subscribed)
+
+
 async def _named(client: Client, name: str) -> Mailbox | None:
     try:
-        box = await client.store.mailbox(client.account.id, name)
-    except NotFoundError:
+        box = (await access.resolve(client, name, Right.READ)).mailbox
+    except (NotFoundError, NotPermittedError):
         return None
     return box if box.selectable else None
 
@@ -112,7 +127,8 @@ async def _search_one(
 async def _opened(client: Client, mailbox: Mailbox) -> tuple[Mailbox, View]:
     if client.mailbox is not None and client.view is not None and _same(client.mailbox, mailbox):
         return client.mailbox, client.view
-    mailbox, view = await client.service.snapshots.open(mailbox)
+    row, view = await client.service.snapshots.open(mailbox)
+    mailbox = replace(row, name=mailbox.name)  # of others it is the whole name
     view.claimed(mailbox.recent_uid, mailbox.uid_next - 1)  # what SELECT would show as \Recent
     return mailbox, view
 
