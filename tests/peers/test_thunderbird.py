@@ -244,3 +244,9 @@ def test_writing(person: Person) -> None:
         client.select("Sent")
         _, (found,) = client.search(None, "HEADER", "Message-ID", str(message["Message-ID"]))
     assert len(found.split()) == 1
+
+
+def test_all_of_this_was_compressed(person: Person) -> None:
+    """COMPRESS=DEFLATE (RFC 4978), with its own use of zlib."""
+    assert person.instance.events("imap.compressed")
+    assert not [line for line in person.instance.lines() if "compression-broken" in str(line)]
