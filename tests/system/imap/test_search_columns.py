@@ -93,3 +93,14 @@ def test_what_comes_and_what_goes(world: World) -> None:
         other.ok("EXPUNGE")
         assert ask(wire, "NOT SUBJECT zzz SUBJECT pristine") == set()
         assert ask(wire, "SUBJECT pristine") == set()
+
+
+def test_flags_found_are_those_of_now(world: World) -> None:
+    with world.client(select="INBOX") as wire, world.client(select="INBOX") as other:
+        before = ask(wire, "FLAGGED")
+        assert ask(wire, "FLAGGED") == before
+        other.ok("STORE 2,4:6 +FLAGS.SILENT (\\Flagged)")
+        assert ask(wire, "FLAGGED") == before | {b"2", b"4", b"5", b"6"} == ask(other, "FLAGGED")
+        assert len(ask(wire, "UNFLAGGED")) + len(ask(wire, "FLAGGED")) == len(ask(wire, "ALL"))
+        other.ok("STORE 4 -FLAGS.SILENT (\\Flagged)")
+        assert ask(wire, "FLAGGED") == before | {b"2", b"5", b"6"}

@@ -37,7 +37,7 @@ from poterne.store.interface import Store
 from poterne.store.recent import Recent
 from poterne.values.directory import Account
 from poterne.values.event import Event
-from poterne.values.ids import AccountId, ModSeq
+from poterne.values.ids import AccountId, MailboxId, ModSeq
 from poterne.values.mailbox import Mailbox
 from poterne.values.sharing import EVERY_RIGHT, Right
 
@@ -49,6 +49,8 @@ class Compressing:
     count: int = 0
 
 
+FLAGGED_BYTES: Final = 4 * 1024 * 1024
+"""Results of looking for flags that are kept, in a process."""
 PREVIEW_BYTES: Final = 8 * 1024 * 1024
 """Previews that are kept, in a process."""
 
@@ -66,6 +68,10 @@ class Service:
     log: Log
     columns: Columns = field(default_factory=Columns)
     header_columns: HeaderColumns = field(default_factory=HeaderColumns)
+    flagged: Recent[tuple[AccountId, MailboxId, ModSeq, int, bool]] = field(
+        default_factory=partial(Recent, FLAGGED_BYTES)
+    )
+    """UIDs (native uint32) with a flag or without it, of a mailbox at a modseq."""
     previews: Recent[tuple[int, int]] = field(default_factory=partial(Recent, PREVIEW_BYTES))
     """As they are sent, by segment and offset of the blob."""
     compressing: Compressing = field(default_factory=Compressing)

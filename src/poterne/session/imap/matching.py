@@ -7,6 +7,7 @@ the message bytes. Everything that reads goes in pages and gives way to other co
 """
 
 import re
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
@@ -174,11 +175,19 @@ class Matching:
     async def _flag(self, bit: int, is_set: bool, within: Bits) -> Bits:
         if within.bit_count() <= 64:
             return await self._where(within, lambda row: bool(row.flags & bit) is is_set)
-        mailbox = self._mailbox
-        found = await self._client.store.flagged(
-            mailbox.account_id, mailbox.id, bit if is_set else 0, 0 if is_set else bit
-        )
-        return within & bits.of_uids(self._view.uids, found)
+        store, kept = self._client.store, self._client.service.flagged
+        here = self._mailbox.account_id, self._mailbox.id
+        # As of this row: what is kept was true then, so whoever sees the same modseq sees the same flags.
+        modseq = (await store.mailbox_by_id(*here)).highest_modseq
+        key = (*here, modseq, bit, is_set)
+        uids = array("I")
+        known = kept.get(key)
+        if known is None:
+            uids.extend(await store.flagged(*here, bit if is_set else 0, 0 if is_set else bit))
+            kept.put(key, uids.tobytes())
+        else:
+            uids.frombytes(known)
+        return within & bits.of_uids(self._view.uids, uids)
 
     # Rows
 
