@@ -7,6 +7,7 @@ import base64
 import email
 import email.policy
 import imaplib
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,10 @@ from typing import Any, Final
 
 import pytest
 
+from poterne.admin import clients
 from poterne.admin.instance import DATA
+from poterne.config.load import load
+from poterne.proto.autoconfig import mobile
 from tests.support.alone import alone
 from tests.support.marionette import Marionette
 from tests.support.peer_tools import needs
@@ -87,8 +91,11 @@ class Person:
             if not found:
                 return None
             answer: Any = client.fetch(found.split()[-1].decode(), "(FLAGS BODY.PEEK[])")[1]
-            text, rest = answer[0][1], answer[0][0] + b"".join(one for one in answer if isinstance(one, bytes))
-            return text, {flag.decode() for flag in imaplib.ParseFlags(rest)}
+            at = next(
+                at for at, one in enumerate(answer) if isinstance(one, tuple)
+            )  # others' changes may be told before
+            head, text = answer[at]
+            return text, {flag.decode() for flag in imaplib.ParseFlags(head + answer[at + 1])}
 
 
 def _quoted(name: str) -> str:
@@ -211,39 +218,91 @@ def test_a_folder_is_made_and_mail_moved_and_deleted(person: Person) -> None:
     wait_for(lambda: person.on_server("INBOX", "goes away") is None)
 
 
-def test_writing(person: Person) -> None:
-    """In the window for it, by way of submission; a copy is in Sent, and the recipient has it."""
+def test_searching_on_the_server(person: Person) -> None:
+    person.receive("to be found")
+    found = person.mail(
+        "const session = Cc['@mozilla.org/messenger/searchSession;1'].createInstance(Ci.nsIMsgSearchSession);"
+        "session.addScopeTerm(Ci.nsMsgSearchScope.onlineMail, folder('INBOX'));"
+        "for (const [attribute, text] of [[Ci.nsMsgSearchAttrib.Body, 'VOILÀ'], [Ci.nsMsgSearchAttrib.Subject, 'be found']]) {"
+        "  const term = session.createTerm(); term.attrib = attribute; term.op = Ci.nsMsgSearchOp.Contains; term.booleanAnd = true;"
+        "  const value = term.value; value.attrib = attribute; value.str = text; term.value = value; session.appendTerm(term); }"
+        "return await new Promise(done => { const hits = [];"
+        "  session.registerListener({onSearchHit: one => hits.push(one.mime2DecodedSubject), onSearchDone: () => done(hits), onNewSearch() {}});"
+        "  session.search(null); })"
+    )
+    assert found == ["to be found"]
+
+
+def test_its_code_for_a_phone_is_ours(person: Person) -> None:
+    """Thunderbird's own export for mobile, and `poterne client --qr thunderbird`: the same account."""
+    theirs = person.mail(
+        "const {QRExport} = ChromeUtils.importESModule('moz-src:///comm/mail/modules/QRExport.sys.mjs');"
+        "const account = MailServices.accounts.findAccountForServer(server);"
+        "return QRExport.getQRData(await QRExport.getAccountData(account.key, false), 1, 1)"
+    )
+    made = clients.offer(load(person.instance.settings))
+    ours = json.loads(mobile.payload(made, ALICE, "Alice Ève") or "")
+    assert theirs[:2] == ours[:2]
+    assert theirs[2][:6] == ours[2]
+    (server, *identities), (our_server, *our_identities) = theirs[3][0], ours[3][0]
+    assert server[:6] == our_server
+    assert identities == our_identities
+
+
+_WINDOW: Final = "const window = Services.wm.getMostRecentWindow('msgcompose');"
+
+
+def test_writing(person: Person, tmp_path: Path) -> None:
+    """In the window for it: kept as a draft, sent by way of submission; a copy is in Sent, and the recipient has it."""
+    (tmp_path / "données.bin").write_bytes(ATTACHED)
     person.mail(
         "const of = type => Cc[`@mozilla.org/messengercompose/${type};1`];"
         "const fields = of('composefields').createInstance(Ci.nsIMsgCompFields);"
         "fields.to = args[0]; fields.subject = 'Où êtes-vous ?'; fields.body = 'À bientôt\\r\\n.seul\\r\\n';"
+        "const attachment = of('attachment').createInstance(Ci.nsIMsgAttachment);"
+        "attachment.url = Services.io.newFileURI(await IOUtils.getFile(args[1])).spec; attachment.name = 'données.bin';"
+        "fields.addAttachment(attachment);"
         "const params = of('composeparams').createInstance(Ci.nsIMsgComposeParams);"
         "params.composeFields = fields; params.format = Ci.nsIMsgCompFormat.PlainText; params.type = Ci.nsIMsgCompType.New;"
         "params.identity = MailServices.accounts.defaultAccount.defaultIdentity;"
         "MailServices.compose.OpenComposeWindowWithParams(null, params)",
         f"bob@{DOMAIN}",
+        str(tmp_path / "données.bin"),
     )
-    window = "const window = Services.wm.getMostRecentWindow('msgcompose');"
-    person.driver.until(f"{window} return !!window?.gMsgCompose?.compFields?.to && window.composeEditorReady !== false")
-    person.driver.run(f"{window} window.goDoCommand('cmd_sendNow')")
-    person.driver.until(f"{window} return !window", timeout_s=30, text="it is not sent")
+    person.driver.until(
+        f"{_WINDOW} return !!window?.gMsgCompose?.compFields?.to && window.gAttachmentBucket?.itemCount == 1"
+    )
+    person.driver.run(f"{_WINDOW} window.goDoCommand('cmd_saveAsDraft')")
+    assert b"X-Mozilla-Draft-Info" in wait_for(lambda: _only(person, "alice", "Drafts"))
+    can_send = "window.defaultController.isCommandEnabled('cmd_sendNow')"
+    person.driver.until(f"{_WINDOW} return !window.gSaveOperationInProgress && {can_send}")
+    person.driver.run(f"{_WINDOW} window.goDoCommand('cmd_sendNow')")
+    person.driver.until(f"{_WINDOW} return !window", timeout_s=30, text="it is not sent")
 
-    def came() -> bytes | None:
-        with person.instance.imap("bob") as client:
-            client.select("INBOX")
-            _, (found,) = client.search(None, "ALL")
-            answer: Any = client.fetch(found.split()[-1].decode(), "(BODY.PEEK[])")[1] if found else [(b"", None)]
-            text: bytes | None = answer[0][1]
-            return text
-
-    message = email.message_from_bytes(wait_for(came), policy=email.policy.default)
+    message = email.message_from_bytes(wait_for(lambda: _only(person, "bob", "INBOX")), policy=email.policy.default)
     assert message["Subject"] == "Où êtes-vous ?"
     assert message["From"] == f"Alice Ève <{ALICE}>"
-    assert message.get_content().splitlines() == ["À bientôt", ".seul"]
+    text, attached = message.iter_parts()
+    assert text.get_content().splitlines() == ["À bientôt", ".seul"]
+    assert (attached.get_filename(), attached.get_content()) == ("données.bin", ATTACHED)
     with person.instance.imap() as client:
         client.select("Sent")
         _, (found,) = client.search(None, "HEADER", "Message-ID", str(message["Message-ID"]))
     assert len(found.split()) == 1
+    wait_for(lambda: not _only(person, "alice", "Drafts"), text="what was sent is still a draft")
+
+
+def _only(person: Person, user: str, folder: str) -> bytes | None:
+    """The one message of a folder, as another client sees it; None: there is none."""
+    with person.instance.imap(user) as client:
+        client.select(folder, readonly=True)
+        _, (found,) = client.search(None, "UNDELETED")
+        if not found:
+            return None
+        (number,) = found.split()
+        answer: Any = client.fetch(number.decode(), "(BODY.PEEK[])")[1]
+        text: bytes = answer[0][1]
+        return text
 
 
 def test_all_of_this_was_compressed(person: Person) -> None:

@@ -106,6 +106,8 @@ def thunderbird(folder: Path, ca: Path, names: list[str], https_port: int) -> It
             "LANG": "C.UTF-8",
             "MOZ_REMOTE_ALLOW_SYSTEM_ACCESS": "1",
             "MOZ_CRASHREPORTER_DISABLE": "1",
+            "MOZ_LOG": "timestamp,IMAP:4",
+            "MOZ_LOG_FILE": str(folder / "said"),
             "LIBGL_ALWAYS_SOFTWARE": "1",
             "DBUS_SESSION_BUS_ADDRESS": "disabled:",
             "NO_AT_BRIDGE": "1",

@@ -137,7 +137,7 @@ def _protocol(door: Door, address: str) -> Iterator[str]:
     yield f"        <Encryption>{'SSL' if door.implicit else 'TLS'}</Encryption>"
     yield "        <AuthRequired>on</AuthRequired>"
     if door.protocol is Protocol.SMTP:
-        yield "        <UsePOPAuth>off</UsePOPAuth>"
+        yield "        <UsePOPAuth>on</UsePOPAuth>"
         yield "        <SMTPLast>off</SMTPLast>"
 
 
