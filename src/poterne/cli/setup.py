@@ -63,6 +63,8 @@ def command(
     click.echo(f"  poterne -c {config} serve")
     click.echo(f"  poterne -c {config} dns {name}")
     click.echo("      what to publish in DNS, before others can write to it and its own mail is signed")
+    click.echo(f"  poterne -c {config} client {made.account.address}")
+    click.echo("      what to type into a mail program, and where programs find it by themselves")
 
 
 def _server_user(user: str) -> Identity | None:
