@@ -17,6 +17,8 @@ class Believer:
         self.wire = wire
         self._modes = (qresync, rev2)
         self.picture = self._fresh()
+        self.told: set[int] = set()
+        """Messages whose flags the last command told."""
 
     def _fresh(self) -> Picture:
         qresync, rev2 = self._modes
@@ -42,4 +44,5 @@ class Believer:
         if (code := _CODE.search(tagged)) is not None:
             doing.codes[code[1]] = code[2] or b""
         self.picture.complete(doing)
+        self.told = {uid for _, uid, items in doing.fetched if b"FLAGS" in items}
         return untagged, tagged

@@ -204,13 +204,13 @@ async def append(client: Client, before: Boxes | None) -> Effect:
         for _ in range(dice.choice([1, 1, 1, 3]))
     ]
     old = dice.random() < 0.15
+    if old:  # retention may remove it, and each copy of it
+        client.ledger.condemned_letters.update(number for number, _ in given)
     date = b'"01-Jan-2020 00:00:00 +0000" ' if old else b""
     parts = [b"(%b) %b%b" % (b" ".join(sorted(flags)), date, _literal(letter(number))) for number, flags in given]
     doing = await client.run(b'APPEND "%b" %b' % (name.encode(), b" ".join(parts)))
     uids, validity = _appenduid(doing)
     client.ledger.arrive(validity, uids, [number for number, _ in given][: len(uids)])
-    if old:
-        client.ledger.condemn(validity, uids)
     if before is None:
         excuse(doing)
         return Effect()

@@ -287,7 +287,7 @@ class Round:
         for box, uid in self.ledger.arrived - self.ledger.condemned:
             if box in boxes and uid not in boxes[box].messages:
                 number = self.ledger.numbers.get((box, uid), 0)
-                if number not in self.ledger.condemned_letters:
+                if number and number not in self.ledger.condemned_letters:
                     raise DifferenceError(
                         f"UID {uid} of {boxes[box].name} (letter {number}) is lost: nobody removed it"
                     )
