@@ -149,3 +149,15 @@ def test_cost() -> None:
         fetch.rows([FetchAtt.UID, FetchAtt.FLAGS], range(1, 10_001), rows, NAMES)
         best = min(best, time.process_time() - start)
     assert best < 0.015
+
+
+@pytest.mark.parametrize("items", [[FetchAtt.FLAGS], [FetchAtt.UID, FetchAtt.FLAGS], [FetchAtt.FLAGS, FetchAtt.UID]])
+@pytest.mark.parametrize("name", [b"FETCH", b"UIDFETCH"])
+def test_rows_of_flags_are_rows(items: list[FetchAtt], name: bytes) -> None:
+    rows = [row(uid, bits) for uid, bits in ((7, 0), (9, Flag.SEEN), (70_000, Flag.SEEN | Flag.DRAFT))]
+    bits = [each.flags for each in rows]
+    expected = fetch.rows(items, [1, 2, 3], rows, NAMES, name=name)
+    assert expected.startswith(b"* 1 " + name + b" (")
+    assert expected.endswith(b")\r\n")
+    assert fetch.flag_rows(items, [1, 2, 3], [7, 9, 70_000], bits, NAMES, name) == expected
+    assert fetch.flag_rows(items, [], [], [], NAMES, name) == b""

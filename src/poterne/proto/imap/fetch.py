@@ -130,7 +130,11 @@ def rows(
     """
     streams, close = _streams(items, messages, flags, columns or {}, b" %b (" % name, len(numbers))
     # Texts are only joined: formatting each line would cost three times as much, and copy what is rendered already.
-    streams = [ascending(numbers), *streams, repeat(close + b")\r\n* ", len(numbers))]
+    return _joined([ascending(numbers), *streams, repeat(close + b")\r\n* ", len(numbers))])
+
+
+def _joined(streams: Sequence[Iterable[bytes]]) -> Untagged:
+    """Lines of pieces, the last of which begins the next line."""
     pieces = list(chain.from_iterable(zip(*streams, strict=True)))
     if not pieces:
         return Untagged(b"")
@@ -148,8 +152,16 @@ def flag_rows(
     name: bytes = b"FETCH",
 ) -> Untagged:
     """`rows` where UID and FLAGS are all that is told."""
-    columns = {FetchAtt.UID: ascending(uids), FetchAtt.FLAGS: map(flags.__getitem__, bits)}
-    return rows(items, numbers, (), flags, columns, name)
+    if items[-1] is not FetchAtt.FLAGS or len(items) > 2:
+        columns = {FetchAtt.UID: ascending(uids), FetchAtt.FLAGS: map(flags.__getitem__, bits)}
+        return rows(items, numbers, (), flags, columns, name)
+    # Few sets of flags are on many messages: what ends the lines is made once for each.
+    opening = b" %b (FLAGS " % name if len(items) == 1 else b" FLAGS "
+    ends = {one: opening + flags[one] + b")\r\n* " for one in set(bits)}
+    streams: list[Iterable[bytes]] = [ascending(numbers)]
+    if len(items) > 1:
+        streams += [repeat(b" %b (UID " % name, len(numbers)), ascending(uids)]
+    return _joined([*streams, map(ends.__getitem__, bits)])
 
 
 def attributes(
