@@ -320,3 +320,22 @@ def test_one_search_in_ones_own_and_others_mailboxes(world: World) -> None:
         names = " ".join(f'"{other}/{name}"' for name in ("Work", "Hidden", "Secret", "Sent", "None"))
         assert found(f"ESEARCH IN (mailboxes ({names})) SUBJECT found") == {work, hidden}
         assert found('ESEARCH IN (subtree "Other Users") KEYWORD $Found') == {work}
+
+
+def test_a_folder_of_ones_own_from_before(world: World) -> None:
+    """It came in with a migration, say: it can be used, and given another name, but no more such can be made."""
+
+    async def make() -> None:
+        account = await world.store.account(EVE)
+        event = (await world.store.events(limit=1))[0]
+        await world.store.create_mailbox(account.id, "Other Users/ada@example.org/INBOX/old", None, event)
+
+    world.call(make())
+    world.deliver(message("kept"), address=EVE, mailbox="Other Users/ada@example.org/INBOX/old")
+    share(world, EVERY)
+    with world.client(address=EVE) as eve:
+        assert b"* 1 EXISTS" in eve.ok('SELECT "Other Users/ada@example.org/INBOX/old"')
+        assert b"* 0 EXISTS" in eve.ok(f"SELECT {INBOX}")
+        assert b"[CANNOT]" in eve.no('CREATE "Other Users"')
+        eve.ok('RENAME "Other Users/ada@example.org/INBOX/old" Old')
+        assert b"* 1 EXISTS" in eve.ok("SELECT Old")

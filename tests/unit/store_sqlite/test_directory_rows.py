@@ -56,10 +56,14 @@ async def use(world: World, account_id: AccountId, address: str, sender: str) ->
     await world.store.keyword_bits(account_id, ["one", "two"])
     for what in (What.TRASH, What.FETCHED):
         await world.store.set_retention_rule(Rule(what, 9, account_id=account_id), event())
-    write(world, f"INSERT INTO mailbox_right VALUES ({account_id}, 1, 0, 3), ({account_id}, 2, 0, 3)")
+    await world.store.import_source(account_id, "files")
     write(
         world,
-        f"INSERT INTO annotation VALUES ({account_id}, 1, 0, '/shared/a', x''), ({account_id}, 1, 0, '/shared/b', x'')",
+        f"INSERT INTO mailbox_right VALUES ({account_id}, 1, 0, 'example.org', 3), ({account_id}, 2, 0, 'example.org', 3)",
+    )
+    write(
+        world,
+        f"INSERT INTO annotation VALUES ({account_id}, 1, 0, '/shared/a', 1, x''), ({account_id}, 1, 0, '/shared/b', 1, x'')",
     )
     write(world, f"INSERT INTO correspondent VALUES ({account_id}, 1, 0), ({account_id}, 2, 0)")
     for origin in (f"account:{address}", f"sender:{sender}"):
@@ -74,6 +78,7 @@ TABLES = {
     "alias_target": 1,
     "annotation": 2,
     "correspondent": 2,
+    "import_source": 1,
     "keyword": 2,
     "mailbox": 3,
     "mailbox_right": 2,
@@ -102,7 +107,7 @@ async def test_removed_account_leaves_no_rows(world: World) -> None:
 async def test_no_table_of_accounts_is_forgotten(world: World) -> None:
     """A table with an account in it that is not named above is either purged later, or missing in `remove_account`."""
     later = {"expunged", "flag_change", "message", "quarantine", "removed_account", "thread_reference"}
-    later |= {"fetched", "kept_message"}
+    later |= {"fetched", "imported", "kept_message"}
     against_it = {"legal_hold"}
     of_nobody_else = {"event", "incident", "queue_message"}  # what happened, and what waits, is not undone
     found = column(
@@ -117,6 +122,15 @@ async def test_check_tells_of_rows_of_nobody(world: World) -> None:
     (finding,) = await world.store.check()
     assert not finding.fatal
     assert finding.what == "account 8: forward to x@one.example is of an account that does not exist"
+
+
+async def test_check_tells_of_rights_of_nobody(world: World) -> None:
+    write(world, f"INSERT INTO mailbox_right VALUES ({world.alice}, 1, {world.alice + 7}, '', 3)")
+    write(world, f"INSERT INTO mailbox_right VALUES ({world.alice}, 99, 0, 'example.org', 3)")
+    nobody, nowhere = await world.store.check()
+    assert not nobody.fatal
+    assert nobody.what == "account 8: right in mailbox 1 of account 1 is of an account that does not exist"
+    assert nowhere.what == "account 1: right of account 0 in mailbox 99, which is not there"
 
 
 async def test_routes_of_long_lists_are_remembered_within_bounds(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

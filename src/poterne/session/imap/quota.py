@@ -36,7 +36,7 @@ async def get_quota_root(client: Client, command: commands.GetQuotaRoot) -> None
     account_id, root = client.account.id, ROOT
     if is_foreign(command.mailbox):
         place = await access.resolve(client, command.mailbox, Right.READ)
-        account_id, root = place.mailbox.account_id, PREFIX + place.owner
+        account_id, root = place.mailbox.account_id, PREFIX + place.owner if place.owner else ROOT
     resources = await _resources(client, account_id)
     coded = root.encode()
     client.send(responses.quota_root(command.mailbox, [coded] if resources else [], utf8=client.core.utf8))
