@@ -19,7 +19,8 @@ WORDS = [
         |(\Seen|\Flagged)|\Recent|$Junk|FLAGS|+FLAGS.SILENT|(UNCHANGEDSINCE 5)|(CHANGEDSINCE 5 VANISHED)|ALL|FULL
         |BODY[|BODY.PEEK[|]|1.2|HEADER.FIELDS (|From|<0.5>|BINARY[1]|ENVELOPE|(FLAGS UID)|RETURN (|MIN|SAVE|COUNT|CHARSET UTF-8
         |NOT |OR |UNSEEN|SINCE 1-Feb-2020|SUBJECT|HEADER x y|MODSEQ|"17-Jul-1996 02:44:25 -0700"|UTF8 (|(USE (\Junk))
-        |(QRESYNC (1 2 3))|(STATUS (MESSAGES))|(SUBSCRIBED)|*%|PLAIN|AGEAYg==|=|DONE|LOGIN a b|(REVERSE DATE SUBJECT)|UTF-8|REFERENCES|ORDEREDSUBJECT|EMAILID M1|RETURN (PARTIAL 1:2)|(PARTIAL -1:-2)|PREVIEW (LAZY)|SET|STATUS|(personal (MailboxName))|(selected (MessageNew (UID) MessageExpunge))|IN (|inboxes|subtree (a b)""".replace(b"\n        ", b"").split(b"|")
+        |(QRESYNC (1 2 3))|(STATUS (MESSAGES))|(SUBSCRIBED)|*%|PLAIN|AGEAYg==|=|DONE|LOGIN a b|(REVERSE DATE SUBJECT)|UTF-8|REFERENCES|ORDEREDSUBJECT|EMAILID M1|RETURN (PARTIAL 1:2)|(PARTIAL -1:-2)|PREVIEW (LAZY)|SET|STATUS|(personal (MailboxName))|(selected (MessageNew (UID) MessageExpunge))|IN (|inboxes|subtree (a b)
+        |/shared/comment|/private/a|(DEPTH 1)|(MAXSIZE 5)|(DEPTH infinity) (/private|(METADATA (|"" (/private/b {3+}|~{3+}""".replace(b"\n        ", b"").split(b"|")
     ),
     b"\r\n", b"\r\n", b"\r\n", b"\r", b"\n", b"\0", b"\xc3\xa9", b"\xff", b"x" * 50, b"(" * 50,
 ]  # fmt: skip
