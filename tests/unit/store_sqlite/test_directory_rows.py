@@ -133,6 +133,14 @@ async def test_check_tells_of_rights_of_nobody(world: World) -> None:
     assert nowhere.what == "account 1: right of account 0 in mailbox 99, which is not there"
 
 
+async def test_check_tells_of_annotations_of_nothing(world: World) -> None:
+    write(world, f"INSERT INTO annotation VALUES ({world.alice}, 77, 9, '/private/x', 1, x'')")
+    assert [finding.what for finding in await world.store.check()] == [
+        "account 9: annotation in mailbox 77 of account 1 is of an account that does not exist",
+        "account 1: annotation /private/x of mailbox 77, which is not there",
+    ]
+
+
 async def test_routes_of_long_lists_are_remembered_within_bounds(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routing, "_MOST_NAMES", 1_000)
     await world.store.add_alias("list@example.org", [], event(), forwards=[f"m{n}@one.example" for n in range(300)])

@@ -107,6 +107,9 @@ _QUERIES: Final = (
             " UNION ALL SELECT account_id, 'rule for ' || what FROM retention_rule WHERE account_id"
             " UNION ALL SELECT grantee_id, 'right in mailbox ' || mailbox_id || ' of account ' || account_id"
             " FROM mailbox_right WHERE grantee_id"
+            " UNION ALL SELECT reader_id, 'annotation in mailbox ' || mailbox_id || ' of account ' || account_id"
+            " FROM annotation WHERE reader_id"
+            " UNION ALL SELECT account_id, 'annotation ' || entry FROM annotation"
             " UNION ALL SELECT account_id, 'alias ' || local_part || '@' || domain FROM alias_target)"
             " LEFT JOIN account a USING (account_id) WHERE a.account_id IS NULL"
         ),
@@ -117,6 +120,14 @@ _QUERIES: Final = (
             "SELECT r.account_id, 'right of account ' || grantee_id || ' in mailbox ' || mailbox_id || ', which is not there'"
             " FROM mailbox_right r LEFT JOIN mailbox b USING (account_id, mailbox_id)"
             " WHERE b.mailbox_id IS NULL OR NOT b.selectable"
+        ),
+    ),
+    (
+        False,
+        (
+            "SELECT n.account_id, 'annotation ' || entry || ' of mailbox ' || mailbox_id || ', which is not there'"
+            " FROM annotation n LEFT JOIN mailbox b USING (account_id, mailbox_id)"
+            " WHERE n.mailbox_id AND b.mailbox_id IS NULL"
         ),
     ),
     (
