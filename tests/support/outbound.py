@@ -4,13 +4,14 @@ import datetime as dt
 import ssl
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from poterne.lab.credentials import MAY_SIGN
 from poterne.queue.attempt import attempt
 from poterne.queue.connections import Connections
 from poterne.queue.outcome import AttemptResult, Hop, HopTimeouts, RecipientOutcome
@@ -142,7 +143,7 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         )
         if ca:
-            builder = builder.add_extension(_MAY_SIGN, critical=True)
+            builder = builder.add_extension(MAY_SIGN, critical=True)
         else:  # as strict verifiers want it (RFC 5280 §4.2.1.1), Python 3.13 among them
             of_ca = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
             builder = builder.add_extension(of_ca, critical=False)
@@ -150,19 +151,6 @@ class Authority:
             alternative = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
             builder = builder.add_extension(alternative, critical=False)
         return builder.sign(self._key, hashes.SHA256())
-
-
-_MAY_SIGN: Final = x509.KeyUsage(
-    digital_signature=False,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=True,
-    crl_sign=True,
-    encipher_only=False,
-    decipher_only=False,
-)
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

@@ -62,7 +62,7 @@ class Authority:
             self._builder(self._name, key.public_key(), self._now + dt.timedelta(days=CA_DAYS))
             .add_extension(constraints, critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(_MAY_SIGN, critical=True)
+            .add_extension(MAY_SIGN, critical=True)
             .sign(key, hashes.SHA256())
         )
         _write_private(self._key_file, _pem(key))
@@ -122,7 +122,7 @@ def _write_private(path: Path, pem: bytes) -> None:
     path.write_bytes(pem)
 
 
-_MAY_SIGN: Final = x509.KeyUsage(
+MAY_SIGN: Final = x509.KeyUsage(
     digital_signature=False,
     content_commitment=False,
     key_encipherment=False,
