@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from poterne.proto.imap.server import ServerCore
 from poterne.proto.imap.table import COMMANDS
+from poterne.proto.imap.uid_only import uid_only
 from tests.support.imap_toy import SMALL, Toy
 from tests.support.transcript import Runner
 
@@ -50,15 +51,17 @@ soup = st.lists(st.sampled_from(WORDS), max_size=20).map(b"".join)
 dialogue = st.lists(
     st.one_of(st.sampled_from(LINES), command, soup, st.binary(max_size=30), st.sampled_from(LINES)), max_size=12
 ).map(b"".join)
-start = st.sampled_from(["guest", "known", "selected"])
+start = st.sampled_from(["guest", "known", "selected", "uid-only"])
 
 
 def run(data: bytes, cuts: list[int], begin: str, *, bounded: bool = False) -> Any:
     core = ServerCore(SMALL, tls=begin != "guest")
     if begin != "guest":
         core.authenticated()
-    if begin == "selected":
+    if begin in {"selected", "uid-only"}:
         core.selected(True)
+    if begin == "uid-only":
+        core.commands = uid_only(core.commands)
     toy = Toy(core)
     runner = Runner(core, toy)
     places = [0, *sorted(cuts), len(data)]
