@@ -81,6 +81,7 @@ GOALS: tuple[Goal, ...] = (
     Goal("qresync-100k", "cpu_ms", Kind.AT_MOST, 5.0),
     Goal("sessions-100k", "mib_per_session", Kind.AT_MOST, 5.0),
     Goal("idle-connections", "kib_per_connection", Kind.AT_MOST, 48.0),
+    Goal("idle-notify", "kib_per_connection", Kind.AT_MOST, 48.0),
     Goal("idle-notice", "p50_ms", Kind.AT_MOST, 20.0),
     Goal("idle-notice", "p99_ms", Kind.AT_MOST, 100.0),
     Goal("idle-notice-loaded", "p99_ms", Kind.AT_MOST, 100.0),

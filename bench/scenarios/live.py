@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from bench import accounting, smtp
 from bench.corpus import plain_message
@@ -184,7 +185,12 @@ async def _prepare_idle(stage: Stage) -> None:
     stage.memory = Baseline.of(stage.root)
 
 
-async def _idle_connections(stage: Stage) -> Sample:
+_NOTIFY = (
+    b"NOTIFY SET (selected (MessageNew MessageExpunge FlagChange)) (personal (MessageNew MessageExpunge MailboxName))"
+)
+
+
+async def _idle_connections(stage: Stage, *, notify: bool = False) -> Sample:
     wanted = stage.scale.connections
     assert stage.memory is not None, "not prepared"
     opened: list[ImapClient] = []
@@ -195,6 +201,8 @@ async def _idle_connections(stage: Stage) -> Sample:
             client = await ImapClient.open(stage.endpoints.imaps, stage.tls, IDLE_USERS[number % len(IDLE_USERS)])
             opened.append(client)
             await client.select()
+            if notify:
+                await client.ask(_NOTIFY)
             await client.idle()
 
     watch = Watch(stage.root)
@@ -231,5 +239,11 @@ SCENARIOS = (
     Scenario("idle-notice-loaded", LOADED_GROUP, "the same while 64 clients keep the server busy", _notices_loaded),
     Scenario(
         "idle-connections", IDLE_GROUP, "connections in IDLE: memory each, CPU while nothing happens", _idle_connections
+    ),
+    Scenario(
+        "idle-notify",
+        IDLE_GROUP,
+        "the same with NOTIFY for all mailboxes",
+        partial(_idle_connections, notify=True),
     ),
 )
