@@ -339,3 +339,16 @@ def test_a_folder_of_ones_own_from_before(world: World) -> None:
         assert b"[CANNOT]" in eve.no('CREATE "Other Users"')
         eve.ok('RENAME "Other Users/ada@example.org/INBOX/old" Old')
         assert b"* 1 EXISTS" in eve.ok("SELECT Old")
+
+
+def test_a_right_that_goes_while_a_message_comes_in(world: World) -> None:
+    share(world, EVERY)
+    with world.client(address=EVE) as eve:
+        body = message("late")
+        eve.send(b"a APPEND %b {%d}\r\n" % (INBOX.encode(), len(body)))
+        assert eve.line().startswith(b"+")
+        eve.send(body[:20])
+        share(world, "lr")
+        eve.send(body[20:] + b"\r\n")
+        assert eve.line().startswith(b"a NO [NONEXISTENT]")
+        assert b"MESSAGES 0" in eve.ok(f"STATUS {INBOX} (MESSAGES)")[0]

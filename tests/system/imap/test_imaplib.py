@@ -47,3 +47,12 @@ def test_authenticate(tmp_path: Path) -> None:
         client.authenticate("PLAIN", lambda _: f"\0{ADDRESS}\0{PASSWORD}".encode())
         assert client.select()[0] == "OK"
         client.logout()
+
+
+def test_a_mailbox_is_shared(client: imaplib.IMAP4) -> None:
+    assert client.create("Work")[0] == "OK"
+    assert client.setacl("Work", "eve@example.org", "lrs")[0] == "OK"
+    assert client.getacl("Work") == ("OK", [b"Work ada@example.org lrswipkxteacd eve@example.org lrs"])
+    assert client.myrights("Work") == ("OK", [b"Work lrswipkxteacd"])
+    assert client.deleteacl("Work", "eve@example.org")[0] == "OK"
+    assert client.getacl("Work") == ("OK", [b"Work ada@example.org lrswipkxteacd"])

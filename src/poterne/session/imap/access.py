@@ -90,6 +90,12 @@ def require(place: Place, needed: Right) -> None:
         )
 
 
+async def may_still(client: Client, place: Place, needed: Right) -> bool:
+    """Is this allowed in somebody else's mailbox now? It was, when the command began, which may be long ago."""
+    rights = await client.store.rights(client.account.id, place.mailbox.account_id, place.mailbox.id)
+    return not needed & ~rights
+
+
 async def _foreign(client: Client, name: str) -> Place:
     owner, path = split(name)
     place = _place(client, await client.store.shared_mailbox(client.account.id, owner, path))

@@ -194,6 +194,10 @@ async def _deliver(client: Client, appending: Appending) -> None:
     deliveries = appending.deliveries
     client.link.end_bulk()
     client.appending = None
+    if appending.place.owner and not await access.may_still(client, appending.place, Right.INSERT):
+        appending.abort()
+        client.send(errors.NONEXISTENT)
+        return
     if appending.replaces is not None:
         await _replace(client, appending.place, deliveries[0], appending.replaces)
         return
