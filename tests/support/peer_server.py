@@ -112,6 +112,10 @@ class Store:
         self._thread.join(10)
         self._loop.close()
 
+    @property
+    def opened(self) -> store_interface.Store:
+        return self._store
+
     def check(self) -> list[store_interface.Finding]:
         return self.call(self._store.check())
 
