@@ -345,6 +345,8 @@ def chosen(
     dry_run: bool,
 ) -> Choice:
     """What the options say."""
+    if remove_gone and (since is not None or skip_deleted):
+        raise click.UsageError("--remove-gone goes by all that is there: not together with --since or --skip-deleted")
     pairs = dict[str, str]()
     for one in maps:
         old, equals, new = one.partition("=")

@@ -14,7 +14,7 @@ from typing import Final
 
 from poterne.admin.folders import own_folder
 from poterne.admin.people import Acting
-from poterne.moving.told import MovingError
+from poterne.moving.told import FolderError
 from poterne.store.errors import ConflictError, LimitError
 from poterne.store.interface import Store
 from poterne.values.directory import Account
@@ -154,7 +154,7 @@ def ours(placed: Placed, mailboxes: Sequence[Mailbox]) -> str:
 
 
 async def open_mailbox(store: Store, account: Account, placed: Placed, acting: Acting) -> MailboxId:
-    """The mailbox for it: found, or made. Raises MovingError for a name that can't be, StoreError."""
+    """The mailbox for it: found, or made. Raises FolderError for a name that can't be, StoreError."""
     name = placed.name
     if placed.use is not None:
         own = await own_folder(store, account.id, placed.use, acting.trace_id, acting.now)
@@ -168,6 +168,6 @@ async def open_mailbox(store: Store, account: Account, placed: Placed, acting: A
     try:
         return (await store.create_mailbox(account.id, name, None, event)).id
     except LimitError as error:
-        raise MovingError(f"the folder {name} can't be made here ({error}): give it another name with --map") from None
+        raise FolderError(f"it can't be made here as {name} ({error}): give it another name with --map") from None
     except ConflictError:
         return (await store.mailbox(account.id, name)).id

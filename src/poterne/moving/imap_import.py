@@ -19,7 +19,7 @@ from poterne.moving.arrivals import Arrivals, Incoming
 from poterne.moving.flags import FlagBits
 from poterne.moving.folders import Choice, Folder, Placed
 from poterne.moving.imap_link import ImapLink, Server, SourceLostError
-from poterne.moving.told import MovingError, Summary, Teller
+from poterne.moving.told import FolderError, MovingError, Summary, Teller
 from poterne.proto.imap.client import Completed, Untagged
 from poterne.proto.imap.client_commands import fetch, plain, with_strings
 from poterne.proto.imap.client_data import Fetched, Listed, fetched, listed, namespaces
@@ -78,6 +78,8 @@ class ImapImport:
         self._all_mail: bytes | None = None
         self._listed: list[int] = []
         """UIDs of the folder that is being read."""
+        self._complete = True
+        """It was listed to its end: what is not listed is not there."""
 
     async def run(self) -> Summary:
         """Raises MovingError, StoreError."""
@@ -110,7 +112,10 @@ class ImapImport:
         link = self._link = await ImapLink.open(self._server)
         for placed in await self._folders(link):
             if placed.folder.key not in done:
-                await self._folder(link, placed)
+                try:
+                    await self._folder(link, placed)
+                except FolderError as error:
+                    self.summary.fail(placed.folder.name, "", str(error))
                 done.add(placed.folder.key)
 
     # Folders
@@ -173,6 +178,7 @@ class ImapImport:
         codes = [each.status.code for each in data if each.status is not None]
         validity = next((code[12:] for code in codes if code[:12].upper() == "UIDVALIDITY "), "0")
         exists = next((one.number for one in reversed(data) if one.kind == "EXISTS"), 0)
+        self._listed, self._complete = [], True
         items = await self._listing(link, placed) if exists else []
         if self._choice.dry_run:
             await self._dry(placed, items, validity)
@@ -190,8 +196,8 @@ class ImapImport:
         self._teller.folder(theirs.name, placed.name, len(new), sum(item.size for item in new))
         if self._choice.flags:
             await arrivals.update_flags((str(item.uid), item.flags) for item in items)
-        if self._choice.remove_gone:
-            await arrivals.remove_gone({str(item.uid) for item in items})
+        if self._choice.remove_gone and self._complete:
+            await arrivals.remove_gone(set(map(str, self._listed)))
         try:
             await _Fetching(link, arrivals, theirs.name, new, self._listed, self.summary).run()
         except BaseException:
@@ -234,7 +240,8 @@ class ImapImport:
             at = self._acting.now if one.at is None else one.at
             bits = await self._bits.bits(one.flags or ())
             found[one.uid] = _Item(one.uid, bits, at, one.offset, one.size or 0)
-        if not event.status.ok and not found:
+        self._complete = event.status.ok
+        if not event.status.ok:
             self.summary.fail(placed.folder.name, "", f"can't be listed: {event.status.text}")
         self._listed = sorted(listed_uids)
         return sorted(found.values(), key=lambda item: item.uid)

@@ -31,6 +31,7 @@ LETTERS: Final = {
 _NAME: Final = re.compile(r"(.+?)[:;!]2,([A-Za-z,]*)\Z", re.DOTALL)
 _UID: Final = re.compile(rb"(\d{1,10}) [^:]*:(.+)")
 _TIME: Final = re.compile(r"\d{1,12}")
+_OURS: Final = re.compile(r"\d+\.V\d+U(\d{1,10})\.poterne\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,9 @@ def ordered(found: list[File], beside: Beside) -> list[File]:
 
     def key(one: File) -> tuple[int, int, str]:
         time = _TIME.match(one.base)
-        return beside.uids.get(_key(one.base), 1 << 40), int(time[0]) if time is not None else 0, one.base
+        ours = _OURS.match(one.base) if one.base in beside.index else None
+        uid = int(ours[1]) if ours is not None else beside.uids.get(_key(one.base), 1 << 40)
+        return uid, int(time[0]) if time is not None else 0, one.base
 
     return sorted(found, key=key)
 

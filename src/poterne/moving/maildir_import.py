@@ -13,7 +13,7 @@ from poterne.moving.arrivals import Arrivals
 from poterne.moving.flags import FlagBits
 from poterne.moving.folders import Choice, Folder, Placed
 from poterne.moving.mbox_import import READABLE
-from poterne.moving.told import MovingError, Summary, Teller
+from poterne.moving.told import FolderError, MovingError, Summary, Teller
 from poterne.store.interface import Store
 from poterne.values.directory import Account
 
@@ -52,7 +52,10 @@ class MaildirImport:
                 listed.append(folder)
             chosen = [one for one in listed if folders.wanted(one, self._choice)]
             for placed in folders.place(chosen, self._choice):
-                await self._folder(Path(os.fsdecode(placed.folder.key)), placed)
+                try:
+                    await self._folder(Path(os.fsdecode(placed.folder.key)), placed)
+                except FolderError as error:
+                    self.summary.fail(placed.folder.name, "", str(error))
         except OSError as error:
             raise MovingError(f"{error.filename or self._root}: {error.strerror}. {READABLE}") from None
         return self.summary

@@ -20,7 +20,7 @@ from poterne.moving import folders
 from poterne.moving.arrivals import Arrivals, digest
 from poterne.moving.flags import FlagBits
 from poterne.moving.folders import Choice, Folder, Placed
-from poterne.moving.told import MovingError, Summary, Teller
+from poterne.moving.told import FolderError, MovingError, Summary, Teller
 from poterne.store.interface import Store
 from poterne.values.directory import Account
 
@@ -79,7 +79,10 @@ class MboxImport:
         placed = folders.place([folder for _, folder in found], self._choice)
         for (file, folder), one in zip(found, placed, strict=True):
             if folders.wanted(folder, self._choice):
-                await self._file(file, one)
+                try:
+                    await self._file(file, one)
+                except FolderError as error:
+                    self.summary.fail(one.folder.name, "", str(error))
         return self.summary
 
     async def _file(self, file: Path, placed: Placed) -> None:

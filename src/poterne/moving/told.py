@@ -13,6 +13,10 @@ class MovingError(AdminError):
     """The run can't begin or can't go on; the text says why and what to do, to the person who started it."""
 
 
+class FolderError(MovingError):
+    """One folder can't be brought; the others can."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A message or folder that could not be brought."""
