@@ -176,6 +176,10 @@ NAMES = MailboxId(-1)
 """In a MailboxChanged, the place of no mailbox: names or subscriptions of the account changed; the modseq says nothing."""
 
 
+EVERYBODY = AccountId(0)
+"""In a MailboxChanged, the place of no account: with NAMES, an access list changed, and so what others may see."""
+
+
 @dataclass(frozen=True, slots=True)
 class MailboxChanged:
     """Told after a commit: this mailbox is at this modseq now. Carries no content; losing one only delays."""

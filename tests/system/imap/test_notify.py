@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from poterne.config.imap import Imap
-from tests.support.imap_world import Wire, World, message
+from tests.support.imap_world import PASSWORD, Wire, World, message
 from tests.support.notified import GROUPS, Notified, subscriptions, truth
 
 NAMES = ["a", "b", "a/x", "a/y", "a/x/deep", "b/z", "c"]
@@ -267,3 +267,99 @@ def test_flags_that_nobody_asked_for_do_not_move_highestmodseq(world: World) -> 
         found = int(tagged.split(b"HIGHESTMODSEQ ")[1].split(b"]")[0])
         assert found <= before + 1
         assert b"\\Flagged" in b"".join(wire.ok("NOTIFY SET (selected (MessageNew MessageExpunge FlagChange))"))
+
+
+def eve(world: World) -> Wire:
+    wire = world.client(login=False)
+    wire.ok(f'LOGIN eve@example.org "{PASSWORD}"')
+    return wire
+
+
+THEIRS = "Other Users/ada@example.org"
+
+
+def test_mailboxes_of_others(world: World) -> None:
+    """Seen when they may be seen, told of when they may be read, and no longer when that is taken back."""
+    with world.client() as ada, eve(world) as wire:
+        ada.ok("CREATE team/news")
+        for line in wire.ok(f'NOTIFY SET (subtree "{THEIRS}" (MailboxName MessageNew MessageExpunge))'):
+            raise AssertionError(line)
+        ada.append(message(), "team/news")
+        ada.ok("SETACL team/news eve@example.org l")
+        heard = [wire.response(), wire.response()]
+        assert heard[0] == b'* LIST (\\HasNoChildren) "/" "%b/team/news"' % THEIRS.encode()
+        assert heard[1] == b'* LIST (\\NoAccess) "/" "%b/team/news"' % THEIRS.encode()
+        ada.append(message(), "team/news")
+        ada.ok("SETACL team/news eve@example.org lr")
+        assert wire.response() == b'* LIST () "/" "%b/team/news"' % THEIRS.encode()
+        assert b"MESSAGES 2" in wire.response()
+        ada.append(message(), "team/news")
+        assert b"MESSAGES 3" in wire.response()
+        ada.append(message(), "Sent")  # not shared
+        ada.ok("RENAME team/news team/old")
+        assert wire.response() == b'* LIST (\\HasNoChildren) "/" "%b/team/old" ("OLDNAME" ("%b/team/news"))' % (
+            THEIRS.encode(),
+            THEIRS.encode(),
+        )
+        ada.ok("DELETEACL team/old eve@example.org")
+        assert wire.response() == b'* LIST (\\NonExistent) "/" "%b/team/old"' % THEIRS.encode()
+        ada.append(message(), "team/old")
+        assert wire.ok("NOOP") == []
+        ada.ok("SETACL team/old anyone lr")
+        assert wire.response().startswith(b"* LIST (")
+        assert b"MESSAGES 4" in wire.response()
+        for line in wire.ok("NOTIFY SET STATUS (personal (MessageNew MessageExpunge)) (inboxes (MailboxName))"):
+            assert THEIRS.encode() not in line
+        ada.append(message(), "team/old")
+        ada.ok("SETACL INBOX anyone lr")
+        assert wire.ok("NOOP") == []
+        said = wire.ok(f'NOTIFY SET STATUS (mailboxes ("{THEIRS}/team/old") (MessageNew MessageExpunge))')
+        assert [b"team/old" in line for line in said] == [True]
+        ada.ok("SETACL team/old anyone l")
+        assert wire.response() == b'* LIST (\\NoAccess) "/" "%b/team/old"' % THEIRS.encode()
+        assert wire.ok(f'NOTIFY SET STATUS (mailboxes ("{THEIRS}/team/old") (MessageNew MessageExpunge))') == [
+            b'* LIST (\\NoAccess) "/" "%b/team/old"' % THEIRS.encode()
+        ]
+        ada.ok("DELETEACL team/old anyone")
+        assert wire.response() == b'* LIST (\\NoAccess) "/" "%b/team/old"' % THEIRS.encode()
+
+
+def test_subscribed_mailboxes_of_others(world: World) -> None:
+    with world.client() as ada, eve(world) as wire:
+        ada.ok("SETACL INBOX eve@example.org lr")
+        wire.ok(f'SUBSCRIBE "{THEIRS}/INBOX"')
+        wire.ok("NOTIFY SET (subscribed (MessageNew MessageExpunge SubscriptionChange))")
+        world.deliver(message())
+        assert b"MESSAGES 1" in wire.response()
+        with eve(world) as other:
+            other.ok(f'UNSUBSCRIBE "{THEIRS}/INBOX"')
+        assert wire.response() == b'* LIST (\\HasNoChildren) "/" "%b/INBOX"' % THEIRS.encode()
+        world.deliver(message())
+        assert wire.ok("NOOP") == []
+
+
+def test_searching_mailboxes_of_others(world: World) -> None:
+    """Only with the right to read, and to be seen where they are not named; nothing tells what is missing from what is not."""
+    world.deliver(message("here"))
+    with world.client() as ada, eve(world) as wire:
+        for name, rights in (("one", "lr"), ("two", "r"), ("three", "l"), ("four", "")):
+            ada.ok(f"CREATE {name}")
+            ada.append(message("here"), name, "$Label")
+            if rights:
+                ada.ok(f"SETACL {name} eve@example.org {rights}")
+
+        def found(sources: str, key: str = "SUBJECT here") -> list[str]:
+            lines = wire.ok(f"ESEARCH IN ({sources}) {key}")
+            return [line.decode().split("ada@example.org/")[1].split('"')[0] for line in lines]
+
+        names = " ".join(f'"{THEIRS}/{name}"' for name in ("one", "two", "three", "four", "five", "INBOX"))
+        assert found("personal") == []
+        assert found("inboxes") == []
+        assert found(f'subtree "{THEIRS}"') == ["one"]
+        assert found('subtree "Other Users"') == ["one"]
+        assert found(f'subtree-one "{THEIRS}"') == ["one"]
+        assert sorted(found(f"mailboxes ({names})")) == ["one", "two"]
+        assert sorted(found(f"personal mailboxes ({names})")) == ["one", "two"]
+        assert found(f'mailboxes "{THEIRS}/one"', "KEYWORD $Label") == ["one"]
+        wire.ok(f'SUBSCRIBE "{THEIRS}/one"')
+        assert found("subscribed") == ["one"]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from poterne.session.imap.pictures import GAP_S, Pictures
+from poterne.session.imap.pictures import GAP_S
+from poterne.session.imap.wide_pictures import Pictures
 from poterne.session.notify import Subscriptions
 from poterne.store.sqlite.engine import SqliteStore, open_store
 from poterne.values.event import Event

@@ -62,7 +62,7 @@ def test_groups_add_up_and_none_takes_away() -> None:
     assert rules.of("a/x", subscribed=False) == NAMES | MESSAGES
     assert rules.of("a/b", subscribed=False) == NAMES | MESSAGES | FLAGS
     assert rules.of("a/c", subscribed=False) == 0
-    assert rules.of("a/x", personal=False, subscribed=False) == MESSAGES
+    assert rules.of("Other Users/a/x", subscribed=False) == 0
     assert rules.selected == 0
     assert rules.every == NAMES | MESSAGES | FLAGS
 

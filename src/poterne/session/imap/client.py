@@ -29,8 +29,8 @@ from poterne.session.imap.foreign import Foreign
 from poterne.session.imap.header_columns import HeaderColumns
 from poterne.session.imap.metadata_watch import MetadataWatch
 from poterne.session.imap.offer import Offer
-from poterne.session.imap.pictures import Pictures
 from poterne.session.imap.watch import Watch
+from poterne.session.imap.wide_pictures import Pictures
 from poterne.session.notify import Notifier, Unsubscribe
 from poterne.session.pending import Snapshots, View
 from poterne.store.interface import Store

@@ -29,8 +29,6 @@ from poterne.values.sharing import Right
 
 FEW_NAMES: Final = 8
 """So many mailboxes are as well asked for one by one."""
-_SEARCHED: Final = Right.LOOKUP | Right.READ
-"""Of somebody else's mailbox that is not named itself (RFC 7377 §2.2)."""
 _NOT_SELECTED: Final = bad(b"No mailbox is selected")
 _TOO_MANY: Final = no(b"These are too many mailboxes to be searched at once", responses.LIMIT)
 
@@ -72,34 +70,35 @@ async def _meant(client: Client, command: commands.MultiSearch, *, with_selected
         if names is not None and len(names) <= FEW_NAMES:
             found = [box for name in sorted(names) if (box := await _named(client, name)) is not None]
         else:
-            subscribed = frozenset(await client.store.subscriptions(client.account.id))
-            found = [
-                box
-                for box in await client.store.mailboxes(client.account.id)
-                if box.selectable and scope.covers(box.name, box.special_use, subscribed=box.name in subscribed)
-            ]
-            found += [
-                place.mailbox
-                for place in await access.others(client)
-                if _SEARCHED in place.rights and _covers(scope, place.mailbox.name, subscribed)
-            ]
+            found = await _covered(client, scope)
     selected = client.mailbox
     if with_selected and selected is not None and not any(_same(box, selected) for box in found):
         found.insert(0, selected)
     return found
 
 
-def _covers(scope: Scope, name: str, subscribed: frozenset[str]) -> bool:
-    """Is this mailbox of others meant?"""
-    return scope.covers(name, personal=False, subscribed=name in subscribed)
+async def _covered(client: Client, scope: Scope) -> list[Mailbox]:
+    subscribed = frozenset(await client.store.subscriptions(client.account.id))
+    found = [
+        box
+        for box in await client.store.mailboxes(client.account.id)
+        if box.selectable and scope.covers(box.name, box.special_use, subscribed=box.name in subscribed)
+    ]
+    if scope.is_wide:
+        for place in await access.others(client):
+            name = place.mailbox.name
+            needed = Right.READ if scope.names(name) else Right.READ | Right.LOOKUP
+            if not needed & ~place.rights and scope.covers(name, personal=False, subscribed=name in subscribed):
+                found.append(place.mailbox)
+    return found
 
 
 async def _named(client: Client, name: str) -> Mailbox | None:
     try:
-        box = (await access.resolve(client, name, Right.READ)).mailbox
-    except (NotFoundError, NotPermittedError):
+        place = await access.resolve(client, name, Right.READ)
+    except (NotFoundError, NotPermittedError):  # ignored alike (RFC 7377 §2.2)
         return None
-    return box if box.selectable else None
+    return place.mailbox if place.mailbox.selectable else None
 
 
 def _same(one: Mailbox, other: Mailbox) -> bool:
@@ -128,9 +127,8 @@ async def _opened(client: Client, mailbox: Mailbox) -> tuple[Mailbox, View]:
     if client.mailbox is not None and client.view is not None and _same(client.mailbox, mailbox):
         return client.mailbox, client.view
     row, view = await client.service.snapshots.open(mailbox)
-    mailbox = replace(row, name=mailbox.name)  # of others it is the whole name
-    view.claimed(mailbox.recent_uid, mailbox.uid_next - 1)  # what SELECT would show as \Recent
-    return mailbox, view
+    view.claimed(row.recent_uid, row.uid_next - 1)  # what SELECT would show as \Recent
+    return replace(row, name=mailbox.name), view  # of others, the name has their address before it
 
 
 def _answer(

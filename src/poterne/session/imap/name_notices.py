@@ -12,6 +12,7 @@ from typing import Final, final
 from poterne.proto.imap import responses
 from poterne.proto.imap.responses import Untagged
 from poterne.session.imap.client import Client
+from poterne.session.imap.foreign import is_foreign
 from poterne.session.imap.mailboxes import attributes, parents_of
 from poterne.session.imap.pictures import Picture
 from poterne.session.imap.rules import NAMES, SUBSCRIPTIONS
@@ -92,7 +93,9 @@ class Names:
             elif was is None or was.selectable != row.selectable:
                 named.add(row.name)
         named.update(was.name for key, was in old.items() if key not in new)
-        named.update([name[:cut] for name in named if (cut := name.rfind("/")) > 0])
+        there = self._by_name.keys() | {row.name for row in old.values()}
+        above = [name[:cut] for name in named if (cut := name.rfind("/")) > 0]
+        named.update(name for name in above if not is_foreign(name) or name in there)
         return named, moved
 
     def _tells(self, name: str) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from poterne.proto.imap import responses
 from poterne.proto.imap.items import StatusItem
 from poterne.proto.imap.responses import Untagged
+from poterne.session.imap.access import is_selected
 from poterne.session.imap.client import Client
 from poterne.session.imap.name_notices import Names
 from poterne.session.imap.pictures import Picture
@@ -27,8 +28,38 @@ async def tell(client: Client, watch: Watch, before: Picture, after: Picture) ->
             if turn.over:
                 await turn.give_way()
         unknown = names.unknown
+    unknown = {*unknown, *(before.denied - after.denied)} if before.denied else unknown
+    if watch.rules.wide:
+        _tell_access(client, watch, before, after)
     if watch.rules.every & MESSAGES:
         await _tell_messages(client, watch, before, after, unknown)
+
+
+def tell_denied(client: Client, watch: Watch, picture: Picture) -> None:
+    """What is asked for and may be seen, but not read (RFC 5465 §3.1)."""
+    for key in picture.denied:
+        name = picture.mailboxes[key].name
+        if watch.rules.of(name, subscribed=name in picture.subscribed):
+            client.send(_access_line(client, name, denied=True))
+
+
+def _tell_access(client: Client, watch: Watch, before: Picture, after: Picture) -> None:
+    """Rights to read that were taken or given (RFC 5465 §5.9). What can't be seen any more is told as a name that is gone;
+    or here, to who did not ask for names.
+    """
+    for key in before.denied ^ after.denied:
+        row = after.mailboxes.get(key)
+        if row is not None and watch.rules.of(row.name, subscribed=row.name in after.subscribed):
+            client.send(_access_line(client, row.name, denied=key in after.denied))
+    for key, row in before.mailboxes.items():
+        if row.account_id != client.account.id and key not in after.mailboxes:
+            events = watch.rules.of(row.name, subscribed=row.name in after.subscribed)
+            if events and not events & NAMES:
+                client.send(_access_line(client, row.name, denied=True))
+
+
+def _access_line(client: Client, name: str, *, denied: bool) -> Untagged:
+    return responses.list_mailbox(name, (b"\\NoAccess",) if denied else (), utf8=client.core.utf8)
 
 
 # Messages of other mailboxes
@@ -37,8 +68,8 @@ async def tell(client: Client, watch: Watch, before: Picture, after: Picture) ->
 async def tell_status(client: Client, watch: Watch, picture: Picture) -> None:
     """The STATUS of each watched mailbox but the selected one, which NOTIFY SET STATUS begins with (RFC 5465 §3.1)."""
     turn = Turn()
-    for row in picture.mailboxes.values():
-        events = _events(client, watch, picture, row)
+    for key, row in picture.mailboxes.items():
+        events = _events(client, watch, picture, key, row)
         if events:
             client.send(_status(client, row, events, modseq=bool(events & FLAGS)))
             await client.flush_if_big()
@@ -46,9 +77,9 @@ async def tell_status(client: Client, watch: Watch, picture: Picture) -> None:
             await turn.give_way()
 
 
-def _events(client: Client, watch: Watch, picture: Picture, row: Mailbox) -> int:
+def _events(client: Client, watch: Watch, picture: Picture, key: MailboxId, row: Mailbox) -> int:
     """What is told of its messages: nothing for the selected mailbox, which has rules of its own."""
-    if not row.selectable or (client.mailbox is not None and client.mailbox.id == row.id):
+    if not row.selectable or is_selected(client, row) or key in picture.denied:
         return 0
     found = watch.rules.of(row.name, row.special_use, subscribed=row.name in picture.subscribed)
     return found if found & MESSAGES else 0
@@ -61,7 +92,7 @@ async def _tell_messages(
     by_name: Mapping[str, Mailbox] | None = None
     for key in after.changed_since(before):
         row = after.mailboxes[key]
-        events = _events(client, watch, after, row)
+        events = _events(client, watch, after, key, row)
         if not events:
             continue
         was = None if key in unknown else old.get(key)
@@ -87,6 +118,8 @@ def _is_news(client: Client, was: Mailbox | None, row: Mailbox, events: int) -> 
 async def _is_ours(client: Client, watch: Watch, was: Mailbox | None, row: Mailbox) -> bool:
     """Is it nothing but what this client did itself?"""
     if was is not None and was.uid_validity != row.uid_validity:
+        return False
+    if row.account_id != client.account.id:
         return False
     known = watch.known.get(row.id, ModSeq(0))
     if row.highest_modseq <= known:

@@ -10,15 +10,17 @@ What a client does not read is not made: the next picture is only asked for when
 """
 
 from bisect import bisect_left
+from functools import partial
 
 from poterne.net.link import Poke
 from poterne.proto.imap import commands, responses
 from poterne.proto.imap.responses import Condition, no, ok
 from poterne.proto.imap.sequence import number_runs
-from poterne.session.imap import annotated, notices
+from poterne.session.imap import access, annotated, notices
 from poterne.session.imap.client import Client
 from poterne.session.imap.fetch import show
 from poterne.session.imap.metadata_watch import MetadataWatch
+from poterne.session.imap.pictures import Picture
 from poterne.session.imap.rules import METADATA, SERVER_METADATA, SILENT, Rules, rules_of
 from poterne.session.imap.updates import finish, sync
 from poterne.session.imap.watch import Watch
@@ -39,8 +41,7 @@ async def notify(client: Client, command: commands.Notify) -> None:
     picture = None
     try:
         if rules.every:
-            watched = client.service.pictures.watch(client.service.notifier, client.account.id, watch)
-            picture = await watched.current(client.store)
+            picture = await _current(client, watch, rules)
             if len(picture.mailboxes) > client.service.settings.max_watched_mailboxes:
                 _unused(client, watch)
                 client.send(_TOO_MANY)
@@ -59,15 +60,30 @@ async def notify(client: Client, command: commands.Notify) -> None:
     if picture is not None:
         watch.told, watch.stirred = picture, True  # something may have happened since
         watch.owed = True
+        notices.tell_denied(client, watch, picture)
         if command.status:
             await notices.tell_status(client, watch, picture)
     await finish(client, ok(b"It will be told"))
 
 
+async def _current(client: Client, watch: Watch, rules: Rules) -> Picture:
+    """The newest picture for these rules; from now on the watch is stirred when there is a newer one."""
+    service = client.service
+    if rules.wide:
+        wide = service.pictures.watch_wide(service.notifier, client.account.id, watch)
+        return await wide.current(client.store, partial(access.others, client))
+    return await service.pictures.watch(service.notifier, client.account.id, watch).current(client.store)
+
+
 def _unused(client: Client, watch: Watch) -> None:
     """The command failed: what is watched for it alone is left again."""
+    service = client.service
     if client.watch is not watch or not watch.rules.every:
-        client.service.pictures.leave(client.account.id, watch)
+        service.pictures.leave(client.account.id, watch)
+    elif watch.rules.wide:
+        service.pictures.watch_wide(service.notifier, client.account.id, watch)
+    else:
+        service.pictures.watch(service.notifier, client.account.id, watch)
 
 
 def _set(client: Client, watch: Watch, rules: Rules) -> None:
@@ -123,8 +139,7 @@ async def _tell_others(client: Client, watch: Watch) -> None:
     before = watch.told
     if before is None:
         return
-    watched = client.service.pictures.watch(client.service.notifier, client.account.id, watch)
-    after = await watched.current(client.store)
+    after = await _current(client, watch, watch.rules)
     if after is before:
         return
     if len(after.mailboxes) > client.service.settings.max_watched_mailboxes:

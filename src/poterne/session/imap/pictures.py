@@ -15,6 +15,7 @@ from typing import Final, Protocol, final
 from poterne.session.notify import Notifier, Unsubscribe
 from poterne.store.errors import NotFoundError
 from poterne.store.interface import Store
+from poterne.store.interface_sharing import ANNOTATED
 from poterne.values.ids import AccountId, MailboxId
 from poterne.values.mailbox import NAMES, Mailbox, MailboxChanged
 
@@ -34,7 +35,7 @@ class Watcher(Protocol):
 class Picture:
     """Mailboxes by id, and the subscribed names, of one moment."""
 
-    __slots__ = ("mailboxes", "names_at", "serial", "subscribed", "touched")
+    __slots__ = ("denied", "mailboxes", "names_at", "serial", "subscribed", "touched")
 
     def __init__(
         self,
@@ -43,12 +44,15 @@ class Picture:
         serial: int,
         names_at: int,
         touched: Sequence[MailboxId] = (),
+        denied: frozenset[MailboxId] = frozenset(),
     ) -> None:
         self.mailboxes: Final = mailboxes
         self.subscribed: Final = subscribed
         self.serial: Final = serial
         self.names_at: Final = names_at
         """The picture with which names or subscriptions last changed."""
+        self.denied: Final = denied
+        """Mailboxes of others that may be seen but not read."""
         self.touched: Final = touched
         """What differs from the picture before it; only if `serial` is one more."""
 
@@ -61,60 +65,64 @@ class Picture:
 
 
 @final
-class Watched:
-    """An account that somebody watches."""
+class Bell:
+    """Stirs all watchers: at once, then at most every GAP_S."""
 
-    __slots__ = (
-        "_account_id",
-        "_lock",
-        "_loop",
-        "_picture",
-        "_stale",
-        "_stale_names",
-        "_stirred_at",
-        "_timer",
-        "_unsubscribe",
-        "watchers",
-    )
+    __slots__ = ("_loop", "_rung_at", "_timer", "watchers")
 
-    def __init__(self, notifier: Notifier, account_id: AccountId) -> None:
-        self._account_id = account_id
+    def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._lock = asyncio.Lock()
-        self._picture: Picture | None = None
-        self._stale: set[MailboxId] = set()
-        self._stale_names = True
-        self._stirred_at = 0.0
+        self._rung_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self.watchers: set[Watcher] = set()
-        self._unsubscribe: Unsubscribe = notifier.subscribe_account(account_id, self._heard)
 
-    def close(self) -> None:
-        self._unsubscribe()
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _heard(self, change: MailboxChanged) -> None:
-        if change.mailbox_id == NAMES:
-            self._stale_names = True
-        else:
-            self._stale.add(change.mailbox_id)
+    def ring(self) -> None:
         if self._timer is not None:
             return
-        wait_s = self._stirred_at + GAP_S - self._loop.time()
+        wait_s = self._rung_at + GAP_S - self._loop.time()
         if wait_s <= 0:
-            self._stir()
+            self._gap_over()
         else:
             self._timer = self._loop.call_later(wait_s, self._gap_over)
 
     def _gap_over(self) -> None:
         self._timer = None
-        self._stir()
-
-    def _stir(self) -> None:
-        self._stirred_at = self._loop.time()
+        self._rung_at = self._loop.time()
         for watcher in tuple(self.watchers):
             watcher.stir()
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+@final
+class Watched:
+    """An account that somebody watches."""
+
+    __slots__ = ("_account_id", "_lock", "_picture", "_stale", "_stale_names", "_unsubscribe", "bell")
+
+    def __init__(self, notifier: Notifier, account_id: AccountId) -> None:
+        self._account_id = account_id
+        self._lock = asyncio.Lock()
+        self._picture: Picture | None = None
+        self._stale: set[MailboxId] = set()
+        self._stale_names = True
+        self.bell = Bell()
+        self._unsubscribe: Unsubscribe = notifier.subscribe_account(account_id, self._heard)
+
+    def close(self) -> None:
+        self._unsubscribe()
+        self.bell.close()
+
+    def _heard(self, change: MailboxChanged) -> None:
+        if change.mailbox_id == NAMES:
+            self._stale_names = True
+        elif change.mailbox_id == ANNOTATED:
+            return
+        else:
+            self._stale.add(change.mailbox_id)
+        self.bell.ring()
 
     async def current(self, store: Store) -> Picture:
         """The picture as of now. Raises StoreError."""
@@ -181,31 +189,3 @@ class Watched:
 
 def _names(mailboxes: Mapping[MailboxId, Mailbox]) -> dict[MailboxId, tuple[str, bool]]:
     return {key: (row.name, row.selectable) for key, row in mailboxes.items()}
-
-
-@final
-class Pictures:
-    """The accounts of a process that are watched. Nothing is kept of an account that nobody watches."""
-
-    def __init__(self) -> None:
-        self._watched: Final[dict[AccountId, Watched]] = {}
-
-    def watch(self, notifier: Notifier, account_id: AccountId, watcher: Watcher) -> Watched:
-        """From now on `watcher` is stirred when the account's mailboxes change; until `leave`."""
-        watched = self._watched.get(account_id)
-        if watched is None:
-            watched = self._watched[account_id] = Watched(notifier, account_id)
-        watched.watchers.add(watcher)
-        return watched
-
-    def leave(self, account_id: AccountId, watcher: Watcher) -> None:
-        watched = self._watched.get(account_id)
-        if watched is None:
-            return
-        watched.watchers.discard(watcher)
-        if not watched.watchers:
-            watched.close()
-            del self._watched[account_id]
-
-    def __len__(self) -> int:
-        return len(self._watched)

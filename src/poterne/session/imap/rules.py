@@ -5,6 +5,7 @@ from typing import Final, final
 
 from poterne.proto.imap.filters import EventGroup, EventKind, Filter, FilterKind
 from poterne.proto.imap.items import FetchItem
+from poterne.session.imap.foreign import is_foreign
 from poterne.session.imap.scope import Scope
 from poterne.values.mailbox import SpecialUse
 
@@ -31,7 +32,7 @@ _BITS: Final = {
 class Rules:
     """`selected` are the events of the selected mailbox, `items` what is told of its new messages, `delayed` SELECTED-DELAYED."""
 
-    __slots__ = ("_nothing", "_scopes", "delayed", "every", "items", "selected")
+    __slots__ = ("_nothing", "_scopes", "delayed", "every", "items", "selected", "wide")
 
     def __init__(self, groups: tuple[EventGroup, ...]) -> None:
         self.selected = 0
@@ -39,6 +40,8 @@ class Rules:
         self.delayed = False
         self.every = 0
         """All events that are asked for of any other mailbox."""
+        self.wide = False
+        """Mailboxes of others may be meant."""
         nothing: list[Filter] = []
         by_events: dict[int, list[Filter]] = {}
         for group in groups:
@@ -49,13 +52,15 @@ class Rules:
             elif events:
                 by_events.setdefault(events, []).append(group.filter)
                 self.every |= events
+                self.wide |= group.filter.kind is FilterKind.SUBSCRIBED or any(map(is_foreign, group.filter.names))
             else:
                 nothing.append(group.filter)
         self._scopes: Final = tuple((Scope(filters), events) for events, filters in by_events.items())
         self._nothing: Final = Scope(nothing) if nothing else None
 
-    def of(self, name: str, use: SpecialUse | None = None, *, personal: bool = True, subscribed: bool) -> int:
+    def of(self, name: str, use: SpecialUse | None = None, *, subscribed: bool) -> int:
         """The events to be told of a mailbox; a group with NONE takes it out of all others."""
+        personal = not is_foreign(name)
         if self._nothing is not None and self._nothing.covers(name, use, personal=personal, subscribed=subscribed):
             return 0
         found = 0

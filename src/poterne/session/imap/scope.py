@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final, final
 
 from poterne.proto.imap.filters import Filter, FilterKind
+from poterne.session.imap.foreign import is_foreign
 from poterne.values.mailbox import SpecialUse
 
 
@@ -62,6 +63,11 @@ class Scope:
     def is_empty(self) -> bool:
         """It covers nothing, whatever there is."""
         return not (self._personal or self._inboxes or self._subscribed or self._names or self._trees or self._ones)
+
+    @property
+    def is_wide(self) -> bool:
+        """May it cover mailboxes of others?"""
+        return self._subscribed or any(map(is_foreign, self._names | self._trees | self._ones))
 
     @property
     def exact(self) -> frozenset[str] | None:

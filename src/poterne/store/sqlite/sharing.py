@@ -13,6 +13,7 @@ from poterne.store.sqlite.connection import Row, Rows
 from poterne.store.sqlite.transaction import Tx
 from poterne.values.event import Event
 from poterne.values.ids import AccountId, MailboxId
+from poterne.values.mailbox import EVERYBODY
 from poterne.values.sharing import ANYONE, Granted, Right, Shared
 
 _EVERYBODY: Final = 0
@@ -62,6 +63,7 @@ def grant(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, identifier: str,
         if count >= GRANTED_MOST:
             raise LimitError(f"more than {GRANTED_MOST} lines in an access list")
         tx.run("INSERT INTO mailbox_right VALUES (?, ?, ?, ?, ?)", (*here, grantee_id, domain, int(rights)))
+    tx.touch_names(EVERYBODY)
     events.record(tx, (event,))
 
 
