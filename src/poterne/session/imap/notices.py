@@ -90,8 +90,11 @@ async def _tell_messages(
 ) -> None:
     old = before.mailboxes
     by_name: Mapping[str, Mailbox] | None = None
-    for key in after.changed_since(before):
-        row = after.mailboxes[key]
+    changed = after.changed_since(before)
+    for key in {*changed, *unknown} if unknown else changed:
+        row = after.mailboxes.get(key)
+        if row is None:
+            continue
         events = _events(client, watch, after, key, row)
         if not events:
             continue
