@@ -23,7 +23,7 @@ from tests.support.alone import alone
 from tests.support.marionette import Marionette
 from tests.support.peer_tools import needs
 from tests.support.server import ADDRESS, DOMAIN, PASSWORD, Instance, free_port, letter, wait_for
-from tests.support.thunderbird import thunderbird
+from tests.support.thunderbird import PROTOCOL, thunderbird
 
 pytestmark = [pytest.mark.timeout(180), *needs("thunderbird", "Xvfb", "certutil")]
 ALICE: Final = f"alice@{DOMAIN}"
@@ -49,8 +49,8 @@ const message = (name, subject) => messages(name).find(one => one.mime2DecodedSu
 class Person:
     """Somebody at the screen."""
 
-    def __init__(self, driver: Marionette, instance: Instance) -> None:
-        self.driver, self.instance = driver, instance
+    def __init__(self, driver: Marionette, instance: Instance, protocol: Path) -> None:
+        self.driver, self.instance, self.protocol = driver, instance, protocol
 
     def set_up(self) -> None:
         """The account setup, as on the first start."""
@@ -81,6 +81,16 @@ class Person:
             message.add_attachment(ATTACHED, maintype="application", subtype="octet-stream", filename="données.bin")
         self.instance.deliver(message, ALICE)
         self.until("return !!message('INBOX', args[0])", subject, text=f"{subject} never came")
+
+    def listens(self) -> None:
+        """Its connection to INBOX goes into IDLE, two seconds after its last command."""
+
+        def said() -> bool:
+            lines = self.protocol.read_text(errors="replace").splitlines()
+            sent = [line for line in lines if ":S-INBOX:SendData: " in line]
+            return bool(sent) and sent[-1].endswith(" IDLE")
+
+        wait_for(said, text="it does not go into IDLE")
 
     def on_server(self, folder: str, subject: str) -> tuple[bytes, set[str]] | None:
         """The message and its flags, as another client sees them."""
@@ -116,7 +126,7 @@ def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
             try:
                 names = [DOMAIN, *(f"{label}.{DOMAIN}" for label in ("mail", "autoconfig", "autodiscover"))]
                 with thunderbird(folder, instance.folder / DATA / "tls" / "ca.pem", names, port) as driver:
-                    made = Person(driver, instance)
+                    made = Person(driver, instance, folder / PROTOCOL)
                     try:
                         made.set_up()
                     except AssertionError:
@@ -196,6 +206,7 @@ def test_flags(person: Person) -> None:
     )
     wanted = {"\\Seen", "\\Flagged", "$label1"}
     wait_for(lambda: wanted <= (person.on_server("INBOX", "to be marked") or (b"", set()))[1])
+    person.listens()
     with person.instance.imap() as client:  # and the other way
         client.select("INBOX")
         _, (number,) = client.search(None, 'SUBJECT "to be marked"')

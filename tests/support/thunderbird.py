@@ -12,6 +12,8 @@ from tests.support.marionette import Marionette
 from tests.support.server import wait_for
 
 START_S: Final = 60.0
+PROTOCOL: Final = "said.moz_log"
+"""What it says to the IMAP server, and hears: written at once."""
 _PREFERENCES: Final[Mapping[str, bool | int | str]] = {
     # nothing is asked of anybody
     "app.update.enabled": False,
@@ -106,8 +108,8 @@ def thunderbird(folder: Path, ca: Path, names: list[str], https_port: int) -> It
             "LANG": "C.UTF-8",
             "MOZ_REMOTE_ALLOW_SYSTEM_ACCESS": "1",
             "MOZ_CRASHREPORTER_DISABLE": "1",
-            "MOZ_LOG": "timestamp,IMAP:4",
-            "MOZ_LOG_FILE": str(folder / "said"),
+            "MOZ_LOG": "timestamp,sync,IMAP:4",
+            "MOZ_LOG_FILE": str(folder / PROTOCOL.removesuffix(".moz_log")),
             "LIBGL_ALWAYS_SOFTWARE": "1",
             "DBUS_SESSION_BUS_ADDRESS": "disabled:",
             "NO_AT_BRIDGE": "1",
