@@ -23,6 +23,8 @@ GAP_S: Final = 0.04
 """Between two readings of an account. With what the bus takes, a notice is out within 100 ms."""
 FEW: Final = 8
 """So many mailboxes are read one by one; of more, all are."""
+MANY: Final = 200
+"""After so many were read, others get a turn."""
 
 
 class Watcher(Protocol):
@@ -142,6 +144,8 @@ class Watched:
         try:
             rows = await store.mailboxes(self._account_id)
             subscribed = frozenset(await store.subscriptions(self._account_id))
+            if len(rows) > MANY:
+                await asyncio.sleep(0)  # a client may ask for it again and again
         except BaseException:
             self._stale |= stale
             self._stale_names = True
