@@ -25,7 +25,7 @@ FLAGS = (("\\Seen",), (), ("\\Seen", "\\Answered"), ("\\Flagged", "\\Seen"), ("$
 
 @pytest.fixture(scope="module")
 def mail() -> list[Message]:
-    bodies = mixed_corpus(COUNT, mean_bytes=3_000)
+    bodies = mixed_corpus(COUNT, mean_bytes=2_000)
     return [Message(body, FLAGS[n % len(FLAGS)], AT + 61 * n) for n, body in enumerate(bodies)]
 
 

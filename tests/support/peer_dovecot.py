@@ -120,8 +120,7 @@ def running(inbox: Sequence[Message], sent: Sequence[Message]) -> Iterator[Dovec
         put(folder / "home" / "Maildir" / ".Sent", sent)
         put(folder / "home" / "Maildir" / ".Travaux.&AMk-t&AOk-", sent[:3])
         (folder / "home" / "Maildir" / "subscriptions").write_text("V\t2\n\nINBOX\nINBOX\tSent\n")
-        for path in ((folder / "home"), *(folder / "home").rglob("*")):
-            os.chown(path, user.pw_uid, user.pw_gid)
+        subprocess.run(["chown", "-R", f"{user.pw_uid}:{user.pw_gid}", str(folder / "home")], check=True)
         config = folder / "dovecot.conf"
         config.write_text(
             _CONFIG.format(
