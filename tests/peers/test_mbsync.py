@@ -1,6 +1,8 @@
 """mbsync keeps a Maildir and a mailbox alike, in both directions."""
 
 import re
+import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,16 @@ SyncState *
         done = run("mbsync", "-c", self._rc, "-V", *options, "-a")
         assert not re.search(r"error|warn|unexpected|ignor", done.all, re.IGNORECASE), done.all
         return done.all
+
+    def sync_for(self, seconds: float) -> None:
+        """Killed after that time, if it is not done before."""
+        process = subprocess.Popen(
+            ["mbsync", "-c", self._rc, "-a"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        process.kill()
+        process.wait()
 
     def sync_for_nothing(self) -> None:
         """Once more: nothing is done on either side."""
@@ -181,4 +193,58 @@ def test_500_messages(server: PeerServer, account: str, near: Near) -> None:
         copy.flag("S")
     near.sync()
     assert sum("\\Seen" in each.flags for each in server.store.messages(account)) == 250
+    near.sync_for_nothing()
+
+
+def test_both_changed_the_same(server: PeerServer, account: str, near: Near) -> None:
+    """Flags set on both sides come together; what one side deleted is gone, whatever the other did to its flags."""
+    letters = [letter(str(n)) for n in range(4)]
+    server.store.deliver(account, *letters)
+    near.sync()
+    here = {copy.raw: copy for copy in near.copies()}
+    here[letters[0]].flag("S")
+    curl(server, account, "STORE 1 +FLAGS.SILENT (\\Flagged)")
+    here[letters[1]].flag("ST")
+    curl(server, account, "STORE 2 +FLAGS.SILENT (\\Answered)")
+    here[letters[2]].flag("R")
+    curl(server, account, "STORE 3 +FLAGS.SILENT (\\Deleted)")
+    curl(server, account, "EXPUNGE")
+    server.store.deliver(account, letter("theirs"))
+    maildir.add(near.mail / "INBOX", "1.ours", letter("ours"))
+    near.sync()
+    there = {re.sub(rb"X-TUID: [^\r]*\r\n", b"", each.raw): each.flags for each in server.store.messages(account)}
+    assert there[letters[0]] == {"\\Seen", "\\Flagged"}
+    assert letters[1] not in there
+    assert letters[2] not in there
+    assert by_content(near.copies()) == there
+    assert len(there) == 4
+    near.sync_for_nothing()
+
+
+def test_killed_again_and_again(server: PeerServer, account: str, near: Near) -> None:
+    """Whenever it dies, in the end both sides have each message once."""
+    far = [letter(f"far {n}", b"line\r\n" * 50) for n in range(120)]
+    server.store.deliver(account, *far)
+    ours = [letter(f"ours {n}", b"line\r\n" * 50) for n in range(40)]
+    maildir.make(near.mail / "INBOX")
+    for number, message in enumerate(ours):
+        maildir.add(near.mail / "INBOX", f"1.{number}.mine", message, "S")
+    for milliseconds in (60, 90, 130, 180, 250):
+        near.sync_for(milliseconds / 1000)
+    near.sync()
+    there = [re.sub(rb"X-TUID: [^\r]*\r\n", b"", each.raw) for each in server.store.messages(account)]
+    assert sorted(there) == sorted(far + ours)
+    assert sorted(copy.raw for copy in near.copies()) == sorted(far + ours)
+    near.sync_for_nothing()
+
+
+def test_a_large_one(server: PeerServer, account: str, near: Near) -> None:
+    large = letter("large", b"x" * 70 + b"\r\n" + (b"y" * 76 + b"\r\n") * 12_000)
+    near.sync()
+    maildir.add(near.mail / "INBOX", "1.large", large, "S")
+    server.store.deliver(account, large.replace(b"Subject: large", b"Subject: theirs"))
+    near.sync()
+    there = {re.sub(rb"X-TUID: [^\r]*\r\n", b"", each.raw) for each in server.store.messages(account)}
+    assert there == {large, large.replace(b"Subject: large", b"Subject: theirs")}
+    assert {copy.raw for copy in near.copies()} == there
     near.sync_for_nothing()

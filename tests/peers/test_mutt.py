@@ -1,7 +1,9 @@
 """mutt and neomutt, keys pressed by script: what they do to a mailbox shows on the server."""
 
+import imaplib
 import re
 import shutil
+import ssl
 from pathlib import Path
 
 import pytest
@@ -112,3 +114,52 @@ def test_write_and_send(server: PeerServer, account: str, tmp_path: Path, reader
     assert re.search(rb"^Subject: Bonjour =\?[\w-]+\?B\?", received.sent, re.MULTILINE)
     (kept,) = server.store.messages(account, "Sent")
     assert kept.flags == frozenset({"\\Seen"})
+
+
+@pytest.mark.parametrize("modes", ["imap_condstore=yes imap_qresync=no", "imap_condstore=yes imap_qresync=yes"])
+@pytest.mark.parametrize("reader", READERS)
+def test_what_it_remembers_is_brought_up_to_date(
+    server: PeerServer, account: str, tmp_path: Path, reader: str, modes: str
+) -> None:
+    """It keeps headers, flags and the modseq on disk, and asks only for what happened since (RFC 7162)."""
+    more = f"set {modes} header_cache={tmp_path / 'cache'}"
+    (tmp_path / "cache").mkdir()
+    letters = [letter(f"number {n}") for n in range(8)]
+    server.store.deliver(account, *letters)
+    press(server, account, tmp_path, reader, "<first-entry><flag-message>", more)
+    assert any((tmp_path / "cache").rglob("*")), "nothing is kept"
+    with imaplib.IMAP4_SSL(
+        NAME, server.ports["imaps"], ssl_context=ssl.create_default_context(cafile=server.ca)
+    ) as other:
+        other.login(account, PASSWORD)
+        other.select("INBOX")
+        other.store("3", "+FLAGS", "\\Seen")
+        other.store("2,5", "+FLAGS", "\\Deleted")
+        other.expunge()
+    server.store.deliver(account, letter("later"))
+    press(
+        server,
+        account,
+        tmp_path,
+        reader,
+        "<tag-pattern>~R<enter><tag-prefix><copy-message>^U=Read<enter>"
+        "<untag-pattern>~A<enter><tag-pattern>~F<enter><tag-prefix><copy-message>^U=Flagged<enter>"
+        "<untag-pattern>~A<enter><tag-pattern>~A<enter><tag-prefix><save-message>^U=All<enter>",
+        more,
+    )
+    left = [n for n in range(8) if n not in {1, 4}]
+    found = {
+        name: [_number(each.raw) for each in server.store.messages(account, name)]
+        for name in ("Read", "Flagged", "All")
+    }
+    assert found == {
+        "Read": [b"number 2"],
+        "Flagged": [b"number 0"],
+        "All": [*(b"number %d" % n for n in left), b"later"],
+    }
+    assert server.store.messages(account) == []
+
+
+def _number(raw: bytes) -> bytes:
+    found = re.search(rb"Subject: ([^\r]*)", raw)
+    return found[1] if found else b""

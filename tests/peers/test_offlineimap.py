@@ -1,6 +1,10 @@
 """offlineimap keeps a Maildir and a mailbox alike, in both directions."""
 
+import imaplib
 import re
+import ssl
+import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -50,6 +54,15 @@ createfolders = True
         assert not re.search(r"error|warn|traceback", said, re.IGNORECASE), said
         return said
 
+    def sync_for(self, seconds: float) -> None:
+        """Killed after that time, if it is not done before."""
+        command = ["offlineimap", "-c", self._rc, "-o", "-u", "basic"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        process.kill()
+        process.wait()
+
     def copies(self, name: str = "INBOX") -> list[maildir.Copy]:
         return maildir.copies(self.mail / WIRE_NAMES.get(name, name))
 
@@ -91,3 +104,40 @@ def test_folders_both_ways(server: PeerServer, account: str, near: Near) -> None
     maildir.add(near.mail / "Priv&AOk- &- pi&APk-", "1.mine", letter("mine"))
     near.sync()
     assert len(server.store.messages(account, "Privé & più")) == 1
+
+
+def test_both_changed_the_same(server: PeerServer, account: str, near: Near) -> None:
+    letters = [letter(str(n)) for n in range(4)]
+    server.store.deliver(account, *letters)
+    near.sync()
+    here = {copy.raw: copy for copy in near.copies()}
+    here[letters[0]].flag("S")
+    here[letters[1]].path.unlink()
+    here[letters[2]].flag("R")
+    with imaplib.IMAP4_SSL(
+        NAME, server.ports["imaps"], ssl_context=ssl.create_default_context(cafile=server.ca)
+    ) as other:
+        other.login(account, PASSWORD)
+        other.select("INBOX")
+        other.store("1,2", "+FLAGS", "\\Flagged")
+        other.store("3", "+FLAGS", "\\Deleted")
+        other.expunge()
+    maildir.add(near.mail / "INBOX", "1.ours", letter("ours"))
+    near.sync()
+    near.sync()
+    there = {each.raw: each.flags for each in server.store.messages(account)}
+    assert there[letters[0]] == {"\\Seen", "\\Flagged"}
+    assert letters[1] not in there
+    assert letters[2] not in there
+    assert {copy.raw: copy.flags for copy in near.copies()} == there
+    assert len(there) == 3
+
+
+def test_killed_and_begun_again(server: PeerServer, account: str, near: Near) -> None:
+    letters = [letter(str(n), b"line\r\n" * 50) for n in range(80)]
+    server.store.deliver(account, *letters)
+    for seconds in (0.5, 0.7, 0.9):
+        near.sync_for(seconds)
+    near.sync()
+    assert sorted(copy.raw for copy in near.copies()) == sorted(letters)
+    assert len(server.store.messages(account)) == len(letters)
