@@ -56,7 +56,7 @@ createfolders = True
 
     def sync_for(self, seconds: float) -> None:
         """Killed after that time, if it is not done before."""
-        command = ["offlineimap", "-c", self._rc, "-o", "-u", "basic"]
+        command = ["offlineimap", "-c", str(self._rc), "-o", "-u", "basic"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         with suppress(subprocess.TimeoutExpired):
             process.wait(seconds)

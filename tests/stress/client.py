@@ -11,6 +11,7 @@ from tests.stress.wire import Wire
 from tests.support.peer_server import HOST, PASSWORD, PeerServer
 
 WAIT_S = 30.0
+_RESULTS = (b"* SEARCH", b"* ESEARCH", b"* SORT", b"* THREAD")
 _CODE = re.compile(rb"(?:OK|NO|BAD) \[([A-Z]+)(?: ([^\]]*))?\]")
 
 
@@ -141,7 +142,7 @@ class Client:
             return
         if self.running:
             doing = self.running[0]
-            if not doing.others and self.picture is not None:
+            if line.startswith(_RESULTS) and self.picture is not None:
                 doing.counted = len(self.picture.uids)
             doing.others.append(line)
 

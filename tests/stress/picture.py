@@ -45,7 +45,7 @@ class Doing:
     """Number, UID as far as known, items."""
     others: list[bytes] = field(default_factory=list)
     counted: int = 0
-    """Messages that there were when the first of `others` was said."""
+    """Messages that there were when the result of a search was told."""
     earlier: list[int] = field(default_factory=list)
     """VANISHED (EARLIER)."""
     removed: list[int] = field(default_factory=list)

@@ -163,7 +163,7 @@ async def search(client: Client, before: Boxes | None) -> Effect:
         return Effect()
     same(f"outcome of {text!r}", doing.status, b"OK")
     box = before[picture.box]
-    if doing.others:
+    if doing.counted:
         counted += _fresh(counted, box)[: doing.counted - len(counted)]
     found = [each for each in counted if each in box.messages and asked.matches(box.messages[each])]
     shown = found if uid else [counted.index(each) + 1 for each in found]
