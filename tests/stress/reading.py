@@ -170,8 +170,9 @@ async def search(client: Client, before: Boxes | None) -> Effect:
     gone = {each if uid else place for place, each in enumerate(counted, 1) if each not in box.messages}
     if gone:  # and not told so: whether they match is the server's affair
         _judge_the_rest(doing, shown, gone)
-        if saves:
-            client.saved = found
+        if saves:  # what "$" is, is not known either
+            await client.ok(b"UID SEARCH RETURN (SAVE) KEYWORD $Nobody")
+            client.saved = []
         await client.ok(b"NOOP")
         return Effect()
     if returns or client.modes.rev2:
