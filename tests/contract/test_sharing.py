@@ -1,11 +1,14 @@
 """Access lists, and who sees what by them."""
 
+import asyncio
+
 import pytest
 
 from poterne.store.errors import ConflictError, LimitError, NotFoundError
 from poterne.store.interface_sharing import GRANTED_MOST
+from poterne.store.sqlite import sharing
 from poterne.values.ids import AccountId, MailboxId
-from poterne.values.sharing import ANYONE, EVERY_RIGHT, Granted, Right
+from poterne.values.sharing import ANYONE, EVERY_RIGHT, NO_RIGHT, Granted, Right
 from tests.support.stores import INBOX, World, event
 
 READ = Right.LOOKUP | Right.READ
@@ -138,3 +141,60 @@ async def test_rename_keeps_rights_and_children_inherit_them(world: World) -> No
     await grant(world, "INBOX", "bob@example.org", READ)
     await world.store.rename_mailbox(world.alice, INBOX, "Old", event())
     assert [name for _, name, _ in await seen(world, bob)] == ["INBOX", "Play", "Play/New", "Play/New/Deep"]
+
+
+async def test_what_is_added_and_taken_at_the_same_moment(world: World) -> None:
+    """Who may administer takes `r` away while another one grants `s`: neither brings back what the other has changed."""
+    bob = await world.account("bob@example.org")
+    work = await world.named("Work")
+    await grant(world, "Work", "bob@example.org", READ | Right.WRITE)
+
+    async def change(rights: Right, kept: Right) -> None:
+        said = event("mailbox.shared", world.alice)
+        await world.store.grant(world.alice, work.id, "bob@example.org", rights, said, kept=kept)
+
+    await asyncio.gather(change(Right.SEEN, EVERY_RIGHT), change(NO_RIGHT, EVERY_RIGHT & ~Right.READ))
+    assert await world.store.rights(bob, world.alice, work.id) == Right.LOOKUP | Right.WRITE | Right.SEEN
+    told = [one.detail["rights"] for one in await world.store.events(kind="mailbox.shared") if "rights" in one.detail]
+    assert "lsw" in told, "the event has what it may do now"
+    await change(NO_RIGHT, NO_RIGHT)
+    assert await world.store.access(world.alice, work.id) == []
+
+
+async def test_one_account_cannot_fill_the_lists_of_its_domain(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharing, "ANYONE_MOST", 3)
+    monkeypatch.setattr(sharing, "LINES_MOST", 6)
+    await world.account("bob@example.org")
+    await grant(world, "Work", ANYONE, READ)
+    await world.store.create_mailbox(world.alice, "Work/a", None, event())
+    await world.store.create_mailbox(world.alice, "Work/b", None, event())
+    with pytest.raises(LimitError):
+        await world.store.create_mailbox(world.alice, "Work/c", None, event())
+    with pytest.raises(NotFoundError):
+        await world.store.mailbox(world.alice, "Work/c")
+    with pytest.raises(LimitError):
+        await grant(world, "INBOX", ANYONE, READ)
+    await grant(world, "Work", ANYONE, READ | Right.SEEN)  # which was there
+    for name in ("INBOX", "Work", "Work/a"):
+        await grant(world, name, "bob@example.org", READ)
+    with pytest.raises(LimitError):
+        await grant(world, "Work/b", "bob@example.org", READ)
+
+
+async def test_others_have_their_turns_while_thousands_are_read(world: World) -> None:
+    bob = await world.account("bob@example.org")
+    await grant(world, "Work", "bob@example.org", READ)
+    for number in range(2 * sharing.PAGE_ROWS):
+        await world.store.create_mailbox(world.alice, f"Work/{number}", None, event())
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    counting = asyncio.create_task(count())
+    assert len(await world.store.shared_with(bob)) == 2 * sharing.PAGE_ROWS + 1
+    counting.cancel()
+    assert turns >= 2

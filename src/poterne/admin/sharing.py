@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from poterne.admin.people import Acting, AdminError, account_of
-from poterne.store.errors import ConflictError, NotFoundError
+from poterne.store.errors import ConflictError, LimitError, NotFoundError
 from poterne.store.interface import Store
 from poterne.values.directory import Account
 from poterne.values.mailbox import Mailbox
@@ -75,6 +75,8 @@ async def share(
             raise AdminError(f"{owner.address} owns it, and may do everything anyway") from None
         except NotFoundError:
             raise AdminError(f"{box.name} or {identifier} was removed a moment ago") from None
+        except LimitError as error:
+            raise AdminError(f"{box.name} cannot be shared: {error}") from None
     return [box.name for box in found]
 
 

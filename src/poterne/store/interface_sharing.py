@@ -6,10 +6,16 @@ from typing import Final, Protocol
 from poterne.values.event import Event
 from poterne.values.ids import AccountId, MailboxId, ModSeq
 from poterne.values.mailbox import Copied, UidRange
-from poterne.values.sharing import Granted, Right, Shared
+from poterne.values.sharing import NO_RIGHT, Granted, Right, Shared
 
 GRANTED_MOST: Final = 200
 """Lines of one access list."""
+LINES_MOST: Final = 20_000
+"""Lines of all the access lists of an account: what is made below a shared mailbox inherits them."""
+ANYONE_MOST: Final = 1_000
+"""Mailboxes that one account shares with its whole domain: everybody has them in every list of mailboxes."""
+SHARED_MOST: Final = 20_000
+"""Lines by which an account sees mailboxes of others; those that name it come first."""
 ANNOTATED: Final = MailboxId(0)
 """Stands for all annotations of an account where changes are told: no mailbox has this id."""
 
@@ -21,16 +27,26 @@ class Sharing(Protocol):
         """By identifier; `ANYONE` first."""
 
     async def grant(
-        self, account_id: AccountId, mailbox_id: MailboxId, identifier: str, rights: Right, event: Event
+        self,
+        account_id: AccountId,
+        mailbox_id: MailboxId,
+        identifier: str,
+        rights: Right,
+        event: Event,
+        *,
+        kept: Right = NO_RIGHT,
     ) -> None:
-        """In place of what it had; no rights: its line goes.
+        """In place of what it had, but for those of `kept`; no rights: its line goes. The event tells what it has now.
 
         NotFoundError: no such account, or no such mailbox, or a name that is none. ConflictError: it is the owner. LimitError
-        beyond `GRANTED_MOST`.
+        beyond `GRANTED_MOST`, `LINES_MOST` and `ANYONE_MOST`.
         """
 
     async def shared_with(self, reader_id: AccountId) -> list[Shared]:
-        """All mailboxes of others where the account has any right, by owner and name."""
+        """All mailboxes of others where the account has any right, by owner and name; not beyond `SHARED_MOST`.
+
+        Of thousands they are not all of one moment: others have their turns meanwhile.
+        """
 
     async def shared_mailbox(self, reader_id: AccountId, owner: str, name: str) -> Shared:
         """One of them. NotFoundError: it does not exist, or the account has no right in it (nobody can tell which)."""

@@ -26,6 +26,7 @@ class Right(IntFlag):
     ADMINISTER = 1024
 
 
+NO_RIGHT: Final = Right(0)
 EVERY_RIGHT: Final = Right(2047)
 """What an owner has in each mailbox of one's own, whatever an access list says."""
 

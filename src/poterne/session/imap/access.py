@@ -18,6 +18,7 @@ from poterne.proto.imap.responses import Completed, Condition
 from poterne.session.imap.client import Client
 from poterne.session.imap.errors import NONEXISTENT, TRYCREATE, NotPermittedError
 from poterne.session.imap.foreign import PREFIX, Foreign, Place, is_foreign, split
+from poterne.session.imap.turns import Turn
 from poterne.store.errors import NotFoundError
 from poterne.values.directory import Account
 from poterne.values.event import Event
@@ -105,9 +106,16 @@ async def _foreign(client: Client, name: str) -> Place:
 
 
 async def others(client: Client) -> list[Place]:
-    """All mailboxes of others where the client has any right, by owner and name. One indexed read."""
-    found = [_place(client, shared) for shared in await client.store.shared_with(client.account.id)]
-    return [place for place in found if place is not None]
+    """All mailboxes of others where the client has any right, by owner and name. One indexed read where they are few."""
+    found: list[Place] = []
+    turn = Turn()
+    for shared in await client.store.shared_with(client.account.id):
+        place = _place(client, shared)
+        if place is not None:
+            found.append(place)
+        if turn.over:
+            await turn.give_way()
+    return found
 
 
 def _place(client: Client, shared: Shared) -> Place | None:

@@ -13,7 +13,7 @@ from poterne.session.imap.client import Client
 from poterne.session.imap.foreign import Place
 from poterne.session.imap.updates import finish
 from poterne.store.errors import LimitError, NotFoundError
-from poterne.values.sharing import ANYONE, EVERY_RIGHT, LETTERS, VIRTUAL, Right, letters
+from poterne.values.sharing import ANYONE, EVERY_RIGHT, LETTERS, NO_RIGHT, VIRTUAL, Right, letters
 
 _SOME: Final = Right.LOOKUP | Right.READ | Right.INSERT | Right.CREATE | Right.DELETE_MAILBOX | Right.ADMINISTER
 """Any of these allows MYRIGHTS (RFC 4314 §4)."""
@@ -29,16 +29,18 @@ _FULL: Final = no(b"The access list is full", responses.LIMIT)
 async def set_acl(client: Client, command: commands.SetAcl) -> None:
     """What is granted is told to the trace: who, to whom, what."""
     place = await _administered(client, command.mailbox)
-    rights = command.rights
-    if command.how is not commands.AclChange.REPLACE:
-        had = await _rights_of(client, place, command.identifier)
-        rights = had | rights if command.how is commands.AclChange.ADD else had & ~rights
-    await _grant(client, place, command.identifier, rights)
+    match command.how:
+        case commands.AclChange.REPLACE:
+            await _grant(client, place, command.identifier, command.rights)
+        case commands.AclChange.ADD:
+            await _grant(client, place, command.identifier, command.rights, kept=EVERY_RIGHT)
+        case commands.AclChange.REMOVE:
+            await _grant(client, place, command.identifier, NO_RIGHT, kept=EVERY_RIGHT & ~command.rights)
 
 
 async def delete_acl(client: Client, command: commands.DeleteAcl) -> None:
     place = await _administered(client, command.mailbox)
-    await _grant(client, place, command.identifier, Right(0))
+    await _grant(client, place, command.identifier, NO_RIGHT)
 
 
 async def _administered(client: Client, name: str) -> Place:
@@ -48,7 +50,8 @@ async def _administered(client: Client, name: str) -> Place:
     return place
 
 
-async def _grant(client: Client, place: Place, identifier: str, rights: Right) -> None:
+async def _grant(client: Client, place: Place, identifier: str, rights: Right, *, kept: Right = NO_RIGHT) -> None:
+    """`rights` are added to what is `kept` of those that it has."""
     identifier, owner = identifier.lower(), place.owner or client.account.address
     if identifier.startswith("-"):
         client.send(_NEGATIVE)
@@ -66,7 +69,7 @@ async def _grant(client: Client, place: Place, identifier: str, rights: Right) -
         client, place, "mailbox.shared", name=place.path, owner=owner, address=identifier, rights=letters(rights)
     )
     try:
-        await client.store.grant(place.mailbox.account_id, place.mailbox.id, identifier, rights, event)
+        await client.store.grant(place.mailbox.account_id, place.mailbox.id, identifier, rights, event, kept=kept)
     except NotFoundError:
         client.send(_NOBODY)
         return

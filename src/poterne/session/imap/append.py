@@ -216,6 +216,9 @@ async def _deliver(client: Client, appending: Appending) -> None:
 async def _replace(client: Client, place: Place, delivery: Delivery, replaced: Uid) -> None:
     """RFC 8508 §3.4: both or neither. APPENDUID comes first, as its §4.3 advises."""
     mailbox, view = client.selected
+    if client.read_only or _TAKE & ~client.rights:  # it was not so when the message began to come in
+        client.send(errors.NOPERM)
+        return
     try:
         appended = await client.store.replace(delivery, mailbox.id, replaced, mailbox.account_id)
     except NotFoundError:

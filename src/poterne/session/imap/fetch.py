@@ -21,7 +21,7 @@ from poterne.proto.imap.items import Binary, BinarySize, BodySection, FetchAtt, 
 from poterne.proto.imap.responses import UNKNOWN_CTE, Untagged, bad, no, ok
 from poterne.proto.imap.sequence import IndexRanges, SequenceSet
 from poterne.proto.imap.strings import string
-from poterne.session.imap import binary, heads, object_ids, sections
+from poterne.session.imap import access, binary, heads, object_ids, sections
 from poterne.session.imap.client import Client
 from poterne.session.imap.errors import UNAVAILABLE
 from poterne.session.imap.positions import EXPUNGED, NO_SUCH_NUMBER, names_gone, part_of, positions
@@ -81,6 +81,8 @@ async def fetch(client: Client, command: commands.Fetch) -> None:
     for first, last in spans:
         for start in range(first, last, run.page):
             await run.answer(start, min(start + run.page, last))
+            if client.over:
+                return
             await client.flush_if_big()
             if turn.over:
                 await turn.give_way()
@@ -100,6 +102,8 @@ async def show(client: Client, items: tuple[FetchItem, ...], spans: IndexRanges)
     for first, last in spans:
         for start in range(first, last, run.page):
             await run.answer(start, min(start + run.page, last))
+            if client.over:
+                return
             await client.flush_if_big()
 
 
@@ -182,6 +186,8 @@ class _Fetching:
     async def answer(self, first: int, last: int) -> None:
         """Positions [first, last)."""
         client = self._client
+        if client.foreign is not None and not await self._may_go_on():
+            return
         mailbox, view = client.selected
         wanted = [UidRange(view.uids[first], view.uids[last - 1])]
         if self._is_of_flags and await self._answer_flags(first, last, wanted):
@@ -238,6 +244,11 @@ class _Fetching:
                     client.fetch_name,
                 )
             )
+
+    async def _may_go_on(self) -> bool:
+        """May the client still read somebody else's mailbox? If not, it is told BYE, however slowly it takes its answer."""
+        await access.recheck(self._client)
+        return not self._client.over
 
     async def _answer_flags(self, first: int, last: int, wanted: Sequence[UidRange]) -> bool:
         """The same where flags are all that is asked for and there is nothing special about any; False: done nothing."""
@@ -347,6 +358,8 @@ class _Fetching:
         name = client.fetch_name
         short = ALONE_BYTES if client.compresses else SHORT_BYTES  # a message shares no dictionary with others
         for number, attributes, content in zip(numbers, inner, contents, strict=True):
+            if client.foreign is not None and not await self._may_go_on():
+                return
             sources = await self._read(content)
             if sources is None:
                 continue

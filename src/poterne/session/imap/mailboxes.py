@@ -24,6 +24,7 @@ MAX_LEVEL_CHARS: Final = 200
 _BAD_NAME: Final = no(b"A mailbox cannot have this name", responses.CANNOT)
 _STAYS: Final = no(b"A mailbox stays in its owner's account, and INBOX where it is", responses.CANNOT)
 _EXISTS: Final = no(b"A mailbox of this name exists", responses.ALREADYEXISTS)
+_OWNERS_USE: Final = no(b"What a mailbox is used for is its owner's to say", responses.USEATTR)
 
 
 def attributes(mailbox: Mailbox, has_children: bool | None = None) -> list[bytes]:
@@ -264,6 +265,9 @@ async def create(client: Client, command: commands.Create) -> None:
         parent = await access.parent(client, name)
         account_id, path = parent.mailbox.account_id, split(name)[1]
         event = access.event(client, parent, "mailbox.created", name=path)
+        if command.special_use:  # its owner's programs would put there what they send, for others to read
+            client.send(_OWNERS_USE)
+            return
     if len(command.special_use) > 1:
         client.send(no(b"One special use for a mailbox", responses.USEATTR))
         return

@@ -4,17 +4,24 @@ Owners have no line: they may do everything. A line is an account's, or that of 
 are about has the rights of both. A mailbox that is made inherits the lines of the one above it (RFC 4314 §4).
 """
 
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
+import apsw
+
 from poterne.store.errors import ConflictError, LimitError, NotFoundError
-from poterne.store.interface_sharing import GRANTED_MOST
+from poterne.store.interface_sharing import ANYONE_MOST, GRANTED_MOST, LINES_MOST, SHARED_MOST
 from poterne.store.sqlite import addresses, events, mailbox_rows
-from poterne.store.sqlite.connection import Row, Rows
+from poterne.store.sqlite.connection import Rows
 from poterne.store.sqlite.transaction import Tx
 from poterne.values.event import Event
 from poterne.values.ids import AccountId, MailboxId
 from poterne.values.mailbox import EVERYBODY
-from poterne.values.sharing import ANYONE, Granted, Right, Shared
+from poterne.values.sharing import ANYONE, NO_RIGHT, Granted, Right, Shared, letters
 
 _EVERYBODY: Final = 0
 """As a grantee: every account of the domain."""
@@ -30,14 +37,16 @@ _LINES: Final = (
     "SELECT account_id, mailbox_id, rights FROM mailbox_right WHERE grantee_id = ?1"
     " UNION ALL SELECT r.account_id, r.mailbox_id, r.rights FROM account me JOIN mailbox_right r ON r.domain = me.domain"
     " WHERE me.account_id = ?1 AND r.grantee_id = 0 AND r.account_id != ?1"
+    " LIMIT ?2"
 )
-_SHARED: Final = (
-    "SELECT o.account_id, o.local_part || '@' || o.domain, {}, r.rights"  # words of ours
-    " FROM ({}) r JOIN mailbox m USING (account_id, mailbox_id)"
-    " JOIN account o USING (account_id)"
+_PAGE: Final = (
+    f"SELECT o.account_id, o.local_part || '@' || o.domain, {mailbox_rows.COLUMNS}"  # noqa: S608  # words of ours
+    " FROM mailbox m JOIN account o USING (account_id) WHERE m.account_id = ? AND m.mailbox_id IN carray(?)"
 )
-_ALL: Final = (
-    _SHARED.format(mailbox_rows.COLUMNS, _LINES) + " ORDER BY o.domain, o.local_part, m.name != 'INBOX', m.name"
+PAGE_ROWS: Final = 100
+"""Of mailboxes that are read at once: a few ms."""
+_COUNTS: Final = (
+    "SELECT total(mailbox_id = ?2), count(*), total(grantee_id = 0) FROM mailbox_right WHERE account_id = ?1"
 )
 _RIGHTS: Final = (
     "SELECT r.rights FROM mailbox_right r JOIN account me ON me.account_id = ?1"
@@ -51,20 +60,44 @@ def access(rows: Rows, account_id: AccountId, mailbox_id: MailboxId) -> list[Gra
     return [Granted(identifier, Right(rights)) for identifier, rights in found]
 
 
-def grant(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, identifier: str, rights: Right, event: Event) -> None:
-    """One line of the list in place of what it was; without rights it goes."""
+def grant(
+    tx: Tx,
+    account_id: AccountId,
+    mailbox_id: MailboxId,
+    identifier: str,
+    rights: Right,
+    event: Event,
+    kept: Right = NO_RIGHT,
+) -> None:
+    """One line of the list in place of what it was, but for what is kept of it; without rights it goes."""
     if not mailbox_rows.by_id(tx, account_id, mailbox_id).selectable:
         raise NotFoundError("the name is no mailbox")
     grantee_id, domain = _grantee(tx, account_id, identifier)
     here = (account_id, mailbox_id)
-    tx.run("DELETE FROM mailbox_right WHERE account_id = ? AND mailbox_id = ? AND grantee_id = ?", (*here, grantee_id))
+    had = tx.all(
+        "DELETE FROM mailbox_right WHERE account_id = ? AND mailbox_id = ? AND grantee_id = ? RETURNING rights",
+        (*here, grantee_id),
+    )
+    if had and kept:
+        rights |= kept & had[0][0]
+        event = replace(event, detail={**event.detail, "rights": letters(rights)})
     if rights:
-        count: int = tx.all("SELECT count(*) FROM mailbox_right WHERE account_id = ? AND mailbox_id = ?", here)[0][0]
-        if count >= GRANTED_MOST:
-            raise LimitError(f"more than {GRANTED_MOST} lines in an access list")
         tx.run("INSERT INTO mailbox_right VALUES (?, ?, ?, ?, ?)", (*here, grantee_id, domain, int(rights)))
+        if not had:
+            _check_room(tx, account_id, mailbox_id)
     tx.touch_names(EVERYBODY)
     events.record(tx, (event,))
+
+
+def _check_room(tx: Tx, account_id: AccountId, mailbox_id: MailboxId) -> None:
+    """After lines were added to this list. LimitError: they are too many."""
+    here, everywhere, anyone = tx.all(_COUNTS, (account_id, mailbox_id))[0]
+    if here > GRANTED_MOST:
+        raise LimitError(f"more than {GRANTED_MOST} lines in an access list")
+    if everywhere > LINES_MOST:
+        raise LimitError(f"more than {LINES_MOST} lines in the access lists of an account")
+    if anyone > ANYONE_MOST:
+        raise LimitError(f"more than {ANYONE_MOST} mailboxes of an account for its whole domain")
 
 
 def _grantee(tx: Tx, account_id: AccountId, identifier: str) -> tuple[int, str]:
@@ -80,14 +113,37 @@ def _grantee(tx: Tx, account_id: AccountId, identifier: str) -> tuple[int, str]:
     return grantee_id, ""
 
 
-def shared_with(rows: Rows, reader_id: AccountId) -> list[Shared]:
-    found: dict[tuple[int, int], Shared] = {}
-    for row in rows.all(_ALL, (reader_id,)):
-        shared = _shared(row)
-        key = (shared.mailbox.account_id, shared.mailbox.id)
-        known = found.get(key)
-        found[key] = shared if known is None else Shared(known.mailbox, known.owner, known.rights | shared.rights)
-    return list(found.values())
+def granted_to(rows: Rows, reader_id: AccountId) -> dict[tuple[int, int], Right]:
+    """The rights that an account has in mailboxes of others, by account and mailbox."""
+    found: dict[tuple[int, int], Right] = {}
+    for account_id, mailbox_id, rights_ in rows.all(_LINES, (reader_id, SHARED_MOST)):
+        key = (account_id, mailbox_id)
+        found[key] = found.get(key, NO_RIGHT) | rights_
+    return found
+
+
+def pages(keys: Iterable[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Some mailboxes of one account at a time."""
+    for _, some in groupby(sorted(keys), key=itemgetter(0)):
+        one = list(some)
+        for start in range(0, len(one), PAGE_ROWS):
+            yield one[start : start + PAGE_ROWS]
+
+
+def shared(rows: Rows, page: Sequence[tuple[int, int]], granted: Mapping[tuple[int, int], Right]) -> list[Shared]:
+    """These mailboxes, as far as they are still there."""
+    wanted = apsw.carray(array("q", [mailbox_id for _, mailbox_id in page]))
+    found: list[Shared] = []
+    for account_id, owner, *columns in rows.all(_PAGE, (page[0][0], wanted)):
+        mailbox = mailbox_rows.mailbox(AccountId(account_id), tuple(columns))
+        found.append(Shared(mailbox, owner, granted[account_id, mailbox.id]))
+    return found
+
+
+def order(shared: Shared) -> tuple[str, str, bool, str]:
+    """By owner and name."""
+    local_part, _, domain = shared.owner.rpartition("@")
+    return domain, local_part, shared.mailbox.name != "INBOX", shared.mailbox.name
 
 
 def shared_mailbox(rows: Rows, reader_id: AccountId, owner: str, name: str) -> Shared:
@@ -110,11 +166,13 @@ def inherit(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, name: str) -> 
     """A mailbox that is made has the lines of the one right above it."""
     parent, separator, _ = name.rpartition("/")
     if separator:
-        tx.run(
+        lines = tx.count(
             "INSERT OR IGNORE INTO mailbox_right SELECT r.account_id, ?, r.grantee_id, r.domain, r.rights FROM mailbox m"
             " JOIN mailbox_right r USING (account_id, mailbox_id) WHERE m.account_id = ? AND m.name = ?",
             (mailbox_id, account_id, parent),
         )
+        if lines:
+            _check_room(tx, account_id, mailbox_id)
 
 
 def forget_mailbox(tx: Tx, account_id: AccountId, mailbox_id: MailboxId) -> None:
@@ -124,8 +182,3 @@ def forget_mailbox(tx: Tx, account_id: AccountId, mailbox_id: MailboxId) -> None
 def forget_account(tx: Tx, account_id: AccountId) -> None:
     """What others let it do. (What it let others do goes with its other rows.)"""
     tx.run("DELETE FROM mailbox_right WHERE grantee_id = ?", (account_id,))
-
-
-def _shared(row: Row) -> Shared:
-    account_id, owner, *columns, rights_ = row
-    return Shared(mailbox_rows.mailbox(AccountId(account_id), tuple(columns)), owner, Right(rights_))

@@ -1,5 +1,6 @@
 """The engine's methods of `interface_sharing.Sharing`."""
 
+import asyncio
 from collections.abc import Sequence
 
 from poterne.store.sqlite import copying_across, sharing
@@ -9,7 +10,7 @@ from poterne.store.sqlite.upkeep import UpkeepPart
 from poterne.values.event import Event
 from poterne.values.ids import AccountId, MailboxId
 from poterne.values.mailbox import Copied, UidRange
-from poterne.values.sharing import Granted, Right, Shared
+from poterne.values.sharing import NO_RIGHT, Granted, Right, Shared
 
 
 class SharingPart(UpkeepPart):
@@ -19,12 +20,26 @@ class SharingPart(UpkeepPart):
         return sharing.access(self._reader, account_id, mailbox_id)
 
     async def grant(
-        self, account_id: AccountId, mailbox_id: MailboxId, identifier: str, rights: Right, event: Event
+        self,
+        account_id: AccountId,
+        mailbox_id: MailboxId,
+        identifier: str,
+        rights: Right,
+        event: Event,
+        *,
+        kept: Right = NO_RIGHT,
     ) -> None:
-        await self._writer.submit(sharing.grant, account_id, mailbox_id, identifier, rights, event)
+        await self._writer.submit(sharing.grant, account_id, mailbox_id, identifier, rights, event, kept)
 
     async def shared_with(self, reader_id: AccountId) -> list[Shared]:
-        return sharing.shared_with(self._reader, reader_id)
+        granted = sharing.granted_to(self._reader, reader_id)
+        found: list[Shared] = []
+        for page in sharing.pages(granted):
+            if found:
+                await asyncio.sleep(0)
+            found += sharing.shared(self._reader, page, granted)
+        found.sort(key=sharing.order)
+        return found
 
     async def shared_mailbox(self, reader_id: AccountId, owner: str, name: str) -> Shared:
         return sharing.shared_mailbox(self._reader, reader_id, owner, name)

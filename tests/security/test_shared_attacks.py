@@ -1,0 +1,86 @@
+"""What one of two who share mailboxes must not get, change or learn of the other's account beyond what was granted."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from poterne.session.imap import access
+from tests.support.imap_world import World, message
+
+EVE = "eve@example.org"
+HERS = "Other Users/ada@example.org"
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rights are looked up each time."""
+    monkeypatch.setattr(access, "STALE_S", 0.0)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with World(tmp_path) as world:
+        yield world
+
+
+def share(world: World, rights: str, mailbox: str = "INBOX") -> None:
+    with world.client() as ada:
+        ada.ok(f'SETACL {mailbox} {EVE} "{rights}"')
+
+
+def test_no_special_use_in_anothers_account(world: World) -> None:
+    r"""A mailbox for all sent mail that somebody else has made, and reads; and which uses are taken is the owner's affair."""
+    with world.client() as ada, world.client(address=EVE) as eve:
+        ada.ok("CREATE Team")
+        ada.ok(f'SETACL Team {EVE} "lrk"')
+        for use in ("\\Archive", "\\Sent", "\\Trash"):
+            assert b"[USEATTR]" in eve.no(f'CREATE "{HERS}/Team/x" (USE ({use}))'), use
+            told = eve.no(f'CREATE "{HERS}/Team/x" (USE ({use}))')
+            assert told == eve.no(f'CREATE "{HERS}/Team/x" (USE (\\Drafts))'), "which are taken cannot be told"
+        assert not any(b"Archive" in line for line in ada.ok('LIST "" "*"'))
+        ada.ok("CREATE Old (USE (\\Archive))")
+        eve.ok("CREATE Old (USE (\\Archive))")
+
+
+def test_a_replacement_after_the_right_to_remove_is_gone(world: World) -> None:
+    world.deliver(message("hers"))
+    share(world, "lrswite")
+    with world.client(address=EVE, select=f'"{HERS}/INBOX"') as eve:
+        body = message("late")
+        eve.send(b'a REPLACE 1 "%b/INBOX" {%d}\r\n' % (HERS.encode(), len(body)))
+        assert eve.line().startswith(b"+")
+        eve.send(body[:20])
+        share(world, "lrswi")
+        eve.send(body[20:] + b"\r\n")
+        untagged, tagged = eve.collect(b"a")
+        assert tagged.startswith(b"NO [NOPERM]"), (untagged, tagged)
+        eve.ok("NOOP")
+        assert b"hers" in b"".join(eve.ok("FETCH 1:* BODY.PEEK[HEADER.FIELDS (SUBJECT)]"))
+        assert b"MESSAGES 1" in eve.ok(f'STATUS "{HERS}/INBOX" (MESSAGES)')[0]
+
+
+@pytest.mark.parametrize("how", ["fetch", "notify"])
+def test_a_long_answer_ends_when_the_right_to_read_is_gone(world: World, how: str) -> None:
+    """Who reads slowly cannot go on for hours with mail that may be read no more."""
+    share(world, "lrs")
+    eve = world.client(address=EVE, select=f'"{HERS}/INBOX"')
+    big = b"x" * 78 + b"\r\n"
+    if how == "notify":
+        eve.ok("NOTIFY SET (SELECTED (MessageNew (BODY.PEEK[]) MessageExpunge))")
+    world.deliver(*(message(f"n{number}", body=big * 25_000) for number in range(40)))
+    if how == "fetch":
+        eve.ok("NOOP")
+        eve.send(b"a FETCH 1:* BODY.PEEK[]\r\n")
+    while b"n1\r\n" not in eve.response():
+        pass
+    share(world, "l")
+    heard = []
+    try:
+        while True:
+            heard.append(eve.response())
+    except (EOFError, OSError):
+        pass
+    assert b"* BYE" in heard[-1], heard[-1][:80]
+    assert len(heard) < 30, len(heard)
+    eve.socket.close()
