@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 import click
 
 from poterne.admin.people import Acting, account_of
-from poterne.cli.common import acting, fail, json_option, with_store
+from poterne.cli.common import acting, fail, json_option, settings, with_store
 from poterne.cli.moving_text import Shown
+from poterne.config.retention import Retention
 from poterne.moving.folders import Choice
 from poterne.moving.told import Silent, Summary, Teller
 from poterne.store.interface import Store
@@ -142,15 +143,18 @@ def imap(
         _fingerprint(fingerprint),
     )
     shown = Shown(as_json=as_json)
-    summary = with_store(ctx, lambda store: _imap(store, account, server, choice, shown))
+    keeping = settings(ctx)[1].retention
+    summary = with_store(ctx, lambda store: _imap(store, keeping, account, server, choice, shown))
     shown.end(summary, verb="brought", dry_run=dry_run)
 
 
-async def _imap(store: Store, who: str, server: "Server", choice: Choice, shown: Shown) -> Summary:
+async def _imap(store: Store, keeping: Retention, who: str, server: "Server", choice: Choice, shown: Shown) -> Summary:
+    from poterne.moving import expiring
     from poterne.moving.imap_import import ImapImport
     from poterne.moving.runs import check_room, recorded
 
     account = await account_of(store, who)
+    await expiring.warn(store, keeping, account, shown)
     by = acting()
     if choice.dry_run:
         return await ImapImport(store, account, server, choice, by, shown).run()
@@ -206,7 +210,8 @@ def mbox(
         found = [(file, into or name) for file, name in files_of(files)]
         return MboxImport(store, of, found, what, by, teller)
 
-    summary = with_store(ctx, lambda store: _local(store, account, f"mbox {files[0]}", run, choice, shown))
+    keeping = settings(ctx)[1].retention
+    summary = with_store(ctx, lambda store: _local(store, keeping, account, f"mbox {files[0]}", run, choice, shown))
     shown.end(summary, verb="brought", dry_run=dry_run)
 
 
@@ -250,7 +255,8 @@ def maildir(
     def run(store: Store, of: Account, what: Choice, by: Acting, teller: Teller) -> MaildirImport:
         return MaildirImport(store, of, root, what, by, teller)
 
-    summary = with_store(ctx, lambda store: _local(store, account, f"maildir {root}", run, choice, shown))
+    keeping = settings(ctx)[1].retention
+    summary = with_store(ctx, lambda store: _local(store, keeping, account, f"maildir {root}", run, choice, shown))
     shown.end(summary, verb="brought", dry_run=dry_run)
 
 
@@ -263,6 +269,7 @@ class _Run(Protocol):
 
 async def _local(
     store: Store,
+    keeping: Retention,
     who: str,
     source: str,
     make: Callable[[Store, Account, Choice, Acting, Teller], _Run],
@@ -270,9 +277,11 @@ async def _local(
     shown: Shown,
 ) -> Summary:
     """From files: is there room, then do it."""
+    from poterne.moving import expiring
     from poterne.moving.runs import check_room, recorded
 
     account = await account_of(store, who)
+    await expiring.warn(store, keeping, account, shown)
     by = acting()
     if choice.dry_run:
         return await make(store, account, choice, by, shown).run()

@@ -62,6 +62,11 @@ class Rules:
                     found.append(_due(box, fetched, AgeFrom.FETCHED, now))
         return found
 
+    def days_of_everything(self, account_id: AccountId, domain: str) -> int | None:
+        """Days after its arrival, wherever that was, after which mail goes that no other rule is for; None: it stays."""
+        rule = self._find(account_id, domain, What.EVERYTHING)
+        return rule.days if rule is not None and rule.days != NEVER else None
+
     def fetched_days(self, account_id: AccountId, domain: str) -> int | None:
         """Days that a POP3 client may count on what it leaves in INBOX (RFC 2449 §6.7); None: it stays.
 

@@ -171,6 +171,19 @@ def test_refusals(instance: Instance, tmp_path: Path) -> None:
     assert "no account" in instance.poterne("import", "maildir", f"nobody@{DOMAIN}", str(tmp_path), status=1).stderr
 
 
+def test_old_mail_that_a_rule_would_delete_is_told_before(instance: Instance, tmp_path: Path) -> None:
+    (tmp_path / "Old").write_bytes(b"From - Mon Nov 23 06:11:00 2026\nSubject: x\n\n\n")
+    words = ("import", "mbox", f"a8@{DOMAIN}", str(tmp_path / "Old"), "--dry-run")
+    assert "goes soon" not in instance.poterne(*words).stderr
+    instance.poterne("retention", "set", f"a8@{DOMAIN}", "everything", "100")
+    assert "deleted 100 days after it arrived" in instance.poterne(*words).stderr
+    instance.poterne("retention", "hold", f"a8@{DOMAIN}", "--reason", "a lawsuit")
+    assert "goes soon" not in instance.poterne(*words).stderr
+    instance.poterne("retention", "lift", f"a8@{DOMAIN}", "--yes")
+    instance.poterne("retention", "set", f"a8@{DOMAIN}", "everything", "never")
+    assert "goes soon" not in instance.poterne(*words).stderr
+
+
 def test_forget(instance: Instance, tmp_path: Path) -> None:
     (tmp_path / "Old").write_bytes(b"From - Mon Nov 23 06:11:00 2026\nSubject: x\n\n\n")
     for expected in (1, 0):
