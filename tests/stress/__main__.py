@@ -1,7 +1,7 @@
 """Is IMAP exact with several clients? `make test-stress` (MINUTES=10, or SEED=n for one round again).
 
 Theory of operation. The server is a real one with two workers. Each *round* has an account of its own and 3 to 16 clients
-over TLS, in all modes (IMAP4rev1, IMAP4rev2, CONDSTORE, QRESYNC); beside them mail comes in by SMTP and LMTP, a POP3 client
+over TLS, in all modes (IMAP4rev1, IMAP4rev2, CONDSTORE, QRESYNC, UIDONLY, some with COMPRESS); beside them mail comes in by SMTP and LMTP, a POP3 client
 deletes, retention removes. What everybody does is drawn from the round's seed.
 
 - `picture.py`: each client believes what it was told, and nothing else: which UID has which number, flags, mod-sequences. It

@@ -239,7 +239,7 @@ async def replace(client: Client, before: Boxes | None) -> Effect:
     if picture is None or picture.read_only or not picture.known or not picture.uids:
         return Effect()
     uid = dice.choice(picture.uids)
-    by_uid = dice.random() < 0.5
+    by_uid = client.by_uid()
     name = dice.choice(NAMES)
     number = next_letter()
     client.ledger.condemn(picture.box, [uid])

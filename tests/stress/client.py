@@ -22,10 +22,12 @@ class Modes:
     rev2: bool = False
     condstore: bool = False
     qresync: bool = False
+    uid_only: bool = False
+    deflate: bool = False
 
     @property
     def enabled(self) -> list[str]:
-        asked = {"IMAP4rev2": self.rev2, "CONDSTORE": self.condstore, "QRESYNC": self.qresync}
+        asked = {"IMAP4rev2": self.rev2, "CONDSTORE": self.condstore, "QRESYNC": self.qresync, "UIDONLY": self.uid_only}
         return [name for name, wanted in asked.items() if wanted]
 
 
@@ -73,6 +75,10 @@ class Client:
     def keyword(self) -> bytes:
         return b"$Mine%d" % self.number
 
+    def by_uid(self) -> bool:
+        """Is the next command to be one with UIDs?"""
+        return self.dice.random() < 0.5 or self.modes.uid_only
+
     # -- the connection ------------------------------------------------------------------------------------------------
 
     async def connect(self) -> None:
@@ -85,6 +91,9 @@ class Client:
         async with asyncio.timeout(WAIT_S):
             await self._greeted
         await self.ok(b'LOGIN "%b" "%b"' % (self.address.encode(), PASSWORD.encode()))
+        if self.modes.deflate:
+            await self.ok(b"COMPRESS DEFLATE")
+            self.wire.compress()
         if self.modes.enabled:
             await self.ok(("ENABLE " + " ".join(self.modes.enabled)).encode())
 
@@ -230,6 +239,7 @@ class Client:
             condstore=self.condstore,
             qresync=self.modes.qresync,
             rev2=self.modes.rev2,
+            uid_only=self.modes.uid_only,
         )
         fresh.read_only = read_only
         if self.picture is None:

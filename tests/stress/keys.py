@@ -21,27 +21,29 @@ class Key:
     modseq: bool = False
 
 
-def key(dice: Random, uids: list[int], modseq: int, saved: list[int] | None, depth: int = 2) -> Key:
-    """`uids`: as the client counts them, all known. `modseq`: about where changes are. `saved`: what "$" is."""
+def key(
+    dice: Random, uids: list[int], modseq: int, saved: list[int] | None, depth: int = 2, *, numbers: bool = True
+) -> Key:
+    """`uids`: as the client counts them, all known. `numbers`: of messages there may be some in it. `modseq`: about where changes are. `saved`: what "$" is."""
     kind = dice.random()
     if depth and kind < 0.12:
-        inner = key(dice, uids, modseq, saved, depth - 1)
+        inner = key(dice, uids, modseq, saved, depth - 1, numbers=numbers)
         return Key(b"NOT " + inner.text, lambda m: not inner.matches(m), inner.numbered, inner.modseq)
     if depth and kind < 0.4:
-        one, two = (key(dice, uids, modseq, saved, depth - 1) for _ in range(2))
+        one, two = (key(dice, uids, modseq, saved, depth - 1, numbers=numbers) for _ in range(2))
         flags = one.numbered or two.numbered, one.modseq or two.modseq
         if kind < 0.24:
             return Key(b"OR %b %b" % (one.text, two.text), lambda m: one.matches(m) or two.matches(m), *flags)
         return Key(b"(%b %b)" % (one.text, two.text), lambda m: one.matches(m) and two.matches(m), *flags)
-    return _simple(dice, uids, modseq, saved)
+    return _simple(dice, uids, modseq, saved, numbers=numbers)
 
 
-def _simple(dice: Random, uids: list[int], modseq: int, saved: list[int] | None) -> Key:
+def _simple(dice: Random, uids: list[int], modseq: int, saved: list[int] | None, *, numbers: bool) -> Key:
     kind = dice.randrange(12)
     if kind == 0 and saved is not None:
         chosen = frozenset(saved)
         return Key(b"$", lambda m: m.uid in chosen)
-    if kind == 1 and uids:
+    if kind == 1 and uids and numbers:
         first, last = sorted(dice.choices(range(len(uids)), k=2))
         meant = frozenset(uids[first : last + 1])
         return Key(b"%d:%d" % (first + 1, last + 1), lambda m: m.uid in meant, numbered=True)

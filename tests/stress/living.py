@@ -5,7 +5,7 @@ from tests.stress.client import Cache, Client
 from tests.stress.ledger import DifferenceError
 from tests.stress.letters import NUMBER_FIELD
 from tests.stress.oracle import Boxes, Effect, excuse, same
-from tests.stress.picture import Doing, Picture
+from tests.stress.picture import UNKNOWN, Doing, Picture
 from tests.stress.sets import pick
 from tests.stress.truth import Box
 
@@ -45,7 +45,7 @@ def _known(client: Client, cache: Cache) -> bytes:
     if not uids or dice.random() < 0.5:
         return b""
     known = b" 1:%d" % uids[-1] if dice.random() < 0.5 else b" " + b",".join(b"%d" % uid for uid in uids)
-    if dice.random() < 0.5:
+    if dice.random() < 0.5 and not client.modes.uid_only:
         number = dice.randint(1, len(uids))
         known += b" (%d %d)" % (number, uids[number - 1])
     return known
@@ -57,15 +57,18 @@ def _resynchronised(picture: Picture, cache: Cache, doing: Doing) -> None:
     What came and went while this was answered is counted, but nobody has to say its UID.
     """
     old = sorted(set(cache.flags) - set(doing.earlier))
+    if picture.uid_only:
+        old = sorted({*old, *picture.uids} - {UNKNOWN})
     if len(old) > len(picture.uids):
         raise DifferenceError(
             f"after QRESYNC there are {len(picture.uids)}, but nobody said that of {old} any vanished"
         )
-    if any(known not in {0, uid} for known, uid in zip(picture.uids, old, strict=False)):
+    if not picture.uid_only and any(known not in {0, uid} for known, uid in zip(picture.uids, old, strict=False)):
         raise DifferenceError(f"after QRESYNC {picture.uids} do not fit {old}")
     picture.uids = old + picture.uids[len(old) :]
-    for uid in old:
-        picture.flags.setdefault(uid, cache.flags[uid])
+    for uid, flags in cache.flags.items():
+        if uid not in doing.earlier:
+            picture.flags.setdefault(uid, flags)
     picture.highest = max(picture.highest, int(doing.codes[b"HIGHESTMODSEQ"]))
 
 
@@ -96,7 +99,12 @@ def agree(picture: Picture, box: Box) -> None:
     else:
         same(what + "count", len(picture.uids), len(box.messages))
         places = {uid: place for place, uid in enumerate(box.uids)}
-        same(what + "UIDs", [uid for place, uid in enumerate(picture.uids) if uid and places.get(uid) != place], [])
+        wrong = [
+            uid
+            for place, uid in enumerate(picture.uids)
+            if uid and (uid not in places if picture.uid_only else places.get(uid) != place)
+        ]
+        same(what + "UIDs", wrong, [])
     for uid, flags in picture.flags.items():
         same(what + f"flags of UID {uid}", flags, box.messages[uid].flags)
     for uid, modseq in picture.modseqs.items():
@@ -180,7 +188,7 @@ async def pipeline(client: Client, before: Boxes | None) -> Effect:
     picture = client.picture
     if picture is None or not picture.uids:
         return Effect()
-    by_uid = client.dice.random() < 0.5
+    by_uid = client.by_uid()
     commands = []
     for _ in range(client.dice.randint(2, 4)):
         if (chosen := pick(client, picture, uid=by_uid)) is None:

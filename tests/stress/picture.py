@@ -62,11 +62,16 @@ class Doing:
 
 
 class Picture:
-    """Of one session's selected mailbox. `uids[n - 1]` is the UID of message n, UNKNOWN until it was told."""
+    """Of one session's selected mailbox. `uids[n - 1]` is the UID of message n, UNKNOWN until it was told.
 
-    def __init__(self, ledger: Ledger, session: int, *, condstore: bool, qresync: bool, rev2: bool) -> None:
+    With UIDONLY (RFC 9586) there are no numbers: `uids` are those known, ascending, and then UNKNOWN for each of the others.
+    """
+
+    def __init__(
+        self, ledger: Ledger, session: int, *, condstore: bool, qresync: bool, rev2: bool, uid_only: bool = False
+    ) -> None:
         self._ledger, self._session = ledger, session
-        self.condstore, self.qresync, self.rev2 = condstore, qresync, rev2
+        self.condstore, self.qresync, self.rev2, self.uid_only = condstore, qresync, rev2, uid_only
         self.read_only = False
         self.box = 0
         """UIDVALIDITY."""
@@ -99,8 +104,15 @@ class Picture:
                 case b"EXPUNGE":
                     self._expunge(number, running)
                 case b"FETCH":
+                    if self.uid_only:
+                        raise DifferenceError("FETCH where UIDFETCH is due (RFC 9586 §3.3)")
                     ((number, items),) = read_fetches(line + b"\r\n")
                     self._fetch(number, items, doing)
+                case b"UIDFETCH":
+                    if not self.uid_only:
+                        raise DifferenceError("UIDFETCH, but UIDONLY is not enabled")
+                    ((uid, items),) = read_fetches(line.replace(b" UIDFETCH ", b" FETCH ", 1) + b"\r\n")
+                    self._fetch(self._count(uid), items | {b"UID": uid}, doing)
                 case _:
                     return False
             return True
@@ -126,8 +138,8 @@ class Picture:
 
     def _expunge(self, number: int, running: list[Doing]) -> None:
         doing = self._may_expunge(running)
-        if self.qresync:
-            raise DifferenceError("EXPUNGE where VANISHED is due (RFC 7162 §3.2.10)")
+        if self.qresync or self.uid_only:
+            raise DifferenceError("EXPUNGE where VANISHED is due (RFC 7162 §3.2.10, RFC 9586 §3.4)")
         if not 1 <= number <= len(self.uids):
             raise DifferenceError(f"EXPUNGE {number} of {len(self.uids)}")
         uid = self.uids.pop(number - 1)
@@ -142,8 +154,8 @@ class Picture:
         self.recent.discard(uid)
 
     def _vanished(self, text: bytes, running: list[Doing]) -> None:
-        if not self.qresync:
-            raise DifferenceError("VANISHED, but QRESYNC is not enabled")
+        if not (self.qresync or self.uid_only):
+            raise DifferenceError("VANISHED, but neither QRESYNC nor UIDONLY is enabled")
         if text.startswith(b"(EARLIER) "):
             uids = numbers(text[len(b"(EARLIER) ") :])
             if not running:
@@ -164,8 +176,21 @@ class Picture:
         """Where this UID is, or, among those unknown, may be."""
         if uid in self.flags or uid in self.uids:
             return self.uids.index(uid)
+        if self.uid_only:
+            return self.uids.index(UNKNOWN) if UNKNOWN in self.uids else None
         index = next((i for i in range(len(self.uids) - 1, -1, -1) if UNKNOWN < self.uids[i] < uid), -1) + 1
         return index if index < len(self.uids) and self.uids[index] == UNKNOWN else None
+
+    def _count(self, uid: int) -> int:
+        """With UIDONLY: where this UID is from now on, counted from 1."""
+        place = self._place(uid)
+        if place is None:
+            raise DifferenceError(f"UIDFETCH of {uid}, which is none of {self.uids}")
+        if self.uids[place] == UNKNOWN:
+            del self.uids[place]
+            place = next((at for at, each in enumerate(self.uids) if each == UNKNOWN or each > uid), len(self.uids))
+            self.uids.insert(place, uid)
+        return place + 1
 
     def _fetch(self, number: int, items: Items, doing: Doing | None) -> None:
         if not 1 <= number <= len(self.uids):
@@ -235,6 +260,8 @@ class Picture:
             case b"MAILBOXID":
                 self.mailbox_id = value
             case b"UNSEEN":
+                if self.uid_only:
+                    raise DifferenceError("[UNSEEN], a message number, for who has enabled UIDONLY (RFC 9586 §3.6)")
                 self.unseen = int(value)
             case _:
                 pass

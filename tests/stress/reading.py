@@ -31,7 +31,7 @@ async def learn(client: Client, before: Boxes | None) -> Effect:
     picture = client.picture
     if picture is not None and UNKNOWN in picture.uids:
         known = [uid for uid in picture.uids[: picture.uids.index(UNKNOWN)] if uid]
-        first = (known[-1] if known else 0) + 1
+        first = known[-1] + 1 if known and not picture.uid_only else 1
         excuse(await client.run(b"UID FETCH %d:* (UID FLAGS %b)" % (first, NUMBER_FIELD), asks_flags=True))
     return Effect()
 
@@ -142,12 +142,12 @@ async def search(client: Client, before: Boxes | None) -> Effect:
     picture, dice = client.picture, client.dice
     if picture is None or not picture.known:
         return await learn(client, before)
-    asked = key(dice, picture.uids, picture.highest or 1, client.saved)
+    asked = key(dice, picture.uids, picture.highest or 1, client.saved, numbers=not picture.uid_only)
     returns = b""
     if dice.random() < 0.6 or client.modes.rev2:
         options = dice.sample([b"MIN", b"MAX", b"ALL", b"COUNT", b"SAVE"], dice.randint(0, 4))
         returns = b" RETURN (%b)" % b" ".join(options)
-    uid = dice.random() < 0.5
+    uid = client.by_uid()
     if asked.modseq:
         client.enable_condstore()
     counted = list(picture.uids)
@@ -237,9 +237,9 @@ async def sort(client: Client, before: Boxes | None) -> Effect:
     picture, dice = client.picture, client.dice
     if picture is None or not picture.known:
         return await learn(client, before)
-    uid = dice.random() < 0.5
+    uid = client.by_uid()
     threads = dice.random() < 0.3
-    asked = key(dice, picture.uids, picture.highest or 1, client.saved, 1)
+    asked = key(dice, picture.uids, picture.highest or 1, client.saved, 1, numbers=not picture.uid_only)
     if asked.modseq:
         client.enable_condstore()
     orders = {

@@ -5,7 +5,7 @@ See `tests/stress/__main__.py` for how all of it works.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from poterne.store.interface import Store
@@ -32,6 +32,9 @@ _MODES = [
     Modes(qresync=True),
     Modes(rev2=True),
     Modes(rev2=True, qresync=True),
+    Modes(uid_only=True),
+    Modes(uid_only=True, condstore=True),
+    Modes(uid_only=True, rev2=True, qresync=True),
 ]
 Move = Callable[[Client, Boxes | None], Awaitable[Effect]]
 _MOVES: list[tuple[Move, int]] = [
@@ -80,7 +83,7 @@ class Round:
         self.address = server.store.add_account(f"stress{plan.seed}")
         self.ledger = Ledger(WORKERS)
         self.truth = Truth(store, self.address)
-        modes = [self.dice.choice(_MODES) for _ in range(plan.clients)]
+        modes = [replace(self.dice.choice(_MODES), deflate=self.dice.random() < 0.3) for _ in range(plan.clients)]
         self.clients = [
             Client(number, self.address, server, self.ledger, Random(self.dice.random()), mode)
             for number, mode in enumerate(modes)

@@ -25,7 +25,7 @@ def pick(client: Client, picture: Picture, *, uid: bool | None = None) -> Pick |
     """None: there is nothing to pick from."""
     dice = client.dice
     count = len(picture.uids)
-    by_uid = dice.random() < 0.5 if uid is None else uid
+    by_uid = client.by_uid() if uid is None else uid
     if not count:
         return None
     if client.saved and dice.random() < 0.3:

@@ -13,13 +13,14 @@ NOOP = Doing(b"a1", b"NOOP", holds=False)
 FETCH = Doing(b"a2", b"FETCH 1 FLAGS", holds=True, asks_flags=True)
 
 
-def picture(*, condstore: bool = False, qresync: bool = False, rev2: bool = False) -> Picture:
+def picture(*, condstore: bool = False, qresync: bool = False, rev2: bool = False, uid_only: bool = False) -> Picture:
     """Three messages, UIDs 2, 4, 6."""
-    made = Picture(Ledger(1), 1, condstore=condstore, qresync=qresync, rev2=rev2)
+    made = Picture(Ledger(1), 1, condstore=condstore, qresync=qresync, rev2=rev2, uid_only=uid_only)
     for line in (b"* OK [UIDVALIDITY 7] x", b"* OK [UIDNEXT 9] x", b"* 3 EXISTS"):
         made.hear(line, [NOOP])
     for number in (1, 2, 3):
-        made.hear(b"* %d FETCH (UID %d FLAGS () MODSEQ (5))" % (number, number * 2), [FETCH])
+        told = b"%d UIDFETCH (" % (number * 2) if uid_only else b"%d FETCH (UID %d " % (number, number * 2)
+        made.hear(b"* %bFLAGS () MODSEQ (5))" % told, [FETCH])
     return made
 
 
@@ -52,6 +53,30 @@ def test_what_may_not_be_said(line: bytes, doing: Doing | None) -> None:
 def test_what_may_not_be_said_with_qresync(line: bytes, doing: Doing | None) -> None:
     with pytest.raises(DifferenceError):
         picture(qresync=True).hear(line, [doing] if doing is not None else [])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"* 1 EXPUNGE",
+        b"* 2 FETCH (UID 4 FLAGS ())",
+        b"* 2 EXISTS",
+        b"* VANISHED 3",
+        b"* 3 UIDFETCH (FLAGS ())",
+        b"* 2 UIDFETCH (FLAGS (\\Seen) MODSEQ (5))",
+        b"* OK [UNSEEN 1] x",
+    ],
+)
+def test_what_may_not_be_said_with_uidonly(line: bytes) -> None:
+    with pytest.raises(DifferenceError):
+        picture(uid_only=True).hear(line, [NOOP])
+
+
+def test_what_is_not_known_has_no_place_with_uidonly() -> None:
+    client = picture(uid_only=True)
+    for line in (b"* 6 EXISTS", b"* 9 UIDFETCH (FLAGS ())", b"* 8 UIDFETCH (FLAGS ())", b"* VANISHED 4,7"):
+        client.hear(line, [NOOP])
+    assert client.uids == [2, 6, 8, 9]
 
 
 @pytest.mark.parametrize("items", [b"FLAGS (\\Seen)", b"UID 4 FLAGS (\\Seen)", b"FLAGS (\\Seen) MODSEQ (6)"])

@@ -4,13 +4,17 @@ import asyncio
 import re
 import ssl
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 
 KEPT = 1000
 _LITERAL = re.compile(rb"\{(\d+)\}\r\n\Z")
 _MAX_LINE = 1 << 22
+_PIECE = 1 << 16
+_FLUSHES = (zlib.Z_SYNC_FLUSH, zlib.Z_PARTIAL_FLUSH, zlib.Z_FULL_FLUSH, zlib.Z_SYNC_FLUSH)
 
 
 class Wire:
@@ -21,7 +25,10 @@ class Wire:
         self._hear, self._lost = hear, lost
         self.said: deque[str] = deque(maxlen=KEPT)
         self._writer: asyncio.StreamWriter | None = None
-        self._reading: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._flushes = cycle(_FLUSHES)
+        self._deflate: zlib._Compress | None = None
+        self._inflate: zlib._Decompress | None = None
 
     async def open(self, host: str, port: int, ca: Path) -> None:
         context = _context(ca)
@@ -29,21 +36,38 @@ class Wire:
             host, port, ssl=context, server_hostname=host, limit=_MAX_LINE
         )
         self._note("--", b"connected")
-        self._reading = asyncio.create_task(self._read(reader))
+        self._deflate = self._inflate = None
+        plain = asyncio.StreamReader(limit=_MAX_LINE)
+        self._tasks = [asyncio.create_task(self._receive(reader, plain)), asyncio.create_task(self._read(plain))]
 
     def send(self, data: bytes) -> None:
         assert self._writer is not None
         self._note("C:", data)
+        if self._deflate is not None:
+            data = self._deflate.compress(data) + self._deflate.flush(next(self._flushes))
         self._writer.write(data)
+
+    def compress(self) -> None:
+        """From here on, both ways (RFC 4978). Nothing may be under way."""
+        self._deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        self._inflate = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
 
     async def close(self) -> None:
         """At once, without a word."""
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._writer is not None:
             self._writer.transport.abort()
         self._note("--", b"closed")
+
+    async def _receive(self, wire: asyncio.StreamReader, plain: asyncio.StreamReader) -> None:
+        try:
+            while data := await wire.read(_PIECE):
+                plain.feed_data(data if self._inflate is None else self._inflate.decompress(data))
+        except (ConnectionError, ssl.SSLError, zlib.error) as error:
+            self._note("--", repr(error).encode())
+        plain.feed_eof()
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         try:
@@ -53,7 +77,7 @@ class Wire:
                     whole += await reader.readexactly(int(literal[1])) + await reader.readuntil(b"\r\n")
                 self._note("S:", whole)
                 self._hear(whole.removesuffix(b"\r\n"))
-        except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
+        except asyncio.IncompleteReadError:
             self._note("--", b"the server closed")
             self._lost()
 
