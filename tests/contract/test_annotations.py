@@ -116,3 +116,23 @@ async def test_they_go_with_accounts(world: World) -> None:
     assert await store.annotations(alice, INBOX, bob) == {SHARED: b"all"}
     assert await store.annotations(alice, INBOX, carol) == {PRIVATE: b"carol's", SHARED: b"all"}
     assert await store.check() == []
+
+
+async def test_what_one_reader_keeps_everywhere_is_bounded(world: World) -> None:
+    """Not once for each account that shares something."""
+    store, alice = world.store, world.alice
+    bob, carol = await world.account("bob@example.org"), await world.account("carol@example.org")
+    for owner in (alice, carol):
+        await store.annotate(owner, INBOX, bob, {f"/private/{number}": b"" for number in range(500)})
+    with pytest.raises(LimitError):
+        await store.annotate(alice, INBOX, bob, {"/private/more": b""})
+    await store.annotate(alice, INBOX, bob, {"/shared/more": b""})
+    await store.annotate(alice, INBOX, carol, {"/private/more": b""})
+
+
+async def test_some_values_and_their_sizes(world: World) -> None:
+    store, alice = world.store, world.alice
+    await store.annotate(alice, INBOX, alice, {PRIVATE: b"mine", SHARED: b"\0binary", COLOUR: b""})
+    assert await store.annotation_sizes(alice, INBOX, alice) == {PRIVATE: 4, SHARED: 7, COLOUR: 0}
+    assert await store.annotations(alice, INBOX, alice, [SHARED, "/private/none"]) == {SHARED: b"\0binary"}
+    assert await store.annotations(alice, INBOX, alice, []) == {}

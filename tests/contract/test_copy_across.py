@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from poterne.store.errors import NotFoundError, OverQuotaError, UnavailableError
+from poterne.store.errors import LimitError, NotFoundError, OverQuotaError, UnavailableError
 from poterne.store.failing import Fails, FailurePlan, failing
+from poterne.store.sqlite import copying_across
 from poterne.store.sqlite.engine import open_store
 from poterne.store.sqlite.transaction import Limits
 from poterne.values.ids import AccountId, MailboxId
@@ -200,3 +201,17 @@ async def test_all_or_nothing(world: World, fails: Fails) -> None:
     there = bodies(world, bob)
     assert len(there) + len(await world.uids()) == 1
     await consistent(world, bob)
+
+
+async def test_not_everything_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else could write meanwhile."""
+    monkeypatch.setattr(copying_across, "ACROSS_MOST", 2)
+    bob = await world.account("bob@example.org")
+    for _ in range(3):
+        await world.deliver()
+    with pytest.raises(LimitError):
+        await world.store.copy_to(world.alice, INBOX, ALL, bob, INBOX, 1)
+    with pytest.raises(LimitError):
+        await world.store.copy_to(world.alice, INBOX, only(1, 3, 2), bob, INBOX, 1, move=True)
+    copied = await world.store.copy_to(world.alice, INBOX, only(1, 3), bob, INBOX, 1)
+    assert list(copied.source) == [1, 3]

@@ -197,4 +197,4 @@ async def test_others_have_their_turns_while_thousands_are_read(world: World) ->
     counting = asyncio.create_task(count())
     assert len(await world.store.shared_with(bob)) == 2 * sharing.PAGE_ROWS + 1
     counting.cancel()
-    assert turns >= 2
+    assert turns >= 1

@@ -75,7 +75,7 @@ class Imap:
     )
     metadata_entries: int = setting(
         1000,
-        "METADATA entries of one account in all its mailboxes; shared ones and those of each reader are counted apart.",
+        "METADATA entries: shared ones of an account and all its mailboxes; and private ones that an account keeps, wherever.",
         minimum=10,
         maximum=100_000,
         risk="Each may be as large as metadata_value_bytes, and does not count for the quota.",

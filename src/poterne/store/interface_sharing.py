@@ -1,6 +1,6 @@
 """The parts of `interface.Store` about mailboxes that several accounts use, and about annotations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 from poterne.values.event import Event
@@ -16,6 +16,8 @@ ANYONE_MOST: Final = 1_000
 """Mailboxes that one account shares with its whole domain: everybody has them in every list of mailboxes."""
 SHARED_MOST: Final = 20_000
 """Lines by which an account sees mailboxes of others; those that name it come first."""
+ACROSS_MOST: Final = 20_000
+"""Messages in one copy into another account: nobody else can write while it is made (about 40 µs each)."""
 ANNOTATED: Final = MailboxId(0)
 """Stands for all annotations of an account where changes are told: no mailbox has this id."""
 
@@ -68,9 +70,9 @@ class Sharing(Protocol):
     ) -> Copied:
         r"""COPY or MOVE between two accounts, or within one; all or nothing. Counts for the second one's quota (OverQuotaError).
 
-        Keywords keep their names; those for which the second account has no room are left out. `flags_kept`: a mask of the
-        source's flags that the copies keep. What is moved to another account is expunged from the first: where that keeps
-        what is expunged (undelete window, legal hold), it keeps it.
+        LimitError between two accounts beyond `ACROSS_MOST` messages. Keywords keep their names; those for which the second
+        account has no room are left out. `flags_kept`: a mask of the source's flags that the copies keep. What is moved to
+        another account is expunged from the first: where that keeps what is expunged (undelete window, legal hold), it keeps it.
         """
 
 
@@ -82,9 +84,18 @@ class Annotations(Protocol):
     """
 
     async def annotations(
-        self, account_id: AccountId, mailbox_id: MailboxId | None, reader_id: AccountId
+        self,
+        account_id: AccountId,
+        mailbox_id: MailboxId | None,
+        reader_id: AccountId,
+        entries: Collection[str] | None = None,
     ) -> dict[str, bytes]:
-        """All entries that this reader sees, by name: /shared ones, and his own /private ones."""
+        """The entries that this reader sees, by name: /shared ones, and his own /private ones. All, or those of `entries`."""
+
+    async def annotation_sizes(
+        self, account_id: AccountId, mailbox_id: MailboxId | None, reader_id: AccountId
+    ) -> dict[str, int]:
+        """Octets of each value that this reader sees, by name: all values together may be large."""
 
     async def annotation_marks(
         self, account_id: AccountId, reader_id: AccountId
@@ -101,6 +112,6 @@ class Annotations(Protocol):
     ) -> ModSeq:
         """All or nothing; None removes an entry. Gives the mark of what was set.
 
-        NotFoundError: no such account or mailbox. LimitError: more entries than an account may have (`Limits.annotations`), the
-        /shared ones and those of each reader counted apart.
+        NotFoundError: no such account or mailbox. LimitError: more entries than there may be (`Limits.annotations`): /shared
+        ones in the account's mailboxes, or /private ones that the reader has in all accounts.
         """

@@ -4,8 +4,8 @@ Server entries under /private are the account's own. Those under /shared are the
 read and for nobody to change.
 """
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Final, TypeVar
 
 from poterne.proto.imap import commands, responses
 from poterne.proto.imap.items import DEPTH_INFINITY, Metadata
@@ -20,6 +20,7 @@ from poterne.store.errors import LimitError
 from poterne.values.mailbox import Mailbox
 from poterne.values.sharing import Right
 
+T = TypeVar("T")
 RESPONSE_BYTES: Final = 65_536
 """About as much goes into one METADATA response; more goes into several."""
 _SHARED: Final = "/shared/"
@@ -46,29 +47,43 @@ async def _place(client: Client, name: str) -> Place | None:
 
 async def tell(client: Client, mailbox: Mailbox | None, wanted: Metadata) -> int:
     """METADATA responses. Gives the size of the largest value that was left out as too large, 0 if none was."""
+    of_server: dict[str, bytes] = {}
     if mailbox is None:
-        values = await client.store.annotations(client.account.id, None, client.account.id)
-        values.update(_of_server(client))
+        account_id, mailbox_id = client.account.id, None
+        of_server = _of_server(client)
     else:
-        await watch_also(client, mailbox.account_id)
-        values = await client.store.annotations(mailbox.account_id, mailbox.id, client.account.id)
-    longest = 0
+        account_id, mailbox_id = mailbox.account_id, mailbox.id
+        await watch_also(client, account_id)
+    sizes = await client.store.annotation_sizes(account_id, mailbox_id, client.account.id)
+    sizes.update({entry: len(value) for entry, value in of_server.items()})
+    chosen = _chosen(sizes, wanted)
     name = "" if mailbox is None else mailbox.name
-    pairs: list[tuple[str, bytes | None]] = []
-    size = 0
-    for entry, value in _chosen(values, wanted).items():
-        if value is not None and wanted.max_size is not None and len(value) > wanted.max_size:
-            longest = max(longest, len(value))
-            continue
-        pairs.append((entry, value))
-        size += len(value or b"") + len(entry)
-        if size > RESPONSE_BYTES:
-            client.send(responses.metadata(name, pairs, utf8=client.core.utf8))
-            await client.flush_if_big()
-            pairs, size = [], 0
-    if pairs:
+    for some in _parts(chosen, wanted.max_size):
+        kept = [entry for entry in some if entry in sizes and entry not in of_server]
+        values = dict(of_server)
+        if kept:
+            values |= await client.store.annotations(account_id, mailbox_id, client.account.id, kept)
+        pairs = [(entry, values.get(entry)) for entry in some]
         client.send(responses.metadata(name, pairs, utf8=client.core.utf8))
-    return longest
+        await client.flush_if_big()
+    most = wanted.max_size
+    return 0 if most is None else max((size for size in chosen.values() if size is not None and size > most), default=0)
+
+
+def _parts(sizes: Mapping[str, int | None], max_size: int | None) -> Iterator[list[str]]:
+    """Entries of one response each. Their values are read when it is their turn, for together they may be large."""
+    some: list[str] = []
+    total = 0
+    for entry, size in sizes.items():
+        if size is not None and max_size is not None and size > max_size:
+            continue
+        some.append(entry)
+        total += (size or 0) + len(entry)
+        if total > RESPONSE_BYTES:
+            yield some
+            some, total = [], 0
+    if some:
+        yield some
 
 
 def _of_server(client: Client) -> dict[str, bytes]:
@@ -77,11 +92,11 @@ def _of_server(client: Client) -> dict[str, bytes]:
     return {entry: text.encode() for entry, text in both.items() if text}
 
 
-def _chosen(values: Mapping[str, bytes], wanted: Metadata) -> dict[str, bytes | None]:
+def _chosen(values: Mapping[str, T], wanted: Metadata) -> dict[str, T | None]:
     """Each entry that was named, with what is below it. Without DEPTH one that is not there has the value NIL."""
     if not wanted.depth:
         return {entry: values.get(entry) for entry in wanted.entries}
-    found: dict[str, bytes | None] = {}
+    found: dict[str, T | None] = {}
     levels = 1 if wanted.depth < DEPTH_INFINITY else None
     asked = set(wanted.entries)
     for entry, value in sorted(values.items()):

@@ -1,6 +1,7 @@
 """Annotations (RFC 5464): small values that clients keep with a mailbox or an account."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from poterne.store.errors import LimitError
@@ -17,6 +18,10 @@ from poterne.values.ids import AccountId, MailboxId, ModSeq
 _SHARED: Final = 0
 """Instead of a reader: everybody's."""
 _PREFIX: Final = "/shared/"
+_SEEN: Final = "FROM annotation WHERE account_id = ? AND mailbox_id = ? AND reader_id IN (0, ?)"
+_VALUES: Final = f"SELECT entry, value {_SEEN} ORDER BY entry"
+_SOME: Final = f"SELECT entry, value {_SEEN} AND entry IN (SELECT value FROM json_each(?)) ORDER BY entry"  # noqa: S608  # words of ours
+_SIZES: Final = f"SELECT entry, length(value) {_SEEN} ORDER BY entry"
 
 
 class AnnotationsPart:
@@ -26,9 +31,18 @@ class AnnotationsPart:
     _reader: Reader
 
     async def annotations(
-        self, account_id: AccountId, mailbox_id: MailboxId | None, reader_id: AccountId
+        self,
+        account_id: AccountId,
+        mailbox_id: MailboxId | None,
+        reader_id: AccountId,
+        entries: Collection[str] | None = None,
     ) -> dict[str, bytes]:
-        return found(self._reader, account_id, mailbox_id, reader_id)
+        return found(self._reader, account_id, mailbox_id, reader_id, entries)
+
+    async def annotation_sizes(
+        self, account_id: AccountId, mailbox_id: MailboxId | None, reader_id: AccountId
+    ) -> dict[str, int]:
+        return sizes(self._reader, account_id, mailbox_id, reader_id)
 
     async def annotation_marks(
         self, account_id: AccountId, reader_id: AccountId
@@ -46,10 +60,21 @@ class AnnotationsPart:
         return await self._writer.submit(annotate, account_id, mailbox_id, reader_id, changes, events)
 
 
-def found(rows: Rows, account_id: AccountId, mailbox_id: MailboxId | None, reader_id: AccountId) -> dict[str, bytes]:
-    where = "WHERE account_id = ? AND mailbox_id = ? AND reader_id IN (0, ?)"
+def found(
+    rows: Rows,
+    account_id: AccountId,
+    mailbox_id: MailboxId | None,
+    reader_id: AccountId,
+    entries: Collection[str] | None = None,
+) -> dict[str, bytes]:
     args = (account_id, mailbox_id or ANNOTATED, reader_id)
-    return dict(rows.all(f"SELECT entry, value FROM annotation {where} ORDER BY entry", args))  # noqa: S608
+    if entries is None:
+        return dict(rows.all(_VALUES, args))
+    return dict(rows.all(_SOME, (*args, json.dumps(list(entries)))))
+
+
+def sizes(rows: Rows, account_id: AccountId, mailbox_id: MailboxId | None, reader_id: AccountId) -> dict[str, int]:
+    return dict(rows.all(_SIZES, (account_id, mailbox_id or ANNOTATED, reader_id)))
 
 
 def marks(rows: Rows, account_id: AccountId, reader_id: AccountId) -> dict[tuple[MailboxId | None, str], ModSeq]:
@@ -91,8 +116,12 @@ def annotate(
 
 
 def _count(tx: Tx, account_id: AccountId, reader_id: int) -> int:
-    sql = "SELECT count(*) FROM annotation WHERE account_id = ? AND reader_id = ?"
-    count: int = tx.all(sql, (account_id, reader_id))[0][0]
+    """Shared ones of the account; or those that a reader keeps in all accounts, for others pay with space for them."""
+    if reader_id == _SHARED:
+        rows = tx.all("SELECT count(*) FROM annotation WHERE account_id = ? AND reader_id = 0", (account_id,))
+    else:
+        rows = tx.all("SELECT count(*) FROM annotation WHERE reader_id = ? AND reader_id > 0", (reader_id,))
+    count: int = rows[0][0]
     return count
 
 

@@ -13,6 +13,7 @@ import apsw
 
 from poterne.store.errors import LimitError, NotFoundError, OverQuotaError
 from poterne.store.interface import Uids
+from poterne.store.interface_sharing import ACROSS_MOST
 from poterne.store.sqlite import copying, expunging, flags, junk, uidset
 from poterne.store.sqlite.connection import Row, Rows
 from poterne.store.sqlite.delivery import CONTENT_BITS
@@ -89,9 +90,11 @@ def copy(
     for condition, args in uidset.conditions(uids):
         found += tx.all(
             f"SELECT uid, flags & ?, size, content_id, c.thread_id FROM message JOIN content c USING (content_id)"  # noqa: S608
-            f" WHERE {_MAILBOX} AND {condition} ORDER BY uid",
-            (flags_kept, account_id, source, *args),
+            f" WHERE {_MAILBOX} AND {condition} ORDER BY uid LIMIT ?",
+            (flags_kept, account_id, source, *args, ACROSS_MOST + 1 - len(found)),
         )
+        if len(found) > ACROSS_MOST:
+            raise LimitError(f"more than {ACROSS_MOST} messages in one copy into another account")
     if not found:
         return Copied(UidValidity(place[7]), (), ())
     placed = _place(tx, (account_id, source), (to_account, destination), place, found, now, known)
