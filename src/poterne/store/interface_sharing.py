@@ -12,9 +12,9 @@ GRANTED_MOST: Final = 200
 """Lines of one access list."""
 LINES_MOST: Final = 20_000
 """Lines of all the access lists of an account: what is made below a shared mailbox inherits them."""
-ANYONE_MOST: Final = 1_000
+ANYONE_MOST: Final = 500
 """Mailboxes that one account shares with its whole domain: everybody has them in every list of mailboxes."""
-SHARED_MOST: Final = 20_000
+SHARED_MOST: Final = 5_000
 """Lines by which an account sees mailboxes of others; those that name it come first."""
 ACROSS_MOST: Final = 20_000
 """Messages in one copy into another account: nobody else can write while it is made (about 40 µs each)."""

@@ -61,8 +61,9 @@ async def parent(client: Client, name: str) -> Place:
 async def _sees_above(client: Client, name: str) -> bool:
     """May it see any mailbox above this name? Then it may hear that it must not make one there."""
     owner, path = split(name)
+    owner = owner.lower()
     return any(
-        place.owner == owner.lower() and path.startswith(place.path + "/") and Right.LOOKUP in place.rights
+        place.owner == owner and path.startswith(place.path + "/") and Right.LOOKUP in place.rights
         for place in await others(client)
     )
 
@@ -70,7 +71,8 @@ async def _sees_above(client: Client, name: str) -> bool:
 async def may_create(client: Client, name: str) -> Place | None:
     """The nearest mailbox above a name of others' that is there, if this one may be made in it (RFC 4314 §4)."""
     owner, path = split(name)
-    mine = {place.path: place for place in await others(client) if place.owner == owner.lower()}
+    owner = owner.lower()
+    mine = {place.path: place for place in await others(client) if place.owner == owner}
     if not mine:
         return None
     account_id = next(iter(mine.values())).mailbox.account_id

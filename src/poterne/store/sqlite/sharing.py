@@ -5,10 +5,8 @@ are about has the rights of both. A mailbox that is made inherits the lines of t
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import groupby
-from operator import itemgetter
 from typing import Final
 
 import apsw
@@ -39,9 +37,13 @@ _LINES: Final = (
     " WHERE me.account_id = ?1 AND r.grantee_id = 0 AND r.account_id != ?1"
     " LIMIT ?2"
 )
+_OWNERS: Final = (
+    "SELECT account_id, local_part || '@' || domain FROM account"
+    " WHERE account_id IN carray(?) ORDER BY domain, local_part"
+)
 _PAGE: Final = (
-    f"SELECT o.account_id, o.local_part || '@' || o.domain, {mailbox_rows.COLUMNS}"  # noqa: S608  # words of ours
-    " FROM mailbox m JOIN account o USING (account_id) WHERE m.account_id = ? AND m.mailbox_id IN carray(?)"
+    f"SELECT {mailbox_rows.COLUMNS} FROM mailbox m"  # noqa: S608  # words of ours
+    " WHERE m.account_id = ? AND m.mailbox_id IN carray(?)"
 )
 PAGE_ROWS: Final = 100
 """Of mailboxes that are read at once: a few ms."""
@@ -113,37 +115,31 @@ def _grantee(tx: Tx, account_id: AccountId, identifier: str) -> tuple[int, str]:
     return grantee_id, ""
 
 
-def granted_to(rows: Rows, reader_id: AccountId) -> dict[tuple[int, int], Right]:
+def granted_to(rows: Rows, reader_id: AccountId) -> dict[int, dict[int, int]]:
     """The rights that an account has in mailboxes of others, by account and mailbox."""
-    found: dict[tuple[int, int], Right] = {}
+    found: dict[int, dict[int, int]] = {}
     for account_id, mailbox_id, rights_ in rows.all(_LINES, (reader_id, SHARED_MOST)):
-        key = (account_id, mailbox_id)
-        found[key] = found.get(key, NO_RIGHT) | rights_
+        granted = found.setdefault(account_id, {})
+        granted[mailbox_id] = granted.get(mailbox_id, 0) | rights_
     return found
 
 
-def pages(keys: Iterable[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
-    """Some mailboxes of one account at a time."""
-    for _, some in groupby(sorted(keys), key=itemgetter(0)):
-        one = list(some)
-        for start in range(0, len(one), PAGE_ROWS):
-            yield one[start : start + PAGE_ROWS]
+def owners(rows: Rows, account_ids: Iterable[int]) -> list[tuple[int, str]]:
+    """Accounts that are still there, with their addresses, in the order of those."""
+    wanted = apsw.carray(array("q", account_ids))
+    return [(account_id, address) for account_id, address in rows.all(_OWNERS, (wanted,))]
 
 
-def shared(rows: Rows, page: Sequence[tuple[int, int]], granted: Mapping[tuple[int, int], Right]) -> list[Shared]:
-    """These mailboxes, as far as they are still there."""
-    wanted = apsw.carray(array("q", [mailbox_id for _, mailbox_id in page]))
-    found: list[Shared] = []
-    for account_id, owner, *columns in rows.all(_PAGE, (page[0][0], wanted)):
-        mailbox = mailbox_rows.mailbox(AccountId(account_id), tuple(columns))
-        found.append(Shared(mailbox, owner, granted[account_id, mailbox.id]))
-    return found
+def shared(rows: Rows, account_id: int, owner: str, granted: Sequence[tuple[int, int]]) -> list[Shared]:
+    """These mailboxes of one account, as far as they are still there."""
+    rights_of = dict(granted)
+    wanted = apsw.carray(array("q", rights_of))
+    found = [mailbox_rows.mailbox(AccountId(account_id), row) for row in rows.all(_PAGE, (account_id, wanted))]
+    return [Shared(mailbox, owner, Right(rights_of[mailbox.id])) for mailbox in found]
 
 
-def order(shared: Shared) -> tuple[str, str, bool, str]:
-    """By owner and name."""
-    local_part, _, domain = shared.owner.rpartition("@")
-    return domain, local_part, shared.mailbox.name != "INBOX", shared.mailbox.name
+def by_name(shared: Shared) -> tuple[bool, str]:
+    return shared.mailbox.name != "INBOX", shared.mailbox.name
 
 
 def shared_mailbox(rows: Rows, reader_id: AccountId, owner: str, name: str) -> Shared:

@@ -34,11 +34,17 @@ class SharingPart(UpkeepPart):
     async def shared_with(self, reader_id: AccountId) -> list[Shared]:
         granted = sharing.granted_to(self._reader, reader_id)
         found: list[Shared] = []
-        for page in sharing.pages(granted):
-            if found:
-                await asyncio.sleep(0)
-            found += sharing.shared(self._reader, page, granted)
-        found.sort(key=sharing.order)
+        breathed = 0
+        for account_id, owner in sharing.owners(self._reader, granted) if granted else ():
+            mine: list[Shared] = []
+            lines = list(granted[account_id].items())
+            for start in range(0, len(lines), sharing.PAGE_ROWS):
+                if len(found) + len(mine) >= breathed + sharing.PAGE_ROWS:
+                    breathed = len(found) + len(mine)
+                    await asyncio.sleep(0)
+                mine += sharing.shared(self._reader, account_id, owner, lines[start : start + sharing.PAGE_ROWS])
+            mine.sort(key=sharing.by_name)
+            found += mine
         return found
 
     async def shared_mailbox(self, reader_id: AccountId, owner: str, name: str) -> Shared:
