@@ -31,8 +31,9 @@ PLACES = (Path("poterne.toml"), Path("/etc/poterne/poterne.toml"))
 
 
 def fail(text: str) -> NoReturn:
-    """End with status 1 and a text on standard error."""
-    click.secho(f"poterne: {text}", fg="red", err=True)
+    """End with status 1 and a text on standard error. Parts of it may be names and words of strangers."""
+    shown = "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
+    click.secho(f"poterne: {shown}", fg="red", err=True)
     raise click.exceptions.Exit(1)
 
 

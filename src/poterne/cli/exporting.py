@@ -50,17 +50,31 @@ def _make(root: Path, data: Path) -> None:
     if root.exists():
         return
     try:
-        root.mkdir(mode=0o700, parents=True)
-        if os.geteuid() == 0 and data.is_dir():
-            owner = data.stat()
-            os.chown(root, owner.st_uid, owner.st_gid)
+        root.parent.mkdir(parents=True, exist_ok=True)
+        above = os.open(root.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.mkdir(root.name, 0o700, dir_fd=above)
+            if os.geteuid() == 0 and data.is_dir():
+                _give(root.name, above, data.stat())
+        finally:
+            os.close(above)
     except OSError as error:
         fail(f"{root} can't be made: {error.strerror}")
+
+
+def _give(name: str, above: int, owner: os.stat_result) -> None:
+    """What we made, and nothing that somebody put there in its place meanwhile. Raises OSError."""
+    made = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+    try:
+        os.fchown(made, owner.st_uid, owner.st_gid)
+    finally:
+        os.close(made)
 
 
 async def _export(store: Store, who: str, root: Path, form: str, only: tuple[str, ...], shown: Shown) -> Summary:
     from poterne.moving.maildir_export import MaildirExport
     from poterne.moving.mbox_export import MboxExport
+    from poterne.moving.places import text
     from poterne.moving.runs import recorded
 
     account = await account_of(store, who)
@@ -74,6 +88,8 @@ async def _export(store: Store, who: str, root: Path, form: str, only: tuple[str
         raise MovingError(f"{account.address} has no such folder (poterne account folders {account.address})")
     if form == "maildir":
         kept = MaildirExport(store, account, root, boxes, shown)
-        return await recorded(store, account, "account.exported", f"maildir {root}", kept.summary, acting(), kept.run)
+        return await recorded(
+            store, account, "account.exported", f"maildir {text(root)}", kept.summary, acting(), kept.run
+        )
     run = MboxExport(store, account, root, boxes, shown)
-    return await recorded(store, account, "account.exported", f"mbox {root}", run.summary, acting(), run.run)
+    return await recorded(store, account, "account.exported", f"mbox {text(root)}", run.summary, acting(), run.run)

@@ -202,16 +202,19 @@ def mbox(
     Line ends become CRLF; the fields in which programs keep flags there (Status, X-Keywords, X-Mozilla-Status) become flags.
     """
     from poterne.moving.mbox_import import MboxImport, files_of
+    from poterne.moving.places import text
 
     choice = chosen(only, skip, maps, since, skip_deleted, flags, remove_gone, dry_run)
     shown = Shown(as_json=as_json)
 
     def run(store: Store, of: Account, what: Choice, by: Acting, teller: Teller) -> MboxImport:
-        found = [(file, into or name) for file, name in files_of(files)]
+        found = [one._replace(name=into or one.name) for one in files_of(files)]
         return MboxImport(store, of, found, what, by, teller)
 
     keeping = settings(ctx)[1].retention
-    summary = with_store(ctx, lambda store: _local(store, keeping, account, f"mbox {files[0]}", run, choice, shown))
+    summary = with_store(
+        ctx, lambda store: _local(store, keeping, account, f"mbox {text(files[0])}", run, choice, shown)
+    )
     shown.end(summary, verb="brought", dry_run=dry_run)
 
 
@@ -247,6 +250,7 @@ def maildir(
     Line ends become CRLF; dates are those of the files. Keywords, order and subscriptions are read where Dovecot keeps them.
     """
     from poterne.moving.maildir_import import MaildirImport
+    from poterne.moving.places import text
 
     choice = chosen(only, skip, maps, since, skip_deleted, flags, remove_gone, dry_run)
     shown = Shown(as_json=as_json)
@@ -256,7 +260,9 @@ def maildir(
         return MaildirImport(store, of, root, what, by, teller)
 
     keeping = settings(ctx)[1].retention
-    summary = with_store(ctx, lambda store: _local(store, keeping, account, f"maildir {root}", run, choice, shown))
+    summary = with_store(
+        ctx, lambda store: _local(store, keeping, account, f"maildir {text(root)}", run, choice, shown)
+    )
     shown.end(summary, verb="brought", dry_run=dry_run)
 
 

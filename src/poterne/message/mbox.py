@@ -206,24 +206,36 @@ def _meaning(name: bytes, value: str) -> tuple[list[str], bool]:
 
 
 def rest(data: Buffer, entry: Entry, start: int) -> Iterator[bytes]:
-    """From there on, unquoted, in pieces of whole lines."""
+    """From there on, unquoted, in pieces of whole lines, as far as lines are shorter than PIECE_BYTES."""
     at = start
+    within = False  # a line that the piece before began
     while at < entry.end:
         end = min(at + PIECE_BYTES, entry.end)
+        cut = False
         if end < entry.end:
-            newline = data.find(b"\n", end, entry.end)
-            end = entry.end if newline < 0 else newline + 1
+            most = min(end + PIECE_BYTES, entry.end)
+            newline = data.find(b"\n", end, most)
+            cut = newline < 0 and most < entry.end
+            end = most if newline < 0 else newline + 1
         piece = data[at:end]
-        yield _QUOTED.sub(rb"\1", piece) if entry.quoted and b">From " in piece else piece
-        at = end
+        if entry.quoted and b">From " in piece:
+            first = piece.find(b"\n") + 1 if within else 0
+            if first or not within:
+                piece = piece[:first] + _QUOTED.sub(rb"\1", piece[first:])
+        yield piece
+        at, within = end, cut
 
 
+_YEAR_2_S: Final = -62_104_060_800
+_YEAR_9998_S: Final = 253_339_228_800
+"""A date that can be told in any zone is between these."""
 _TO_QUOTE: Final = re.compile(rb"^(>*From )", re.MULTILINE)
 
 
 def from_line(sender: str, at: int, offset: int) -> bytes:
     """The line that a message begins with, with its date in the zone `offset` (minutes east of UTC)."""
-    when = dt.datetime.fromtimestamp(at, dt.timezone(dt.timedelta(minutes=offset)))
+    zone = dt.timezone(dt.timedelta(minutes=offset))
+    when = dt.datetime.fromtimestamp(min(max(at, _YEAR_2_S), _YEAR_9998_S), zone)
     who = sender.encode("ascii", "replace") or b"MAILER-DAEMON"
     who = re.sub(rb"[\x00-\x20\x7f]", b"_", who)
     day = f"{_DAYS[when.weekday()]} {_MONTHS[when.month - 1]} {when.day:2d} {when:%H:%M:%S} {when.year:04d} {when:%z}"

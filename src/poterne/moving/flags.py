@@ -16,6 +16,8 @@ _SYSTEM: Final = {
     "\\deleted": Flag.DELETED,
     "\\draft": Flag.DRAFT,
 }
+REMEMBERED_MOST: Final = 10_000
+"""Names that have no bit. A source may think of ever new ones."""
 _KEYWORD: Final = re.compile(r"[!#$&'+-\[^-z|}~]{1,128}\Z").match
 
 
@@ -48,5 +50,6 @@ class FlagBits:
                 self._summary.note(f"the keyword {name} is left out: the account has as many as it can have")
         elif name.lower() not in {"\\recent", "\\*"}:
             self._summary.note(f"the flag {name} is left out: it has no meaning here")
-        self._bits[name.lower()] = bit
+        if bit or len(self._bits) < REMEMBERED_MOST:
+            self._bits[name.lower()] = bit
         return bit

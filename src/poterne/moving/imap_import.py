@@ -37,6 +37,10 @@ SET_BYTES: Final = 7_000
 AHEAD: Final = 2
 """Batches that are asked for at any time."""
 TRIES: Final = 5
+LISTED_MOST: Final = 2_000_000
+"""Messages of a folder: each is held in memory."""
+MESSAGE_MOST: Final = 1024 * 1024 * 1024
+"""Octets of a message. What is longer is read to its end and not kept, so that no server can fill the disk with one."""
 PAUSE_S: Final = 2.0
 """Before another connection; twice as long each time."""
 _VIEWS: Final = frozenset({"\\all", "\\allmail", "\\flagged", "\\starred", "\\important"})
@@ -235,6 +239,10 @@ class ImapImport:
             if one is None:
                 continue
             listed_uids.add(one.uid)
+            if len(listed_uids) > LISTED_MOST:
+                raise MovingError(
+                    f"{placed.folder.name} has more than {LISTED_MOST:,} messages: leave it out with --skip"
+                )
             if not self._is_wanted(one, placed):
                 continue
             at = self._acting.now if one.at is None else one.at
@@ -286,6 +294,8 @@ class _Fetching:
         self._asked: Final[deque[Batch]] = deque()
         self._came: Final[set[int]] = set()
         self._incoming: Incoming | None = None
+        self._announced = 0
+        """Octets of the message that comes, as the server says; it is not kept if they are too many."""
 
     async def run(self) -> None:
         """Raises SourceLostError, StoreError, MovingError."""
@@ -311,7 +321,8 @@ class _Fetching:
             if self._incoming is not None:
                 await self._incoming.feed(event.data)
         elif isinstance(event, BodyStart):
-            self._incoming = self._arrivals.begin()
+            self._announced = event.size
+            self._incoming = self._arrivals.begin() if event.size <= MESSAGE_MOST else None
         elif isinstance(event, Untagged) and event.kind == "FETCH":
             await self._message(event)
         elif isinstance(event, Completed):
@@ -320,6 +331,7 @@ class _Fetching:
 
     async def _message(self, event: Untagged) -> None:
         incoming, self._incoming = self._incoming, None
+        announced, self._announced = self._announced, 0
         one = fetched(event.values)
         item = None if one is None else self._items.get(one.uid)
         if one is None or item is None or one.uid in self._came or (one.body is None and one.flags is not None):
@@ -330,7 +342,9 @@ class _Fetching:
             incoming = self._arrivals.begin()
             await incoming.feed(one.body)
         self._came.add(one.uid)
-        if incoming is None or one.body is None:
+        if announced > MESSAGE_MOST:
+            self._summary.fail(self._folder, f"UID {one.uid}", f"it has more than {MESSAGE_MOST:,} octets")
+        elif incoming is None or one.body is None:
             self._summary.fail(self._folder, f"UID {one.uid}", "the server has no content for it")
         elif not incoming.size:
             incoming.abort()

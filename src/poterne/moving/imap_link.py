@@ -28,6 +28,9 @@ from poterne.values.secret import Secret
 ANSWER_S: Final = 180.0
 """How long the server may be silent. Some look for minutes before they answer a FETCH of a large folder."""
 
+ANSWER_MOST: Final = 16 * 1024 * 1024
+"""Octets of all data that are kept together, such as the list of folders: room for 150,000 of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -85,7 +88,7 @@ class ImapLink:
         try:
             async with asyncio.timeout(2):
                 await self.run(plain("LOGOUT"))
-        except (TimeoutError, SourceLostError):
+        except (TimeoutError, SourceLostError, MovingError):
             pass
         finally:
             self.close()
@@ -123,11 +126,14 @@ class ImapLink:
                 raise SourceLostError(f"the server has said nothing for {ANSWER_S:.0f} s")
 
     async def run(self, command: Command) -> tuple[Completed, list[Untagged]]:
-        """One command, its end and the data before. Raises SourceLostError."""
+        """One command, its end and the data before. Raises SourceLostError, MovingError."""
         self.send(command)
         data: list[Untagged] = []
+        before = self._link.bytes_in
         while True:
             event = await self.event()
+            if self._link.bytes_in - before > ANSWER_MOST:
+                raise MovingError(f"the server's answer to {command.name} has more than {ANSWER_MOST:,} octets")
             if isinstance(event, Completed):
                 return event, data
             if isinstance(event, Untagged):

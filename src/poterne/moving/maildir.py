@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from poterne.moving import places
 from poterne.proto.imap import mailbox_name
 from poterne.proto.imap.client_data import name_of
 
@@ -20,6 +21,9 @@ KEYWORDS: Final = "dovecot-keywords"
 UIDLIST: Final = "dovecot-uidlist"
 SUBSCRIPTIONS: Final = "subscriptions"
 KEYWORDS_MOST: Final = 26
+BESIDE_MOST: Final = 256 * 1024 * 1024
+"""Of a file beside the messages; a larger one is as if it were not there."""
+_YEARS_S: Final = 1 << 38
 LETTERS: Final = {
     "D": "\\Draft",
     "F": "\\Flagged",
@@ -52,6 +56,11 @@ class File:
     base: str
     letters: str
     is_new: bool
+
+    @property
+    def item(self) -> str:
+        """What it is known by."""
+        return places.text(self.base)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +129,7 @@ def files(folder: Path) -> list[File]:
 def size_of(one: File) -> int:
     """0 when it went meanwhile."""
     try:
-        return Path(one.path).stat().st_size
+        return Path(one.path).lstat().st_size
     except OSError:
         return 0
 
@@ -164,16 +173,21 @@ def _indexed(file: Path) -> Iterator[tuple[str, Indexed]]:
         fields = os.fsdecode(line).split("\t")
         try:
             base, at, offset, form, keywords = fields
-            yield base, Indexed(int(at), int(offset), form == "as-is", tuple(keywords.split()))
+            known = Indexed(int(at), int(offset), form == "as-is", tuple(keywords.split()))
         except ValueError:
             continue
+        if abs(known.at) < _YEARS_S and abs(known.offset) < 24 * 60:
+            yield base, known
 
 
 def _lines(file: Path) -> list[bytes]:
     try:
-        return file.read_bytes().split(b"\n")
-    except OSError:
+        descriptor = places.opened(file.parent, file)
+    except (OSError, places.NotAFileError):
         return []
+    with os.fdopen(descriptor, "rb") as opened:
+        whole = opened.read(BESIDE_MOST + 1)
+    return whole.split(b"\n") if len(whole) <= BESIDE_MOST else []
 
 
 def flags_of(one: File, about: Beside) -> tuple[str, ...]:

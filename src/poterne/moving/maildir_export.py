@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, final
 
 from poterne.message.line_ends import is_clean
-from poterne.moving import maildir
+from poterne.moving import maildir, places
 from poterne.moving.exporting import WHOLE_BYTES, Out, messages, pieces
 from poterne.moving.told import MovingError, Summary, Teller
 from poterne.store.interface import Store
@@ -40,8 +40,14 @@ class MaildirExport:
     async def run(self) -> Summary:
         """Raises MovingError, StoreError."""
         try:
+            places.check_target(self._root)
             for mailbox in self._mailboxes:
-                await self._folder(mailbox)
+                try:
+                    await self._folder(mailbox)
+                except OSError as error:
+                    if error.errno not in places.UNFIT:
+                        raise
+                    self.summary.fail(mailbox.name, "", f"no directory can have its name: {error.strerror}")
             names = await self._store.subscriptions(self._account.id)
             text = "V\t2\n\n" + "".join("\t".join(name.split("/")) + "\n" for name in names)
             _replace(self._root / maildir.SUBSCRIPTIONS, text.encode())
@@ -55,9 +61,11 @@ class MaildirExport:
     async def _folder(self, mailbox: Mailbox) -> None:
         place = maildir.folder_path(self._root, mailbox.name)
         for part in ("cur", "new", "tmp"):
-            (place / part).mkdir(mode=0o700, parents=True, exist_ok=True)
+            places.made(place / part)
         if place != self._root:
-            (place / "maildirfolder").touch()
+            if place.is_symlink():
+                raise MovingError(f"{place} is a link: name a new directory, which is made")
+            places.longer(place / "maildirfolder").close()
         there = {one.base: Path(one.path) for one in await asyncio.to_thread(maildir.files, place)}
         before = maildir.beside(place)
         self._teller.folder(mailbox.name, place.name, mailbox.messages, mailbox.size_bytes)
@@ -103,7 +111,7 @@ class MaildirExport:
         else:
             as_is, parts = True, []
         temporary = place / "tmp" / name
-        with temporary.open("wb") as file:
+        with places.fresh(temporary) as file:
             for part in parts:
                 file.write(part)
             if not parts:
@@ -112,9 +120,9 @@ class MaildirExport:
         os.utime(temporary, (one.row.internal_at, one.row.internal_at))
         target = place / "cur" / name
         if as_is:  # known before the index is written: a killed run must not forget it
-            with (place / maildir.INDEX).open("a") as index:
+            with places.longer(place / maildir.INDEX) as index:
                 base = name.partition(":")[0]
-                index.write(f"{base}\t{one.row.internal_at}\t{one.row.internal_offset}\tas-is\t\n")
+                index.write(f"{base}\t{one.row.internal_at}\t{one.row.internal_offset}\tas-is\t\n".encode())
         temporary.rename(target)
         return as_is
 
@@ -137,5 +145,6 @@ def _flags(one: Out, letters: dict[str, str]) -> str:
 def _replace(file: Path, text: bytes) -> None:
     """All of it or nothing."""
     temporary = file.with_name(f"{file.name}.new")
-    temporary.write_bytes(text)
+    with places.fresh(temporary) as written:
+        written.write(text)
     temporary.replace(file)

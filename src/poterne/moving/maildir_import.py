@@ -8,7 +8,7 @@ from typing import Final, final
 
 from poterne.admin.people import Acting
 from poterne.message.line_ends import ToCrlf
-from poterne.moving import folders, maildir
+from poterne.moving import folders, maildir, places
 from poterne.moving.arrivals import Arrivals
 from poterne.moving.flags import FlagBits
 from poterne.moving.folders import Choice, Folder, Placed
@@ -80,8 +80,8 @@ class MaildirImport:
         if placed.folder.subscribed:
             await self._store.subscribe(self._account.id, own, True)
         arrivals = Arrivals(self._store, self._account.id, mailbox_id, self.summary, self._teller)
-        await arrivals.open(f"maildir:{self._root}:{name}")
-        new = [one for one in found if not arrivals.known(one.base)]
+        await arrivals.open(f"maildir:{places.text(self._root)}:{name}")
+        new = [one for one in found if not arrivals.known(one.item)]
         self.summary.known += len(found) - len(new)
         self._teller.folder(name, own, len(new), 0)
         if self._choice.flags:
@@ -94,22 +94,25 @@ class MaildirImport:
             await arrivals.drop()
             raise
         if self._choice.remove_gone:
-            await arrivals.remove_gone({one.base for one in found})
+            await arrivals.remove_gone({one.item for one in found})
 
     async def _flags(self, arrivals: Arrivals, found: Sequence[maildir.File], about: maildir.Beside) -> None:
         now = [
-            (one.base, await self._bits.bits(maildir.flags_of(one, about))) for one in found if arrivals.known(one.base)
+            (one.item, await self._bits.bits(maildir.flags_of(one, about))) for one in found if arrivals.known(one.item)
         ]
         await arrivals.update_flags(now)
 
     async def _file(self, arrivals: Arrivals, one: maildir.File, about: maildir.Beside, folder: str) -> None:
         try:
-            descriptor = os.open(one.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            descriptor = places.opened(self._root, Path(one.path))
         except FileNotFoundError:  # read, moved or removed by a program meanwhile: the next run sees
             self.summary.vanished += 1
             return
         except OSError as error:
-            self.summary.fail(folder, one.base, f"can't be read: {error.strerror}")
+            self.summary.fail(folder, one.item, f"can't be read: {error.strerror}")
+            return
+        except places.NotAFileError as error:
+            self.summary.fail(folder, one.item, str(error))
             return
         incoming = arrivals.begin()
         try:
@@ -125,7 +128,7 @@ class MaildirImport:
                 await incoming.feed(crlf.feed(piece))
         except OSError as error:
             incoming.abort()
-            self.summary.fail(folder, one.base, f"can't be read: {error.strerror}")
+            self.summary.fail(folder, one.item, f"can't be read: {error.strerror}")
             return
         except BaseException:
             incoming.abort()
@@ -134,7 +137,7 @@ class MaildirImport:
             os.close(descriptor)
         if not incoming.size:
             incoming.abort()
-            self.summary.fail(folder, one.base, "it is empty: not even a header")
+            self.summary.fail(folder, one.item, "it is empty: not even a header")
             return
         bits = await self._bits.bits(maildir.flags_of(one, about))
-        await arrivals.add(incoming, one.base, bits, at, offset)
+        await arrivals.add(incoming, one.item, bits, at, offset)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from poterne.message import mbox
 from poterne.message.line_ends import is_clean
+from poterne.moving import places
 from poterne.moving.exporting import Out, messages, pieces
 from poterne.moving.told import MovingError, Summary, Teller
 from poterne.store.interface import Store
@@ -44,8 +45,14 @@ class MboxExport:
     async def run(self) -> Summary:
         """Raises MovingError, StoreError."""
         try:
+            places.check_target(self._root)
             for mailbox in self._mailboxes:
-                await self._folder(mailbox)
+                try:
+                    await self._folder(mailbox)
+                except OSError as error:
+                    if error.errno not in places.UNFIT:
+                        raise
+                    self.summary.fail(mailbox.name, "", f"no file can have its name: {error.strerror}")
         except OSError as error:
             raise MovingError(
                 f"{error.filename or self._root}: {error.strerror}. The export runs as the owner of the server's data:"
@@ -55,11 +62,11 @@ class MboxExport:
 
     async def _folder(self, mailbox: Mailbox) -> None:
         target = file_of(self._root, mailbox.name)
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        places.made(target.parent)
         self._teller.folder(mailbox.name, str(target), mailbox.messages, mailbox.size_bytes)
         temporary = target.with_name(f"{target.name}.part")
         done = 0
-        with temporary.open("wb") as file:
+        with places.fresh(temporary) as file:
             async for one in messages(self._store, self._account, mailbox):
                 await self._message(file, one, mailbox.name)
                 done += 1

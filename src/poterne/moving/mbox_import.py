@@ -9,14 +9,15 @@ import mmap
 import os
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Final, final
+from typing import Final, NamedTuple, final
 from urllib.parse import unquote
 
 from poterne.admin.people import Acting
 from poterne.message import mbox
 from poterne.message.line_ends import ToCrlf
-from poterne.moving import folders
+from poterne.moving import folders, places
 from poterne.moving.arrivals import Arrivals, digest
 from poterne.moving.flags import FlagBits
 from poterne.moving.folders import Choice, Folder, Placed
@@ -26,26 +27,40 @@ from poterne.values.directory import Account
 
 KEPT_BYTES: Final = 4 * 1024 * 1024
 """A message up to this size is read once; a larger one a second time when it is to be stored."""
+MESSAGES_MOST: Final = 2_000_000
+"""Of a file: where each is has to be held in memory."""
 _INBOXES: Final = frozenset({"inbox", "mbox", ""})
 
 
-def files_of(places: Sequence[Path]) -> list[tuple[Path, str]]:
-    """Files, and the folder that each is by its name: `Work/2020.mbox` in a folder that was named is Work/2020."""
-    found: list[tuple[Path, str]] = []
-    for place in places:
+class Found(NamedTuple):
+    """A file, and the folder that it is by its name. What leads to it from `root` on is no link."""
+
+    root: Path
+    file: Path
+    name: str
+
+
+def files_of(named: Sequence[Path]) -> list[Found]:
+    """`Work/2020.mbox` in a directory that was named is the folder Work/2020."""
+    found: list[Found] = []
+    for place in named:
         if place.is_dir():
             inside = sorted(place.rglob("*.mbox"))
             if not inside:
                 raise MovingError(f"{place} is a directory without any file *.mbox: name the mbox files themselves")
-            found.extend((file, _unescaped(str(file.relative_to(place).with_suffix("")))) for file in inside)
+            root = place.resolve()
+            below = [file.relative_to(place) for file in inside]
+            found.extend(Found(root, root / file, _folder_name(str(file.with_suffix("")))) for file in below)
         else:
-            found.append((place, _unescaped(place.name.removesuffix(".mbox"))))
-    return [(file.resolve(), "INBOX" if name.lower() in _INBOXES else name) for file, name in found]
+            root = place.parent.resolve()
+            found.append(Found(root, root / place.name, _folder_name(place.name.removesuffix(".mbox"))))
+    return found
 
 
-def _unescaped(name: str) -> str:
+def _folder_name(name: str) -> str:
     """`export` writes what a file name cannot have as %XX."""
-    return unquote(name)
+    name = unquote(name)
+    return "INBOX" if name.lower() in _INBOXES else name
 
 
 @final
@@ -56,7 +71,7 @@ class MboxImport:
         self,
         store: Store,
         account: Account,
-        files: Sequence[tuple[Path, str]],
+        files: Sequence[Found],
         choice: Choice,
         acting: Acting,
         teller: Teller,
@@ -73,21 +88,22 @@ class MboxImport:
     async def run(self) -> Summary:
         """Raises MovingError, StoreError."""
         found = []
-        for file, name in self._files:
-            cleaned = folders.clean(name, "/")
-            found.append((file, Folder(cleaned.encode(), cleaned, folders.guessed_use(cleaned))))
+        for each in self._files:
+            cleaned = folders.clean(each.name, "/")
+            found.append((each, Folder(cleaned.encode(), cleaned, folders.guessed_use(cleaned))))
         placed = folders.place([folder for _, folder in found], self._choice)
         for (file, folder), one in zip(found, placed, strict=True):
             if folders.wanted(folder, self._choice):
                 try:
                     await self._file(file, one)
-                except FolderError as error:
+                except (FolderError, places.NotAFileError) as error:
                     self.summary.fail(one.folder.name, "", str(error))
         return self.summary
 
-    async def _file(self, file: Path, placed: Placed) -> None:
+    async def _file(self, found: Found, placed: Placed) -> None:
+        file = found.file
         try:
-            with file.open("rb") as opened:
+            with os.fdopen(places.opened(found.root, file), "rb") as opened:
                 size = os.fstat(opened.fileno()).st_size
                 if not size:
                     self.summary.folders += 1
@@ -100,7 +116,9 @@ class MboxImport:
             raise MovingError(f"{file} is no mbox file: {error}") from None
 
     async def _mapped(self, file: Path, data: mmap.mmap, size: int, placed: Placed) -> None:
-        listed = await asyncio.to_thread(lambda: list(mbox.entries(data)))
+        listed = await asyncio.to_thread(lambda: list(islice(mbox.entries(data), MESSAGES_MOST + 1)))
+        if len(listed) > MESSAGES_MOST:
+            raise MovingError(f"{file} has more than {MESSAGES_MOST:,} messages: cut it into several files")
         shown = folders.ours(placed, await self._store.mailboxes(self._account.id))
         self._teller.folder(str(file), shown, len(listed), size)
         self.summary.folders += 1
@@ -110,7 +128,7 @@ class MboxImport:
             return
         mailbox_id = await folders.open_mailbox(self._store, self._account, placed, self._acting)
         arrivals = Arrivals(self._store, self._account.id, mailbox_id, self.summary, self._teller)
-        await arrivals.open(f"mbox:{file}")
+        await arrivals.open(f"mbox:{places.text(file)}")
         seen: Counter[bytes] = Counter()
         flags: list[tuple[str, int]] = []
         try:
@@ -189,6 +207,9 @@ def _moment(date: dt.datetime | None, now: int) -> tuple[int, int]:
     """As Unix seconds and minutes east of UTC; without a zone it is this machine's."""
     if date is None:
         return now, 0
-    zoned = date if date.tzinfo is not None else date.astimezone()
+    try:
+        zoned = date if date.tzinfo is not None else date.astimezone()
+    except (ValueError, OverflowError):  # in the year 1 or 9999
+        zoned = date.replace(tzinfo=dt.UTC)
     offset = zoned.utcoffset() or dt.timedelta()
     return int(zoned.timestamp()), int(offset.total_seconds()) // 60

@@ -7,6 +7,8 @@ from poterne.admin.people import AdminError
 
 NOTES_MOST: Final = 1_000
 """Failures and notes that are kept with their words; all are counted."""
+WORDS_MOST: Final = 500
+"""Of a text that may have been written by strangers."""
 
 
 class MovingError(AdminError):
@@ -52,11 +54,12 @@ class Summary:
     def fail(self, folder: str, item: str, why: str) -> None:
         self.failed += 1
         if len(self.failures) < NOTES_MOST:
-            self.failures.append(Failure(folder, item, why))
+            self.failures.append(Failure(folder[:WORDS_MOST], item[:WORDS_MOST], why[: 2 * WORDS_MOST]))
 
     def note(self, text: str) -> None:
-        if len(self.notes) < NOTES_MOST and text not in self.notes:
-            self.notes.append(text)
+        cut = text[:WORDS_MOST]
+        if len(self.notes) < NOTES_MOST and cut not in self.notes:
+            self.notes.append(cut)
 
 
 class Teller(Protocol):
