@@ -1,7 +1,7 @@
 """Is IMAP exact with several clients? `make test-stress` (MINUTES=10, or SEED=n for one round again).
 
 Theory of operation. The server is a real one with two workers. Each *round* has an account of its own and 3 to 16 clients
-over TLS, in all modes (IMAP4rev1, IMAP4rev2, CONDSTORE, QRESYNC, UIDONLY, some with COMPRESS); beside them mail comes in by SMTP and LMTP, a POP3 client
+over TLS, in all modes (IMAP4rev1, IMAP4rev2, CONDSTORE, QRESYNC, UIDONLY, NOTIFY, some with COMPRESS); beside them mail comes in by SMTP and LMTP, a POP3 client
 deletes, retention removes. What everybody does is drawn from the round's seed.
 
 - `picture.py`: each client believes what it was told, and nothing else: which UID has which number, flags, mod-sequences. It
@@ -14,6 +14,7 @@ deletes, retention removes. What everybody does is drawn from the round's seed.
   data, results of SEARCH, SORT and THREAD, COPYUID, MODIFIED, STATUS…) must be what `keys.py` and the others work out.
 - In *parallel* rounds all run at once; then only what no order of events may break is compared, and now and then all
   fall silent: after a NOOP every picture must be the truth, and who idles must have been told without one.
+- `notices.py`: with NOTIFY a client knows names and STATUS of all other mailboxes too, and must know them without asking.
 - Whoever has QRESYNC remembers the mailboxes that it leaves, comes back with what it remembers, and must be told exactly
   what is missing.
 

@@ -138,6 +138,7 @@ async def copy_or_move(client: Client, before: Boxes | None) -> Effect:
     box = before[picture.box] if before is not None else None
     text = b'%b%b %b "%b"' % (chosen.verb, b"MOVE" if moving else b"COPY", chosen.text, name.encode())
     doing = await client.run(text)
+    client.changed(name)
     if moving and picture.read_only:
         same("MOVE in EXAMINE", doing.status, b"NO")
         return Effect()
@@ -209,6 +210,7 @@ async def append(client: Client, before: Boxes | None) -> Effect:
     date = b'"01-Jan-2020 00:00:00 +0000" ' if old else b""
     parts = [b"(%b) %b%b" % (b" ".join(sorted(flags)), date, _literal(letter(number))) for number, flags in given]
     doing = await client.run(b'APPEND "%b" %b' % (name.encode(), b" ".join(parts)))
+    client.changed(name)
     uids, validity = _appenduid(doing)
     client.ledger.arrive(validity, uids, [number for number, _ in given][: len(uids)])
     if before is None:
@@ -250,6 +252,7 @@ async def replace(client: Client, before: Boxes | None) -> Effect:
         _literal(letter(number)),
     )
     doing = await client.run(text)
+    client.changed(name)
     uids, validity = _appenduid(doing)
     client.ledger.arrive(validity, uids, [number] if uids else [])
     if before is None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from tests.stress.ledger import DifferenceError, Ledger
+from tests.stress.notices import Notices
 from tests.stress.picture import Doing, Picture
 from tests.stress.wire import Wire
 from tests.support.peer_server import HOST, PASSWORD, PeerServer
@@ -24,6 +25,8 @@ class Modes:
     qresync: bool = False
     uid_only: bool = False
     deflate: bool = False
+    notify: bytes = b""
+    """SELECTED or SELECTED-DELAYED (RFC 5465 §6.1)."""
 
     @property
     def enabled(self) -> list[str]:
@@ -55,6 +58,7 @@ class Client:
         self.wire = Wire(self.name, self._hear, self._lost)
         self.picture: Picture | None = None
         self._opening: Picture | None = None
+        self.notices: Notices | None = None
         self.condstore = False
         self.caches: dict[int, Cache] = {}
         self.saved: list[int] = []
@@ -77,12 +81,17 @@ class Client:
 
     def by_uid(self) -> bool:
         """Is the next command to be one with UIDs?"""
-        return self.dice.random() < 0.5 or self.modes.uid_only
+        return self.dice.random() < 0.5 or not self.numbers
+
+    @property
+    def numbers(self) -> bool:
+        """May it use message numbers? With SELECTED they may change at any moment (RFC 5465 §5.3)."""
+        return not self.modes.uid_only and self.modes.notify != b"SELECTED"
 
     # -- the connection ------------------------------------------------------------------------------------------------
 
     async def connect(self) -> None:
-        self.picture = self._opening = self.idling = None
+        self.picture = self._opening = self.idling = self.notices = None
         self.running, self._ended, self.saved = [], {}, []
         self.bye = False
         self.condstore = self.modes.condstore or self.modes.qresync
@@ -96,6 +105,13 @@ class Client:
             self.wire.compress()
         if self.modes.enabled:
             await self.ok(("ENABLE " + " ".join(self.modes.enabled)).encode())
+        self.notices = Notices() if self.modes.notify else None
+        if self.notices is not None:
+            new = self.dice.choice([b"", b" (UID FLAGS)"])
+            selected = b"(%b (MessageNew%b MessageExpunge FlagChange))" % (self.modes.notify, new)
+            personal = b"(personal (MailboxName MessageNew MessageExpunge FlagChange))"
+            await self.ok(b"NOTIFY SET STATUS %b %b" % (selected, personal))
+            await self.ok(b'LIST "" "*"')
 
     async def close(self) -> None:
         self.remember()
@@ -147,6 +163,8 @@ class Client:
             return
         if code is not None and self.running:
             self.running[0].codes[code[1]] = code[2] or b""
+        if self.notices is not None:
+            self.notices.hear(line)
         if self.picture is not None and self.picture.hear(line, self.running):
             return
         if self.running:
@@ -221,6 +239,8 @@ class Client:
         picture = self.picture
         if picture is None:
             return
+        if self.notices is not None:
+            self.notices.forget_box(picture.box)
         if picture.known and set(picture.flags) == set(picture.uids) and picture.highest:
             self.caches[picture.box] = Cache(picture.highest, dict(picture.flags))
         else:
@@ -240,6 +260,7 @@ class Client:
             qresync=self.modes.qresync,
             rev2=self.modes.rev2,
             uid_only=self.modes.uid_only,
+            at_once=self.modes.notify == b"SELECTED",
         )
         fresh.read_only = read_only
         if self.picture is None:
@@ -253,6 +274,11 @@ class Client:
         if doing.status != b"OK":
             self.picture = None
         return doing
+
+    def changed(self, name: str) -> None:
+        """It did something there that nobody has to tell it."""
+        if self.notices is not None:
+            self.notices.forget(name)
 
     def enable_condstore(self) -> None:
         """By a command that says so on the way (RFC 7162 §3.1)."""

@@ -114,6 +114,17 @@ def agree(picture: Picture, box: Box) -> None:
         raise DifferenceError(f"{what}highest modseq {picture.highest}, it is {box.highest}")
 
 
+def agree_but_for_expunged(picture: Picture, box: Box) -> None:
+    """With SELECTED-DELAYED: what is new and all flags are known, and nobody has to say what is gone."""
+    if picture.known:
+        there = [uid for uid in picture.uids if uid in box.messages]
+        same(f"the client's picture of {box.name}, but for what is gone: UIDs", there, box.uids)
+    elif len(picture.uids) < len(box.messages):
+        raise DifferenceError(f"the client counts {len(picture.uids)} in {box.name}, there are {len(box.messages)}")
+    for uid in picture.flags.keys() & box.messages.keys():
+        same(f"the client's picture of {box.name}: flags of UID {uid}", picture.flags[uid], box.messages[uid].flags)
+
+
 async def leave(client: Client, before: Boxes | None) -> Effect:
     r"""UNSELECT, or CLOSE, which removes what is \Deleted."""
     effect = Effect()
@@ -163,6 +174,14 @@ async def names(client: Client, before: Boxes | None) -> Effect:
     picture = client.picture
     doing = await client.run(text)
     effect = Effect()
+    if doing.status == b"OK" and client.notices is not None:
+        match kind:
+            case b"CREATE":
+                client.notices.names.add(name)
+            case b"RENAME":
+                client.notices.renamed(name, other)
+            case _:
+                client.notices.gone(name)
     if doing.status == b"OK" and kind == b"DELETE" and b"CLOSED" in doing.codes:
         client.picture = None
         client.saved = []

@@ -68,10 +68,20 @@ class Picture:
     """
 
     def __init__(
-        self, ledger: Ledger, session: int, *, condstore: bool, qresync: bool, rev2: bool, uid_only: bool = False
+        self,
+        ledger: Ledger,
+        session: int,
+        *,
+        condstore: bool,
+        qresync: bool,
+        rev2: bool,
+        uid_only: bool = False,
+        at_once: bool = False,
     ) -> None:
+        """`at_once`: NOTIFY with SELECTED was said; messages may go at any moment."""
         self._ledger, self._session = ledger, session
         self.condstore, self.qresync, self.rev2, self.uid_only = condstore, qresync, rev2, uid_only
+        self.at_once = at_once
         self.read_only = False
         self.box = 0
         """UIDVALIDITY."""
@@ -129,6 +139,8 @@ class Picture:
         self.uids += [UNKNOWN] * (count - len(self.uids))
 
     def _may_expunge(self, running: list[Doing]) -> Doing:
+        if not running and self.at_once:
+            return Doing(b"", b"", holds=False)
         if not running:
             raise DifferenceError("expunged while no command is in progress (RFC 9051 §7.5.1)")
         for doing in running:

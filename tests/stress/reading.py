@@ -142,7 +142,7 @@ async def search(client: Client, before: Boxes | None) -> Effect:
     picture, dice = client.picture, client.dice
     if picture is None or not picture.known:
         return await learn(client, before)
-    asked = key(dice, picture.uids, picture.highest or 1, client.saved, numbers=not picture.uid_only)
+    asked = key(dice, picture.uids, picture.highest or 1, client.saved, numbers=client.numbers)
     returns = b""
     if dice.random() < 0.6 or client.modes.rev2:
         options = dice.sample([b"MIN", b"MAX", b"ALL", b"COUNT", b"SAVE"], dice.randint(0, 4))
@@ -239,7 +239,7 @@ async def sort(client: Client, before: Boxes | None) -> Effect:
         return await learn(client, before)
     uid = client.by_uid()
     threads = dice.random() < 0.3
-    asked = key(dice, picture.uids, picture.highest or 1, client.saved, 1, numbers=not picture.uid_only)
+    asked = key(dice, picture.uids, picture.highest or 1, client.saved, 1, numbers=client.numbers)
     if asked.modseq:
         client.enable_condstore()
     orders = {
@@ -313,7 +313,7 @@ async def status(client: Client, before: Boxes | None) -> Effect:
         return Effect()
     box = dice.choice(list(before.values()))
     doing = await client.ok(b'STATUS "%b" (%b)' % (box.name.encode(), items))
-    (line,) = doing.other(b"STATUS")
+    (line,) = [line for line in doing.other(b"STATUS") if b" SIZE " in line]  # the others are notices
     words = line[line.index(b"(") + 1 : -1].split()
     values = {name: int(value) for name, value in zip(words[::2], words[1::2], strict=True)}
     expected = {

@@ -36,6 +36,7 @@ _MODES = [
     Modes(uid_only=True, condstore=True),
     Modes(uid_only=True, rev2=True, qresync=True),
 ]
+_NOTIFY = [b"", b"", b"", b"SELECTED", b"SELECTED-DELAYED"]
 Move = Callable[[Client, Boxes | None], Awaitable[Effect]]
 _MOVES: list[tuple[Move, int]] = [
     (reading.fetch, 14),
@@ -83,7 +84,10 @@ class Round:
         self.address = server.store.add_account(f"stress{plan.seed}")
         self.ledger = Ledger(WORKERS)
         self.truth = Truth(store, self.address)
-        modes = [replace(self.dice.choice(_MODES), deflate=self.dice.random() < 0.3) for _ in range(plan.clients)]
+        modes = [
+            replace(self.dice.choice(_MODES), deflate=self.dice.random() < 0.3, notify=self.dice.choice(_NOTIFY))
+            for _ in range(plan.clients)
+        ]
         self.clients = [
             Client(number, self.address, server, self.ledger, Random(self.dice.random()), mode)
             for number, mode in enumerate(modes)
@@ -101,6 +105,8 @@ class Round:
                 await client.connect()
             for name in ("Work", "Temp1"):
                 await first.ok(b'CREATE "%b"' % name.encode())
+                if first.notices is not None:
+                    first.notices.names.add(name)
             if self.plan.lockstep:
                 await self._one_by_one()
             else:
@@ -133,6 +139,7 @@ class Round:
             if self.dice.random() < 0.4:
                 await client.done()
             return
+        await self._told_by_notify(client)
         if client.picture is not None and not client.picture.known:
             await reading.learn(client, None)
             if not client.picture.known:
@@ -218,11 +225,15 @@ class Round:
     async def _quiet(self) -> None:
         """Nobody changes anything any more: what each believes is the truth; who idles was told."""
         for client in self.clients:
-            if await self._lost_its_mailbox(client) or client.picture is None:
+            if await self._lost_its_mailbox(client):
+                continue
+            await self._told_of_others(client)
+            if client.picture is None:
                 continue
             if client.idling is not None:
                 await self._told_while_idle(client)
                 continue
+            await self._told_by_notify(client)
             await self._noop(client)
             await reading.learn(client, None)
             await self._noop(client)
@@ -244,6 +255,7 @@ class Round:
         number = changing.next_letter()
         began = asyncio.get_running_loop().time()
         await speaker.ok(b'APPEND "%b" {%d+}\r\n%b' % (box.name.encode(), len(letter(number)), letter(number)))
+        speaker.changed(box.name)
         for client in idling:
             if client.picture is not None and client.picture.box == box.uid_validity:
                 await self._told_while_idle(client)
@@ -253,20 +265,43 @@ class Round:
         await client.ok(b"NOOP")
 
     async def _told_while_idle(self, client: Client) -> None:
-        box = (await self._look())[client.picture.box] if client.picture is not None else None
+        if (picture := client.picture) is not None:
+            box = (await self._look())[picture.box]
+            await self._told(client, lambda: living.agree(picture, box))
+
+    async def _told_by_notify(self, client: Client) -> None:
+        """NOTIFY tells of the selected mailbox without being asked."""
+        if client.modes.notify and (picture := client.picture) is not None:
+            box = (await self._look())[picture.box]
+            judge = living.agree if picture.at_once else living.agree_but_for_expunged
+            await self._told(client, lambda: judge(picture, box))
+
+    async def _told_of_others(self, client: Client) -> None:
+        """And of all others; those that it knows nothing of any more, it asks for."""
+        if (notices := client.notices) is None:
+            return
+        boxes = (await self._look()).values()
+        selected = client.picture.box if client.picture is not None else 0
+        modseq = client.modes.condstore or client.modes.qresync
+        await self._told(client, lambda: notices.agree(boxes, selected, modseq=modseq))
+        items = b"UIDVALIDITY UIDNEXT MESSAGES UNSEEN" + b" HIGHESTMODSEQ" * modseq
+        for name in notices.names - notices.status.keys():
+            if client.idling is None:
+                await client.ok(b'STATUS "%b" (%b)' % (name.encode(), items))
+
+    async def _told(self, client: Client, judge: Callable[[], None]) -> None:
+        """Soon there is no difference any more."""
         loop = asyncio.get_running_loop()
         until = loop.time() + IDLE_WAIT_S
-        while client.picture is not None and box is not None:
+        while True:
             if client.failure is not None:
                 raise client.failure
             try:
-                living.agree(client.picture, box)
+                return judge()
             except DifferenceError as difference:
                 if loop.time() > until:
-                    raise DifferenceError(f"not told while idle, in {IDLE_WAIT_S} s: {difference}") from None
-                await asyncio.sleep(0.01)
-            else:
-                return
+                    raise DifferenceError(f"{client.name} is not told in {IDLE_WAIT_S} s: {difference}") from None
+            await asyncio.sleep(0.01)
 
     async def _come_back(self) -> None:
         """At the end: who knows QRESYNC comes back with what it remembers, and must find the truth by it."""

@@ -72,6 +72,15 @@ def test_what_may_not_be_said_with_uidonly(line: bytes) -> None:
         picture(uid_only=True).hear(line, [NOOP])
 
 
+def test_messages_go_at_any_moment_with_selected_only() -> None:
+    client = picture()
+    client.at_once = True
+    client.hear(b"* 1 EXPUNGE", [])
+    assert client.uids == [4, 6]
+    with pytest.raises(DifferenceError):
+        client.hear(b"* 1 EXPUNGE", [FETCH])
+
+
 def test_what_is_not_known_has_no_place_with_uidonly() -> None:
     client = picture(uid_only=True)
     for line in (b"* 6 EXISTS", b"* 9 UIDFETCH (FLAGS ())", b"* 8 UIDFETCH (FLAGS ())", b"* VANISHED 4,7"):

@@ -363,3 +363,25 @@ def test_searching_mailboxes_of_others(world: World) -> None:
         assert found(f'mailboxes "{THEIRS}/one"', "KEYWORD $Label") == ["one"]
         wire.ok(f'SUBSCRIBE "{THEIRS}/one"')
         assert found("subscribed") == ["one"]
+
+
+def test_new_messages_come_with_uid_and_modseq_after_condstore(world: World) -> None:
+    """What a client did not ask for has both, whatever it wants to hear of new messages (RFC 7162 §3.2.4)."""
+    with world.client() as plain, world.client() as wire, world.client() as numberless:
+        for one, modes in ((plain, ""), (wire, "CONDSTORE"), (numberless, "CONDSTORE UIDONLY")):
+            if modes:
+                one.ok(f"ENABLE {modes}")
+            one.ok("SELECT INBOX")
+            one.ok("NOTIFY SET (selected (MessageNew (FLAGS) MessageExpunge))")
+        world.deliver(message())
+
+        def new(one: Wire) -> bytes:
+            while b"FETCH" not in (line := one.response()):
+                pass
+            return line.replace(b"\\Recent", b"")
+
+        told = new(wire)
+        modseq = wire.ok("FETCH 1 MODSEQ")[-1].removeprefix(b"* 1 FETCH (").removesuffix(b")")
+        assert told == b"* 1 FETCH (FLAGS () UID 1 %b)" % modseq
+        assert new(numberless) == b"* 1 UIDFETCH (FLAGS () %b)" % modseq
+        assert new(plain) == b"* 1 FETCH (FLAGS ())"

@@ -98,6 +98,9 @@ async def fetch(client: Client, command: commands.Fetch) -> None:
 
 async def show(client: Client, items: tuple[FetchItem, ...], spans: IndexRanges) -> None:
     """The same of these positions without a command: what NOTIFY tells of new messages. Sets nothing."""
+    if client.condstore:  # what nobody asked for has both (RFC 7162 §3.2.4)
+        wanted = (FetchAtt.MODSEQ,) if client.uid_only else (FetchAtt.UID, FetchAtt.MODSEQ)
+        items = (*items, *(item for item in wanted if item not in items))
     run = _Fetching(client, commands.Fetch(b"", False, SequenceSet(()), items))
     for first, last in spans:
         for start in range(first, last, run.page):
