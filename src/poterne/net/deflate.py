@@ -81,7 +81,7 @@ class Deflate:
     Bytes of the peer go in with `take` and come out with `piece`, as long as there is something `waiting`.
     """
 
-    __slots__ = ("_at", "_full", "_history", "_inflater", "_raw", "_tail", "ended")
+    __slots__ = ("_at", "_full", "_history", "_inflater", "_raw", "_tail", "ended", "inflating")
 
     def __init__(self) -> None:
         self._raw = b""
@@ -96,6 +96,8 @@ class Deflate:
         """The inflater may have more without being given anything."""
         self.ended = False
         """The peer has ended its stream."""
+        self.inflating = False
+        """Somebody waits for what the peer says: `inflated` runs, maybe for long."""
 
     # In
 
@@ -180,6 +182,7 @@ async def inflated(deflate: Deflate) -> bytes | None:
 
     PeerError when it cannot be inflated.
     """
+    deflate.inflating = True
     try:
         while deflate.waiting:
             data = deflate.piece()
@@ -189,6 +192,8 @@ async def inflated(deflate: Deflate) -> bytes | None:
                 return data
     except BrokenStreamError:
         raise PeerError("compression-broken") from None
+    finally:
+        deflate.inflating = False
     return b"" if deflate.ended else None
 
 

@@ -339,7 +339,8 @@ class Link(asyncio.Protocol):
             self._shaken(TlsError("timeout"))
             self.abort(fatal)
             return
-        expired = times.expired(now, waiting=self._waiter is not None)
+        inflating = self._deflate is not None and self._deflate.inflating  # maybe of what becomes nothing
+        expired = times.expired(now, waiting=inflating or self._waiter is not None)
         if expired:
             self._expire(expired)
         if times.rate is not None and now >= times.rate.due:
