@@ -10,7 +10,7 @@ from poterne.store.sqlite import copying_across
 from poterne.store.sqlite.engine import open_store
 from poterne.store.sqlite.transaction import Limits
 from poterne.values.ids import AccountId, MailboxId
-from poterne.values.mailbox import Flag, FlagChange, SpecialUse
+from poterne.values.mailbox import KEYWORDS_OF_OTHERS, Flag, FlagChange, SpecialUse
 from poterne.values.retention import Hold
 from tests.support.stores import ALL, AT, INBOX, Clock, World, event, only
 
@@ -66,11 +66,11 @@ async def test_keywords_keep_their_names(world: World) -> None:
 
 async def test_keywords_without_room_are_left_out(world: World) -> None:
     bob = await world.account("bob@example.org")
-    await world.store.keyword_bits(bob, [f"k{number}" for number in range(54)])
+    await world.store.keyword_bits(bob, [f"k{number}" for number in range(KEYWORDS_OF_OTHERS - 1)])
     mine = await world.store.keyword_bits(world.alice, ["one", "two"])
     await world.deliver(flags=mine["one"] | mine["two"] | Flag.SEEN)
     await world.store.copy_to(world.alice, INBOX, ALL, bob, INBOX, AT)
-    assert (await world.store.account_by_id(bob)).keywords[54:] == ("one",)
+    assert (await world.store.account_by_id(bob)).keywords[KEYWORDS_OF_OTHERS - 1 :] == ("one",)
     assert [row.flags for row in world.store.rows(bob, INBOX, ALL)] == [Flag.SEEN | 1 << 62]
 
 

@@ -181,6 +181,20 @@ async def test_one_account_cannot_fill_the_lists_of_its_domain(world: World, mon
         await grant(world, "Work/b", "bob@example.org", READ)
 
 
+async def test_one_account_cannot_fill_the_list_of_another(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharing, "NAMED_MOST", 2)
+    for name in ("bob", "carol"):
+        await world.account(f"{name}@example.org")
+        for mailbox in ("INBOX", "Work"):
+            await grant(world, mailbox, f"{name}@example.org", READ)
+    with pytest.raises(LimitError):
+        await grant(world, "Sent", "bob@example.org", READ)
+    with pytest.raises(LimitError):
+        await world.store.create_mailbox(world.alice, "Work/below", None, event())
+    await grant(world, "Work", "bob@example.org", NO_RIGHT)
+    await grant(world, "Sent", "bob@example.org", READ)
+
+
 async def test_others_have_their_turns_while_thousands_are_read(world: World) -> None:
     bob = await world.account("bob@example.org")
     await grant(world, "Work", "bob@example.org", READ)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from poterne.session.imap import access
+from poterne.values.sharing import Right
 from tests.support.imap_world import World, message
 
 EVE = "eve@example.org"
@@ -84,3 +85,41 @@ def test_a_long_answer_ends_when_the_right_to_read_is_gone(world: World, how: st
     assert b"* BYE" in heard[-1], heard[-1][:80]
     assert len(heard) < 30, len(heard)
     eve.socket.close()
+
+
+def test_others_leave_the_owner_some_keywords(world: World) -> None:
+    """A keyword stays for ever: who may change flags could take all that there are."""
+    world.deliver(message("one"))
+    share(world, "lrswi")
+    with world.client(address=EVE, select=f'"{HERS}/INBOX"') as eve:
+        for number in range(40):
+            eve.ok(f"STORE 1 +FLAGS.SILENT (eve{number})")
+        assert b"[LIMIT]" in eve.no("STORE 1 +FLAGS (more)")
+        assert b"[LIMIT]" in eve.run(f'APPEND "{HERS}/INBOX" (more) {{}}', message("two"))[1]
+        eve.ok("STORE 1 +FLAGS (eve1)")
+        eve.ok("SELECT INBOX")
+        eve.append(message("hers"), flags="mine")
+        eve.ok(f'COPY 1 "{HERS}/INBOX"')
+    with world.client(select="INBOX") as ada:
+        assert b"mine" not in b"".join(ada.ok("FETCH 2 FLAGS"))
+        ada.ok("STORE 1 +FLAGS (more)")
+
+
+def test_a_search_of_many_goes_no_further_than_the_right_to_read(world: World) -> None:
+    """The grant of a mailbox goes while the search is in one before it."""
+    with world.client() as ada:
+        for name in ("A", "B"):
+            ada.ok(f"CREATE {name}")
+            ada.ok(f"SETACL {name} {EVE} lr")
+            world.deliver(message("x"), mailbox=name)
+        with world.client(address=EVE) as eve:
+            store, rights = world.store, world.store.rights
+
+            async def withdrawn(*ids: int) -> object:
+                box = await store.mailbox_by_id(ids[1], ids[2])  # type: ignore[arg-type]
+                return rights_none if box.name == "B" else await rights(*ids)  # type: ignore[arg-type]
+
+            rights_none = Right(0)
+            world.store.rights = withdrawn  # type: ignore[method-assign, assignment]
+            found = eve.ok(f'ESEARCH IN (mailboxes ("{HERS}/A" "{HERS}/B")) RETURN (COUNT) ALL')
+            assert [b"/A" in line for line in found] == [True]

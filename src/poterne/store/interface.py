@@ -35,6 +35,7 @@ from poterne.values.ids import (
     Uid,
 )
 from poterne.values.mailbox import (
+    MAX_KEYWORDS,
     Appended,
     Changes,
     ContentRow,
@@ -348,8 +349,10 @@ class Messages(Protocol):
         """UIDs with all of these bits set and all of those clear: SEARCH UNSEEN and its like, without the rows."""
 
     async def changes(self, account_id: AccountId, mailbox_id: MailboxId, since: ModSeq) -> Changes: ...
-    async def keyword_bits(self, account_id: AccountId, names: Sequence[str]) -> dict[str, int]:
-        """Each keyword's flag as a mask (`1 << bit`; compared without case), made where missing. LimitError at the 56th."""
+    async def keyword_bits(
+        self, account_id: AccountId, names: Sequence[str], most: int = MAX_KEYWORDS
+    ) -> dict[str, int]:
+        """Each keyword's flag as a mask (`1 << bit`; compared without case), made where missing. LimitError beyond `most`."""
 
     async def store_flags(
         self,

@@ -14,6 +14,8 @@ LINES_MOST: Final = 20_000
 """Lines of all the access lists of an account: what is made below a shared mailbox inherits them."""
 ANYONE_MOST: Final = 500
 """Mailboxes that one account shares with its whole domain: everybody has them in every list of mailboxes."""
+NAMED_MOST: Final = 2_000
+"""Mailboxes that one account shares with another one by name: all that a secretary sees of a director's, say."""
 SHARED_MOST: Final = 5_000
 """Lines by which an account sees mailboxes of others; those that name it come first."""
 ACROSS_MOST: Final = 20_000
@@ -41,7 +43,7 @@ class Sharing(Protocol):
         """In place of what it had, but for those of `kept`; no rights: its line goes. The event tells what it has now.
 
         NotFoundError: no such account, or no such mailbox, or a name that is none. ConflictError: it is the owner. LimitError
-        beyond `GRANTED_MOST`, `LINES_MOST` and `ANYONE_MOST`.
+        beyond `GRANTED_MOST`, `LINES_MOST`, `ANYONE_MOST` and `NAMED_MOST`.
         """
 
     async def shared_with(self, reader_id: AccountId) -> list[Shared]:
@@ -71,7 +73,7 @@ class Sharing(Protocol):
         r"""COPY or MOVE between two accounts, or within one; all or nothing. Counts for the second one's quota (OverQuotaError).
 
         LimitError between two accounts beyond `ACROSS_MOST` messages. Keywords keep their names; those for which the second
-        account has no room are left out. `flags_kept`: a mask of the source's flags that the copies keep. What is moved to
+        account has no room (`KEYWORDS_OF_OTHERS`) are left out. `flags_kept`: a mask of the source's flags that the copies keep. What is moved to
         another account is expunged from the first: where that keeps what is expunged (undelete window, legal hold), it keeps it.
         """
 

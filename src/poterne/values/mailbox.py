@@ -28,6 +28,8 @@ class Flag(IntFlag):
 
 KEYWORD_SHIFT = 8
 MAX_KEYWORDS = 55
+KEYWORDS_OF_OTHERS = 40
+"""Beyond so many, only the account's owner makes more: a keyword stays for ever, and each account has few."""
 
 
 class SpecialUse(Enum):

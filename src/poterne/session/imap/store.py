@@ -25,6 +25,7 @@ from poterne.values.directory import Account
 from poterne.values.ids import ModSeq
 from poterne.values.mailbox import (
     KEYWORD_SHIFT,
+    KEYWORDS_OF_OTHERS,
     MAX_KEYWORDS,
     Flag,
     FlagChange,
@@ -118,7 +119,8 @@ async def flag_bits(client: Client, account: Account, flags: FlagSet, *, make: b
         else:
             bits |= bit
     if missing and make:
-        made = await client.store.keyword_bits(account.id, missing)
+        most = MAX_KEYWORDS if account.id == client.account.id else KEYWORDS_OF_OTHERS
+        made = await client.store.keyword_bits(account.id, missing, most)
         for bit in made.values():
             bits |= bit
         client.learn(await client.store.account_by_id(account.id))

@@ -19,7 +19,7 @@ from poterne.store.sqlite.connection import Row, Rows
 from poterne.store.sqlite.delivery import CONTENT_BITS
 from poterne.store.sqlite.transaction import Tx
 from poterne.values.ids import AccountId, MailboxId, Uid, UidValidity
-from poterne.values.mailbox import KEYWORD_SHIFT, MAX_KEYWORDS, Copied, Flag
+from poterne.values.mailbox import KEYWORD_SHIFT, KEYWORDS_OF_OTHERS, Copied, Flag
 
 HASHES_MOST: Final = 1_000
 """Of one thread."""
@@ -172,7 +172,7 @@ def _translated(tx: Tx, account_id: AccountId, to_account: AccountId, flag_sets:
         wanted = [(1 << KEYWORD_SHIFT + position, name, folded) for position, name, folded in names]
         wanted = [keyword for keyword in wanted if keyword[0] & used]
         known = flags.known_keywords(tx, to_account)
-        room = MAX_KEYWORDS - len(known)
+        room = max(0, KEYWORDS_OF_OTHERS - len(known))
         missing = [name for _, name, folded in wanted if folded not in known][:room]
         made = {name.lower(): bit for name, bit in flags.make_keywords(tx, to_account, missing).items()}
         bits = {bit: made.get(folded) or known.get(folded, 0) for bit, _, folded in wanted}

@@ -38,7 +38,7 @@ def known_keywords(rows: Rows, account_id: AccountId) -> dict[str, int]:
     return {folded: 1 << (KEYWORD_SHIFT + position) for folded, position in found}
 
 
-def make_keywords(tx: Tx, account_id: AccountId, names: Sequence[str]) -> dict[str, int]:
+def make_keywords(tx: Tx, account_id: AccountId, names: Sequence[str], most: int = MAX_KEYWORDS) -> dict[str, int]:
     """The flag bit of each of these, made where missing."""
     known = known_keywords(tx, account_id)
     if not known and not tx.one("SELECT 1 FROM account_counter WHERE account_id = ?", (account_id,)):
@@ -47,7 +47,7 @@ def make_keywords(tx: Tx, account_id: AccountId, names: Sequence[str]) -> dict[s
         if name.lower() in known:
             continue
         position = len(known)
-        if position >= MAX_KEYWORDS or len(name.encode()) > tx.limits.keyword_bytes:
+        if position >= most or len(name.encode()) > tx.limits.keyword_bytes:
             raise LimitError("too many keywords, or one that is too long")
         tx.run("INSERT INTO keyword VALUES (?, ?, ?, ?)", (account_id, position, name, name.lower()))
         known[name.lower()] = 1 << (KEYWORD_SHIFT + position)

@@ -29,6 +29,7 @@ from poterne.values.directory import Account, Alias, Credential, Domain, Posting
 from poterne.values.event import Event
 from poterne.values.ids import AccountId, MailboxId, ModSeq, SenderId, Uid
 from poterne.values.mailbox import (
+    MAX_KEYWORDS,
     Appended,
     Changes,
     ContentRow,
@@ -292,12 +293,14 @@ class MessagesPart:
         with self._reader.snapshot():
             return messages.changes(self._reader, account_id, mailbox_id, since)
 
-    async def keyword_bits(self, account_id: AccountId, names: Sequence[str]) -> dict[str, int]:
+    async def keyword_bits(
+        self, account_id: AccountId, names: Sequence[str], most: int = MAX_KEYWORDS
+    ) -> dict[str, int]:
         known = flags.known_keywords(self._reader, account_id)
         try:
             return {name: known[name.lower()] for name in names}
         except KeyError:
-            return await self._writer.submit(flags.make_keywords, account_id, names)
+            return await self._writer.submit(flags.make_keywords, account_id, names, most)
 
     async def store_flags(
         self,

@@ -12,7 +12,7 @@ from typing import Final
 import apsw
 
 from poterne.store.errors import ConflictError, LimitError, NotFoundError
-from poterne.store.interface_sharing import ANYONE_MOST, GRANTED_MOST, LINES_MOST, SHARED_MOST
+from poterne.store.interface_sharing import ANYONE_MOST, GRANTED_MOST, LINES_MOST, NAMED_MOST, SHARED_MOST
 from poterne.store.sqlite import addresses, events, mailbox_rows
 from poterne.store.sqlite.connection import Rows
 from poterne.store.sqlite.transaction import Tx
@@ -48,7 +48,9 @@ _PAGE: Final = (
 PAGE_ROWS: Final = 100
 """Of mailboxes that are read at once: a few ms."""
 _COUNTS: Final = (
-    "SELECT total(mailbox_id = ?2), count(*), total(grantee_id = 0) FROM mailbox_right WHERE account_id = ?1"
+    "SELECT total(mailbox_id = ?2), count(*), total(grantee_id = 0), (SELECT max(n) FROM (SELECT count(*) AS n"
+    " FROM mailbox_right WHERE account_id = ?1 AND grantee_id != 0 GROUP BY grantee_id))"
+    " FROM mailbox_right WHERE account_id = ?1"
 )
 _RIGHTS: Final = (
     "SELECT r.rights FROM mailbox_right r JOIN account me ON me.account_id = ?1"
@@ -93,13 +95,15 @@ def grant(
 
 def _check_room(tx: Tx, account_id: AccountId, mailbox_id: MailboxId) -> None:
     """After lines were added to this list. LimitError: they are too many."""
-    here, everywhere, anyone = tx.all(_COUNTS, (account_id, mailbox_id))[0]
+    here, everywhere, anyone, named = tx.all(_COUNTS, (account_id, mailbox_id))[0]
     if here > GRANTED_MOST:
         raise LimitError(f"more than {GRANTED_MOST} lines in an access list")
     if everywhere > LINES_MOST:
         raise LimitError(f"more than {LINES_MOST} lines in the access lists of an account")
     if anyone > ANYONE_MOST:
         raise LimitError(f"more than {ANYONE_MOST} mailboxes of an account for its whole domain")
+    if (named or 0) > NAMED_MOST:
+        raise LimitError(f"more than {NAMED_MOST} mailboxes of an account for another one")
 
 
 def _grantee(tx: Tx, account_id: AccountId, identifier: str) -> tuple[int, str]:
