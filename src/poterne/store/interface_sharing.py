@@ -73,8 +73,9 @@ class Sharing(Protocol):
         r"""COPY or MOVE between two accounts, or within one; all or nothing. Counts for the second one's quota (OverQuotaError).
 
         LimitError between two accounts beyond `ACROSS_MOST` messages. Keywords keep their names; those for which the second
-        account has no room (`KEYWORDS_OF_OTHERS`) are left out. `flags_kept`: a mask of the source's flags that the copies keep. What is moved to
-        another account is expunged from the first: where that keeps what is expunged (undelete window, legal hold), it keeps it.
+        account has no room (`KEYWORDS_OF_OTHERS`) are left out. `flags_kept`: a mask of the source's flags that the copies
+        keep. What is moved to another account is expunged from the first: where that keeps what is expunged (undelete window,
+        legal hold), it keeps it.
         """
 
 
