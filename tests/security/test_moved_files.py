@@ -179,6 +179,23 @@ async def test_more_messages_than_can_be_held(world: World, tmp_path: Path, monk
         await bring_mbox(world, tmp_path / "many")
 
 
+async def test_a_file_that_is_cut_while_it_is_read(world: World, tmp_path: Path) -> None:
+    """What is mapped and gone would be the end of the process."""
+    file = tmp_path / "inbox"
+    file.write_bytes(
+        b"".join(b"From x Mon Jan  1 00:00:%02d 2024\nSubject: %d\n\nx\n\n" % (n % 60, n) for n in range(1000))
+    )
+    account = await world.store.account_by_id(world.alice)
+
+    class Cutting(Silent):
+        def folder(self, theirs: str, ours: str, messages: int, size_bytes: int) -> None:
+            os.truncate(file, 100)
+
+    run = MboxImport(world.store, account, files_of([file]), Choice(), ACTING, Cutting())
+    with pytest.raises(MovingError, match="was cut while it was read"):
+        await run.run()
+
+
 def test_a_line_without_end_comes_in_pieces() -> None:
     line = b"x" * 300_000 + b">From x" + b"y" * 3_000_000
     data = b"From x Mon Jan  1 00:00:00 2024\n\n>From a\n" + line + b"\n>>From b\n" + line + b">From c\n>From d\n"

@@ -8,10 +8,10 @@ import datetime as dt
 import mmap
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Final, NamedTuple, final
+from typing import BinaryIO, Final, NamedTuple, final
 from urllib.parse import unquote
 
 from poterne.admin.people import Acting
@@ -109,13 +109,14 @@ class MboxImport:
                     self.summary.folders += 1
                     return
                 with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                    await self._mapped(file, data, size, placed)
+                    await self._mapped(file, data, lambda: _check(file, opened, size), placed)
         except OSError as error:
             raise MovingError(f"{file}: {error.strerror or error}. {READABLE}") from None
         except mbox.NoMboxError as error:
             raise MovingError(f"{file} is no mbox file: {error}") from None
 
-    async def _mapped(self, file: Path, data: mmap.mmap, size: int, placed: Placed) -> None:
+    async def _mapped(self, file: Path, data: mmap.mmap, check: Callable[[], None], placed: Placed) -> None:
+        size = len(data)
         listed = await asyncio.to_thread(lambda: list(islice(mbox.entries(data), MESSAGES_MOST + 1)))
         if len(listed) > MESSAGES_MOST:
             raise MovingError(f"{file} has more than {MESSAGES_MOST:,} messages: cut it into several files")
@@ -133,6 +134,7 @@ class MboxImport:
         flags: list[tuple[str, int]] = []
         try:
             for entry in listed:
+                check()
                 await self._entry(data, entry, placed.folder.name, arrivals, seen, flags)
             await arrivals.flush()
         except BaseException:
@@ -195,6 +197,12 @@ class MboxImport:
             incoming.abort()
             raise
         await arrivals.add(incoming, item, bits, at, offset)
+
+
+def _check(file: Path, opened: BinaryIO, size: int) -> None:
+    """Raises MovingError when it became shorter: for reading what is mapped and not there any more the kernel would end us."""
+    if os.fstat(opened.fileno()).st_size < size:
+        raise MovingError(f"{file} was cut while it was read: copy it, and import the copy")
 
 
 READABLE: Final = (

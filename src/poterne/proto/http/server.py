@@ -19,6 +19,7 @@ TARGET_MOST: Final = 2 * 1024
 FIELDS_MOST: Final = 100
 BODY_MOST: Final = 8 * 1024
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 _LENGTH: Final = re.compile(rb"[0-9]{1,9}")
 _REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([!-~]+) HTTP/([0-9])\.([0-9])")
 _FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t -~\x80-\xff]*)")
@@ -34,10 +35,12 @@ _Fields = dict[bytes, list[bytes]]
 class Server:
     """One connection, server side. Memory: HEAD_MOST and what one read brings, and the answer until it is taken."""
 
-    __slots__ = ("_buffer", "_closed", "_head_only", "_out", "_owed", "_wants", "_whole")
+    __slots__ = ("_buffer", "_closed", "_head_only", "_out", "_owed", "_searched", "_wants", "_whole")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._searched = 0
+        """Up to here no line of the head ends badly, and the head does not: octets that come singly are read once."""
         self._out: list[bytes] = []
         self._owed = False
         self._closed = False
@@ -79,9 +82,11 @@ class Server:
         """What the head says, once it is there. Of a POST it stays in `_wants` until the body is there too."""
         while self._buffer[:2] == b"\r\n" and len(self._buffer) > 2:
             del self._buffer[:2]  # RFC 9112 §2.2
-        end = self._buffer.find(b"\r\n\r\n", 0, HEAD_MOST)
+            self._searched = 0
+        end = self._buffer.find(b"\r\n\r\n", max(0, self._searched - 3), HEAD_MOST)
         if end < 0 and len(self._buffer) < HEAD_MOST:
-            bare = re.search(rb"(?<!\r)\n", self._buffer)
+            bare = _BARE_LF.search(self._buffer, self._searched)
+            self._searched = len(self._buffer)
             return Signal.NEED_DATA if bare is None else Malformed(400, "bare-lf")
         if end < 0:
             return Malformed(431 if b"\r\n" in self._buffer else 414, "too-long")
