@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from poterne.session.imap import access
+from poterne.values.event import Event
+from poterne.values.ids import TraceId
 from poterne.values.sharing import Right
 from tests.support.imap_world import World, message
 
@@ -123,3 +125,19 @@ def test_a_search_of_many_goes_no_further_than_the_right_to_read(world: World) -
             world.store.rights = withdrawn  # type: ignore[method-assign, assignment]
             found = eve.ok(f'ESEARCH IN (mailboxes ("{HERS}/A" "{HERS}/B")) RETURN (COUNT) ALL')
             assert [b"/A" in line for line in found] == [True]
+
+
+def test_who_is_shut_out_reads_no_more_of_others(world: World) -> None:
+    """A session that is open when the account is disabled."""
+    world.deliver(message("one"))
+    share(world, "lr")
+    with world.client(address=EVE, select=f'"{HERS}/INBOX"') as eve, world.client(address=EVE) as other:
+
+        async def disable() -> None:
+            account = await world.store.account(EVE)
+            await world.store.set_account(account.id, Event(0, "test", TraceId("t"), account.id), disabled=True)
+
+        world.call(disable())
+        assert b"[NONEXISTENT]" in other.no(f'STATUS "{HERS}/INBOX" (MESSAGES)')
+        eve.send(b"a FETCH 1 BODY.PEEK[]\r\n")
+        assert eve.response().startswith(b"* BYE")

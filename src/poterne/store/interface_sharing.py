@@ -56,7 +56,7 @@ class Sharing(Protocol):
         """One of them. NotFoundError: it does not exist, or the account has no right in it (nobody can tell which)."""
 
     async def rights(self, reader_id: AccountId, account_id: AccountId, mailbox_id: MailboxId) -> Right:
-        """What the account may do in a mailbox of somebody else now; none also when one of them is gone."""
+        """What the account may do in a mailbox of somebody else now; none also when one of them is gone, or it is disabled."""
 
     async def copy_to(
         self,

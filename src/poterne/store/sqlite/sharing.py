@@ -53,7 +53,7 @@ _COUNTS: Final = (
     " FROM mailbox_right WHERE account_id = ?1"
 )
 _RIGHTS: Final = (
-    "SELECT r.rights FROM mailbox_right r JOIN account me ON me.account_id = ?1"
+    "SELECT r.rights FROM mailbox_right r JOIN account me ON me.account_id = ?1 AND NOT me.disabled"
     " WHERE r.account_id = ?2 AND r.mailbox_id = ?3"
     " AND (r.grantee_id = ?1 OR (r.grantee_id = 0 AND r.domain = me.domain))"
 )
