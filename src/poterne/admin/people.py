@@ -171,7 +171,7 @@ async def add_account(
             quota_messages=quota_messages,
         )
     except ConflictError:
-        raise AdminError(f"{address.key} exists already, as an account or an alias") from None
+        raise await _exists(store, address.key) from None
     return Made(account, generated)
 
 
@@ -190,7 +190,23 @@ async def account_of(store: Store, text: str) -> Account:
     try:
         return await store.account(address.key)
     except NotFoundError:
+        if await _is_alias(store, address.key):
+            raise AdminError(
+                f"{address.key} is an alias, not an account (poterne alias list): name one of those that it leads to, or make "
+                f"it an account (poterne alias remove {address.key}, then poterne account add {address.key})"
+            ) from None
         raise AdminError(f"there is no account {address.key} (poterne account list)") from None
+
+
+async def _is_alias(store: Store, key: str) -> bool:
+    return key in {alias.address for alias in await store.aliases(key.rpartition("@")[2])}
+
+
+async def _exists(store: Store, key: str) -> AdminError:
+    """What has an address already."""
+    if await _is_alias(store, key):
+        return AdminError(f"{key} exists already, as an alias (poterne alias list; poterne alias remove {key})")
+    return AdminError(f"{key} exists already, as an account (poterne account list)")
 
 
 async def set_password(store: Store, text: str, acting: Acting, *, password: Secret | None) -> Secret | None:
@@ -337,7 +353,7 @@ async def add_alias(
     try:
         await store.add_alias(address.key, here, event, forwards=forwards, posting=posting, posters=listed)
     except ConflictError:
-        raise AdminError(f"{address.key} exists already, as an account or an alias") from None
+        raise await _exists(store, address.key) from None
     except NotFoundError:
         missing = await _no_accounts(store, here)
         raise AdminError(

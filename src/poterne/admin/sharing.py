@@ -1,5 +1,6 @@
 """Shared mailboxes, by an administrator: who may do what in whose (RFC 4314)."""
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -26,9 +27,15 @@ class Entry:
 
 
 def parse_words(text: str) -> Right:
-    """A word of `WORDS`, or letters of RFC 4314. Raises AdminError."""
+    """A word of `WORDS`, or letters of RFC 4314. Raises AdminError.
+
+    All letters of "read" and "write" are rights too: a word with a slip in it must not become rights that nobody meant.
+    """
     found = WORDS.get(text.lower())
     if found is None:
+        meant = difflib.get_close_matches(text.lower(), WORDS, 1, cutoff=0.7)
+        if meant:
+            raise AdminError(f'"{text}" is none of {", ".join(WORDS)}: did you mean {meant[0]}?')
         found = parse_rights(text)
     if not text or found is None:
         raise AdminError(

@@ -35,7 +35,7 @@ def share(ctx: click.Context, address: str, mailbox: str, who: str, rights: str,
         click.echo(
             f"{name} of {address}: {who} {f'may {sharing.in_words(wanted)}' if wanted else 'may do nothing'} now."
         )
-    if wanted:
+    if Right.LOOKUP & wanted:
         click.echo(
             f"Mail programs show it as Other Users/{address.lower()}/{names[0]}; some want to be told to subscribe to it."
         )

@@ -63,7 +63,7 @@ def _parsed(text: str) -> Address:
     try:
         return Address.parse(text)
     except AddressError as error:
-        fail(f'"{text}" is not an address ({error})')
+        fail(f'"{text}" is not a mail address ({error.code}): write it as name@example.org')
 
 
 async def _name(store: Store, address: Address) -> str:

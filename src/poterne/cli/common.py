@@ -92,12 +92,20 @@ def run_with_store(folder: Path, values: Settings, work: Callable[[Store], Await
         fail(
             f"the data folder {folder} does not exist, or you may not see it: check [server] data, or run `poterne setup`"
         )
+    started_as = os.geteuid()
     same_user(folder)
     before = os.umask(0o077)  # what we make in the data folder is for the server only
     try:
         return asyncio.run(run())
     except AdminError as error:
         fail(str(error))
+    except ImportError as error:
+        if os.geteuid() == started_as:
+            raise
+        fail(
+            f"the owner of {folder} may not read this program ({error.name}): install Poterne, and the Python that it runs "
+            "on, where every user can read them (not in /root or a home folder)"
+        )
     except StoreError as error:
         fail(f"the store says: {error}")
     except OSError as error:

@@ -127,6 +127,7 @@ def imap(
 
     Folders for sent mail, drafts, junk, trash and archive become ours, whatever their names. Nothing is changed at the source.
     """
+    from poterne.moving import imap_import, runs  # noqa: F401  (now: the owner of the data may not see this program)
     from poterne.moving.imap_link import Server
 
     host, port = _host(source, tls)

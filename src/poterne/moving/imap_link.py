@@ -1,6 +1,7 @@
 """A connection to the server that mail is brought from. Encrypted and verified, or none: there is no setting for less."""
 
 import asyncio
+import encodings.idna
 import hashlib
 import socket
 import ssl
@@ -25,6 +26,8 @@ from poterne.proto.imap.client_commands import (
 )
 from poterne.values.secret import Secret
 
+_ = encodings.idna
+"""For looking up names; here from the start, since the owner of the data may not be able to read Python's files."""
 ANSWER_S: Final = 180.0
 """How long the server may be silent. Some look for minutes before they answer a FETCH of a large folder."""
 

@@ -91,9 +91,12 @@ async def test_an_account_has_its_folders_in_its_language(store: Store) -> None:
         ("a", '"a" is not a mail address'),
         ("a@", "is not a mail address"),
         ("a+b@example.org", 'an account\'s name has no "+"'),
-        ("taken@example.org", "taken@example.org exists already, as an account or an alias"),
+        ("taken@example.org", "taken@example.org exists already, as an account (poterne account list)"),
         ("TAKEN@example.org", "exists already"),
-        ("alias@example.org", "exists already, as an account or an alias"),
+        (
+            "alias@example.org",
+            "exists already, as an alias (poterne alias list; poterne alias remove alias@example.org)",
+        ),
     ],
 )
 async def test_accounts_that_cannot_be_added(store: Store, address: str, text: str) -> None:

@@ -82,3 +82,25 @@ def test_of_another_domain_only_with_the_setting(run: Run, tmp_path: Path) -> No
     settings.write_text(settings.read_text().replace("[imap]\n", "[imap]\nshare_across_domains = true\n"))
     run("account", "share", INFO, "INBOX", "eve@elsewhere.example", "read")
     assert rows(run, "eve@elsewhere.example") == [(INFO, "INBOX", "eve@elsewhere.example", "lr")]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("wirte", "write"), ("raed", "read"), ("Wrte", "write"), ("al", "all"), ("nnoe", "none")]
+)
+def test_a_slip_in_a_word_does_not_become_letters(run: Run, typed: str, meant: str) -> None:
+    done = run("account", "share", INFO, "INBOX", ALICE, typed, status=1)
+    assert f"did you mean {meant}?" in done.stderr
+    assert rows(run, INFO) == []
+
+
+@pytest.mark.parametrize("typed", ["lr", "lrs", "lrswi", "lrswite", "lrswipkxtea", "p"])
+def test_letters_are_still_letters(run: Run, typed: str) -> None:
+    run("account", "share", INFO, "INBOX", ALICE, typed)
+    assert rows(run, INFO) == [(INFO, "INBOX", ALICE, typed)]
+
+
+def test_an_alias_is_told_from_an_account_that_is_not_there(run: Run) -> None:
+    run("alias", "add", f"hall@{DOMAIN}", ALICE)
+    done = run("account", "share", f"hall@{DOMAIN}", "INBOX", BOB, "read", status=1)
+    assert f"hall@{DOMAIN} is an alias, not an account" in done.stderr
+    assert f"poterne alias remove hall@{DOMAIN}, then poterne account add hall@{DOMAIN}" in done.stderr

@@ -104,7 +104,7 @@ def test_accounts(run: Run) -> None:
             "",
             "other.test is not served here: add it first (poterne domain add other.test)",
         ),
-        (["account", "add", ALICE], "", "exists already, as an account or an alias"),
+        (["account", "add", ALICE], "", "exists already, as an account (poterne account list)"),
         (["account", "add", "x"], "", "is not a mail address"),
         (["account", "add", f"x@{DOMAIN}", "--password-stdin"], "short\n", "too short"),
         (["account", "add", f"x@{DOMAIN}", "--password-stdin"], "", "too short"),
