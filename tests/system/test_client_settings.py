@@ -181,7 +181,7 @@ def test_apple(served: Served) -> None:
     assert fields["content-type"] == "application/x-apple-aspen-config"
     assert fields["content-disposition"] == f'attachment; filename="{DOMAIN}.mobileconfig"'
     whole = plistlib.loads(unsigned(text))
-    assert whole["PayloadDisplayName"] == f"Courrier de {DOMAIN}"
+    assert whole["PayloadDisplayName"] == f"Messagerie de {DOMAIN}"
     assert whole["PayloadContent"][0]["EmailAddress"] == ALICE
 
 
@@ -245,7 +245,7 @@ def test_the_command(served: Served, tmp_path: Path) -> None:
         assert hint in poterne("client", ALICE, "--qr", kind).stdout
     assert "nobody signs in as" in poterne("client", NOBODY, status=1).stderr
     assert "poterne domain add" in poterne("client", "a@elsewhere.test", status=1).stderr
-    assert "not an address" in poterne("client", "alice", status=1).stderr
+    assert "not a mail address" in poterne("client", "alice", status=1).stderr
     assert command(["client", "--help"]).returncode == 0
     assert "what mail programs connect to" in poterne("check", status=0).stdout
 

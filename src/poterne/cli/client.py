@@ -1,6 +1,7 @@
 """`poterne client`."""
 
 import os
+import sys
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -32,8 +33,10 @@ def command(ctx: click.Context, address: str, file: Path | None, code: str | Non
 
     There is no password in anything that this shows or writes: the person types it.
     """
-    if code is not None and as_json:
-        raise click.UsageError("--qr is for people, --json for programs")
+    if code is not None:
+        if as_json:
+            raise click.UsageError("--qr is for people, --json for programs")
+        import segno  # noqa: F401  (now: the owner of the data may not see it)
     path, values = settings(ctx)
     parsed = _parsed(address)
     signer = profile_signer(path, values)
@@ -148,5 +151,9 @@ def _show_code(made: Offer, values: Settings, address: Address, name: str, code:
         if text is None:
             fail("such a code has ASCII addresses only")
         hint = "Scan it in Thunderbird for Android, where accounts are imported from Thunderbird on a computer."
+    try:
+        "\N{FULL BLOCK}".encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        fail(f"a terminal in {sys.stdout.encoding} can't show it: take one in UTF-8, or --profile FILE")
     segno.make(text, error="m", micro=False).terminal(compact=True)
     click.echo(f"{hint}\nIt holds no password.")

@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from poterne.admin.people import account_of
-from poterne.cli.common import acting, data_folder, fail, json_option, settings, with_store
-from poterne.cli.moving_text import Shown
+from poterne.cli.common import acting, data_folder, fail, json_option, settings
+from poterne.cli.moving_text import Shown, moved
 from poterne.moving.folders import Choice, Folder, wanted
 from poterne.moving.told import MovingError, Summary
 from poterne.store.interface import Store
@@ -34,6 +34,8 @@ def command(ctx: click.Context, account: str, to: Path, form: str, only: tuple[s
     Exit status: 0 done, 1 refused or broken off, 2 wrong usage, 3 some messages are not exactly as they were, 78 the settings
     can't be used.
     """
+    from poterne.moving import maildir_export, mbox_export, runs  # noqa: F401  (now: the data's owner may not see them)
+
     path, values = settings(ctx)
     data = data_folder(path, values)
     root = to.resolve()
@@ -41,7 +43,7 @@ def command(ctx: click.Context, account: str, to: Path, form: str, only: tuple[s
         fail(f"{to} is inside the data folder: name a directory elsewhere")
     _make(root, data)
     shown = Shown(as_json=as_json)
-    summary = with_store(ctx, lambda store: _export(store, account, root, form, only, shown))
+    summary = moved(ctx, lambda store: _export(store, account, root, form, only, shown))
     shown.end(summary, verb="exported")
 
 

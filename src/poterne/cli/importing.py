@@ -12,7 +12,7 @@ import click
 
 from poterne.admin.people import Acting, account_of
 from poterne.cli.common import acting, fail, json_option, settings, with_store
-from poterne.cli.moving_text import Shown
+from poterne.cli.moving_text import Shown, moved
 from poterne.config.retention import Retention
 from poterne.moving.folders import Choice
 from poterne.moving.told import Silent, Summary, Teller
@@ -57,7 +57,9 @@ map_option = click.option(
     metavar="OLD=NEW",
     help="A folder of the source gets this name here; may be repeated.",
 )
-since_option = click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Not what arrived before this day.")
+since_option = click.option(
+    "--since", type=click.DateTime(["%Y-%m-%d"]), metavar="YYYY-MM-DD", help="Not what arrived before this day."
+)
 deleted_option = click.option("--skip-deleted", is_flag=True, help="Not what is marked as deleted there.")
 flags_option = click.option(
     "--flags/--no-flags", default=True, show_default=True, help="Bring flags of what came earlier up to date."
@@ -141,11 +143,12 @@ def imap(
         master_user,
         token_file is not None,
         ca,
+        _pem(ca),
         _fingerprint(fingerprint),
     )
     shown = Shown(as_json=as_json)
     keeping = settings(ctx)[1].retention
-    summary = with_store(ctx, lambda store: _imap(store, keeping, account, server, choice, shown))
+    summary = moved(ctx, lambda store: _imap(store, keeping, account, server, choice, shown))
     shown.end(summary, verb="brought", dry_run=dry_run)
 
 
@@ -213,9 +216,7 @@ def mbox(
         return MboxImport(store, of, found, what, by, teller)
 
     keeping = settings(ctx)[1].retention
-    summary = with_store(
-        ctx, lambda store: _local(store, keeping, account, f"mbox {text(files[0])}", run, choice, shown)
-    )
+    summary = moved(ctx, lambda store: _local(store, keeping, account, f"mbox {text(files[0])}", run, choice, shown))
     shown.end(summary, verb="brought", dry_run=dry_run)
 
 
@@ -261,9 +262,7 @@ def maildir(
         return MaildirImport(store, of, root, what, by, teller)
 
     keeping = settings(ctx)[1].retention
-    summary = with_store(
-        ctx, lambda store: _local(store, keeping, account, f"maildir {text(root)}", run, choice, shown)
-    )
+    summary = moved(ctx, lambda store: _local(store, keeping, account, f"maildir {text(root)}", run, choice, shown))
     shown.end(summary, verb="brought", dry_run=dry_run)
 
 
@@ -328,6 +327,19 @@ def _fingerprint(text: str) -> str:
     if cleaned and (len(cleaned) != 64 or not all(char in "0123456789abcdef" for char in cleaned)):
         raise click.BadParameter("a SHA-256 fingerprint has 64 hexadecimal digits", param_hint="--fingerprint")
     return cleaned
+
+
+def _pem(ca: Path | None) -> str:
+    """Read now, like the password."""
+    if ca is None:
+        return ""
+    try:
+        text = ca.read_bytes().decode("latin-1")
+    except OSError as error:
+        fail(f"{ca}: {error.strerror}")
+    if "-----BEGIN CERTIFICATE-----" not in text or not text.isascii():
+        fail(f"{ca} holds no certificate in PEM form (BEGIN CERTIFICATE)")
+    return text
 
 
 def _secret(password_file: Path | None, token_file: Path | None, prompt: str) -> Secret:

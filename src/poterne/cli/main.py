@@ -1,6 +1,8 @@
 """`poterne`: the entry point. Sub-commands are imported when they are called, so that `--help` is quick."""
 
 import importlib
+import io
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -67,4 +69,7 @@ def cli(ctx: click.Context, config: Path | None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what an old terminal can't show must not end a command half-way
+            stream.reconfigure(errors="backslashreplace")
     cli.main(args=list(arguments) if arguments is not None else None, prog_name="poterne")

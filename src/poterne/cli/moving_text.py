@@ -3,12 +3,14 @@
 import json
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, final
 
 import click
 
-from poterne.cli.common import progress_bar
+from poterne.cli.common import fail, progress_bar, with_store
 from poterne.moving.told import Summary
+from poterne.store.interface import Store
 
 if TYPE_CHECKING:
     from click._termui_impl import ProgressBar
@@ -18,6 +20,14 @@ EVERY_S: Final = 10.0
 SHOWN_MOST: Final = 20
 """Failures shown to people; programs get those that were kept."""
 EXIT_INCOMPLETE: Final = 3
+
+
+def moved(ctx: click.Context, work: Callable[[Store], Awaitable[Summary]]) -> Summary:
+    """Do it with the store of the instance; who presses Ctrl-C is told that nothing is lost."""
+    try:
+        return with_store(ctx, work)
+    except KeyboardInterrupt:
+        fail("stopped. What came is kept; the same command goes on where it was")
 
 
 def printable(text: str) -> str:

@@ -14,13 +14,14 @@ from typing import Final
 
 from poterne.admin.folders import own_folder
 from poterne.admin.people import Acting
-from poterne.moving.told import FolderError
+from poterne.moving.told import FolderError, MovingError, Summary
 from poterne.store.errors import ConflictError, LimitError
 from poterne.store.interface import Store
 from poterne.values.directory import Account
 from poterne.values.ids import MailboxId
 from poterne.values.mailbox import Mailbox, SpecialUse
 
+_NAMED_MOST: Final = 30
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 USES: Final[Mapping[str, SpecialUse]] = {
     "\\archive": SpecialUse.ARCHIVE,
@@ -114,15 +115,31 @@ def guessed_use(name: str) -> SpecialUse | None:
 
 
 def wanted(folder: Folder, choice: Choice) -> bool:
-    def fits(pattern: str) -> bool:
-        if folder.use is not None and pattern.lower() == folder.use.value.removeprefix("\\").lower():
-            return True
-        pattern = "INBOX" if pattern.upper() == "INBOX" else pattern
-        return fnmatchcase(folder.name, pattern) or folder.name.startswith(f"{pattern}/")
-
-    if choice.folders and not any(map(fits, choice.folders)):
+    if choice.folders and not any(_fits(folder, pattern) for pattern in choice.folders):
         return False
-    return not any(map(fits, choice.skip))
+    return not any(_fits(folder, pattern) for pattern in choice.skip)
+
+
+def _fits(folder: Folder, pattern: str) -> bool:
+    if folder.use is not None and pattern.lower() == folder.use.value.removeprefix("\\").lower():
+        return True
+    pattern = "INBOX" if pattern.upper() == "INBOX" else pattern
+    return fnmatchcase(folder.name, pattern) or folder.name.startswith(f"{pattern}/")
+
+
+def select(folders: Sequence[Folder], choice: Choice, summary: Summary) -> list[Folder]:
+    """Those that are wanted. A name that was chosen and is not there is noted; when none is there, raises MovingError."""
+    missing = [name for name in choice.folders if not any(_fits(folder, name) for folder in folders)]
+    if missing and len(missing) == len(choice.folders):
+        names = [folder.name for folder in folders]
+        more = f" and {len(names) - _NAMED_MOST:,} more" if len(names) > _NAMED_MOST else ""
+        raise MovingError(
+            f"there is no folder {', '.join(missing)}: there are {', '.join(names[:_NAMED_MOST]) or 'none at all'}{more}"
+        )
+    missing += [old for old in choice.maps if not any(f"{folder.name}/".startswith(f"{old}/") for folder in folders)]
+    for name in missing:
+        summary.note(f"there is no folder {name}")
+    return [folder for folder in folders if wanted(folder, choice)]
 
 
 def place(folders: Sequence[Folder], choice: Choice) -> list[Placed]:

@@ -75,6 +75,8 @@ class ImapImport:
         self.summary: Final = Summary()
         self._bits: Final = FlagBits(store, account.id, self.summary)
         self._link: ImapLink | None = None
+        self._began = False
+        """We were signed in there once."""
         self._begun: set[bytes] = set()
         """Folders that were counted: a lost connection begins them again."""
         self._seen: set[str] = set()
@@ -97,7 +99,10 @@ class ImapImport:
                 except SourceLostError as lost:
                     tries = 1 if self.summary.messages > before else tries + 1
                     if tries >= TRIES:
-                        raise MovingError(f"{lost}; run the same command again, it goes on where it was") from None
+                        again = "run the same command again, it goes on where it was"
+                        if not self._began:
+                            again = "are host, port and --tls right, and does no firewall stop it? It may be run again"
+                        raise MovingError(f"{lost}; {again}") from None
                     self._teller.note(f"{lost}: trying again")
                     self._drop()
                     await asyncio.sleep(PAUSE_S * 2 ** (tries - 1))
@@ -114,6 +119,7 @@ class ImapImport:
 
     async def _bring(self, done: set[bytes]) -> None:
         link = self._link = await ImapLink.open(self._server)
+        self._began = True
         for placed in await self._folders(link):
             if placed.folder.key not in done:
                 try:
@@ -140,7 +146,7 @@ class ImapImport:
         names = [listed(each.values) for each in data if each.kind == "LSUB"]
         subscribed = {name.wire for name in names if name is not None}
         theirs = self._named(list({one.wire: one for one in found}.values()), own, others, subscribed)
-        return folders.place([one for one in theirs if folders.wanted(one, self._choice)], self._choice)
+        return folders.place(folders.select(theirs, self._choice, self.summary), self._choice)
 
     def _named(
         self, found: Sequence[Listed], own: Sequence[str], others: Sequence[str], subscribed: set[bytes]

@@ -49,6 +49,8 @@ class Server:
     is_token: bool = False
     """The secret is an OAuth 2.0 access token, not a password."""
     ca_file: Path | None = None
+    ca_pem: str = ""
+    """What is in `ca_file`, where it was read already: who runs now may not be who may read it."""
     fingerprint: str = ""
     """SHA-256 of the server's certificate, in hexadecimal: it is trusted whoever signed it."""
 
@@ -226,7 +228,7 @@ async def _connected(server: Server) -> Link:
 
 def _context(server: Server) -> "_Context":
     try:
-        return _Context(client_context(verify=not server.fingerprint, ca_file=server.ca_file))
+        return _Context(client_context(verify=not server.fingerprint, ca_file=server.ca_file, ca_pem=server.ca_pem))
     except CertificateError as error:
         raise MovingError(str(error)) from None
 

@@ -50,7 +50,7 @@ class MaildirImport:
                 cleaned = folders.clean(name, "/")
                 folder = Folder(os.fsencode(path), cleaned, folders.guessed_use(cleaned), cleaned in subscribed)
                 listed.append(folder)
-            chosen = [one for one in listed if folders.wanted(one, self._choice)]
+            chosen = folders.select(listed, self._choice, self.summary)
             for placed in folders.place(chosen, self._choice):
                 try:
                     await self._folder(Path(os.fsdecode(placed.folder.key)), placed)

@@ -92,8 +92,9 @@ class MboxImport:
             cleaned = folders.clean(each.name, "/")
             found.append((each, Folder(cleaned.encode(), cleaned, folders.guessed_use(cleaned))))
         placed = folders.place([folder for _, folder in found], self._choice)
+        chosen = folders.select([folder for _, folder in found], self._choice, self.summary)
         for (file, folder), one in zip(found, placed, strict=True):
-            if folders.wanted(folder, self._choice):
+            if folder in chosen:
                 try:
                     await self._file(file, one)
                 except (FolderError, places.NotAFileError) as error:

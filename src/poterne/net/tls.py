@@ -186,8 +186,8 @@ def _load(context: ssl.SSLContext, pair: CertificateFiles) -> None:
         raise CertificateError(pair.key, str(error)) from error
 
 
-def client_context(*, verify: bool = True, ca_file: Path | None = None) -> ssl.SSLContext:
-    """A client context. `verify`: the chain (against `ca_file`, else the system's anchors) and the server name.
+def client_context(*, verify: bool = True, ca_file: Path | None = None, ca_pem: str = "") -> ssl.SSLContext:
+    """A client context. `verify`: the chain (against `ca_file`, or what was read of one, else the system's anchors) and the name.
 
     Not verified is opportunistic TLS (RFC 7435): encrypted against listeners, not against impostors.
     """
@@ -198,7 +198,7 @@ def client_context(*, verify: bool = True, ca_file: Path | None = None) -> ssl.S
         context.verify_mode = ssl.CERT_NONE
     elif ca_file is not None:
         try:
-            context.load_verify_locations(ca_file)
+            context.load_verify_locations(cadata=ca_pem) if ca_pem else context.load_verify_locations(ca_file)
         except (OSError, ssl.SSLError) as error:
             raise CertificateError(ca_file, "not a readable PEM file of certificates") from error
     else:

@@ -151,6 +151,22 @@ def test_killed_at_any_moment(instance: Instance) -> None:
     assert moved(instance, "a6") == moved(instance, "bob")
 
 
+def test_ctrl_c(instance: Instance) -> None:
+    command = [sys.executable, "-m", "poterne", "-c", str(instance.settings), *arguments(instance, "a7", "--json")]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ), text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode in {0, 1}, "0: it was done before the signal came"
+    assert "Traceback" not in said
+    assert process.returncode == 0 or "the same command goes on where it was" in said
+    instance.poterne(*arguments(instance, "a7"))
+    assert moved(instance, "a7") == moved(instance, "bob")
+
+
 def test_another_way_to_the_same_server_brings_nothing_twice(instance: Instance) -> None:
     instance.poterne(*arguments(instance, "a7"))
     other = [word.replace("127.0.0.1", "localhost") for word in arguments(instance, "a7", "--json")]
@@ -203,3 +219,32 @@ def test_an_empty_password(instance: Instance, tmp_path: Path) -> None:
     (tmp_path / "pw").write_text("")
     words = arguments(instance, "a3", "--password-file", str(tmp_path / "pw"))
     assert "is empty" in instance.poterne(*words, status=1).stderr
+
+
+def test_a_folder_that_is_not_there_is_told(instance: Instance) -> None:
+    words = arguments(instance, "a10", "--dry-run", "--folder", "Projet")
+    refused = instance.poterne(*words, status=1)
+    assert "there is no folder Projet: there are INBOX, " in refused.stderr
+    assert "Projets/Été & co" in refused.stderr
+    run = instance.poterne(*words, "--folder", "Junk", "--map", "Projet=Old", "--map", "Projets=Old")
+    assert "Would be brought: 1 messages" in run.stdout
+    assert run.stdout.count("note: ") == 1, "the same name is told once; Projets is above a folder that is there"
+    assert "note: there is no folder Projet" in run.stdout
+
+
+def test_a_server_that_is_not_there(instance: Instance) -> None:
+    words = arguments(instance, "a11")
+    words[words.index("--from") + 1] = "127.0.0.1:1"
+    refused = instance.poterne(*words, status=1)
+    assert "are host, port and --tls right" in refused.stderr
+    assert "goes on where it was" not in refused.stderr
+
+
+def test_a_file_of_a_ca_that_is_none(instance: Instance, tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text("-----BEGIN CERTIFICATE-----\nbroken\n-----END CERTIFICATE-----\n")
+    words = arguments(instance, "a11")
+    words[words.index("--ca") + 1] = str(file)
+    assert "not a readable PEM file of certificates" in instance.poterne(*words, status=1).stderr
+    file.write_bytes(b"\x30\x82\xff")
+    assert f"{file} holds no certificate in PEM form" in instance.poterne(*words, status=1).stderr

@@ -89,7 +89,7 @@ def test_apple() -> None:
     whole = plistlib.loads(text)
     (account,) = whole["PayloadContent"]
     assert whole["PayloadType"] == "Configuration"
-    assert whole["PayloadDisplayName"] == "Courrier de d.test"
+    assert whole["PayloadDisplayName"] == "Messagerie de d.test"
     assert account["PayloadType"] == "com.apple.mail.managed"
     assert account["EmailAccountType"] == "EmailTypeIMAP"
     for side, port in (("Incoming", 993), ("Outgoing", 465)):

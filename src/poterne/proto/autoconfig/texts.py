@@ -11,22 +11,22 @@ class Text(NamedTuple):
 
 
 TEXTS: Final = {
-    "title": Text("Set up your mail program", "Configurer votre logiciel de courrier"),
+    "title": Text("Set up your mail program", "Configurer votre logiciel de messagerie"),
     "title-of": Text("Set up {address}", "Configurer {address}"),
     "easy": Text(
         "Most programs (Thunderbird, Outlook, the mail app of a phone…) need your address and your password only, "
         "and find the rest by themselves.",
-        "La plupart des logiciels (Thunderbird, Outlook, l’application de courrier d’un téléphone…) ne demandent "
+        "La plupart des logiciels (Thunderbird, Outlook, l’application de messagerie d’un téléphone…) ne demandent "
         "que votre adresse et votre mot de passe, et trouvent le reste tout seuls.",
     ),
-    "ask": Text("Your mail address", "Votre adresse de courrier"),
+    "ask": Text("Your mail address", "Votre adresse électronique"),
     "show": Text("Show", "Afficher"),
-    "unknown": Text("This is not an address of this server.", "Cette adresse n’est pas une adresse de ce serveur."),
+    "unknown": Text("This is not an address of this server.", "Cette adresse n’appartient pas à ce serveur."),
     "apple": Text("iPhone, iPad, Mac", "iPhone, iPad, Mac"),
     "apple-text": Text(
         "Download the profile and open it; the device asks for your password. On an iPhone or iPad it waits in "
         "Settings, “Profile Downloaded”.",
-        "Téléchargez le profil et ouvrez-le\u202f; l’appareil demande votre mot de passe. Sur un iPhone ou un iPad, "
+        "Téléchargez le profil et ouvrez-le\u202f; l’appareil vous demande votre mot de passe. Sur un iPhone ou un iPad, "
         "il attend dans Réglages, «\u00a0Profil téléchargé\u00a0».",
     ),
     "download": Text("Download the profile", "Télécharger le profil"),
@@ -59,7 +59,7 @@ TEXTS: Final = {
         "Un logiciel qui signale un certificat incorrect n’est pas connecté à ce serveur\u202f: ne saisissez pas "
         "votre mot de passe, demandez à votre administrateur.",
     ),
-    "profile": Text("Mail of {domain}", "Courrier de {domain}"),
+    "profile": Text("Mail of {domain}", "Messagerie de {domain}"),
     "profile-text": Text(
         "Sets up {address} in Mail. It holds no password.",
         "Configure {address} dans Mail. Il ne contient aucun mot de passe.",
