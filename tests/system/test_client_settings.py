@@ -1,8 +1,11 @@
 """How mail programs are set up, from a real server: who is answered, what is said, and that nobody learns who exists."""
 
+import os
 import plistlib
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -267,3 +270,12 @@ def test_it_can_be_switched_off(tmp_path: Path) -> None:
         assert "can't find this by themselves" in instance.poterne("client", ALICE).stdout
     finally:
         instance.stop()
+
+
+def test_a_code_needs_a_terminal_that_can_show_it(served: Served) -> None:
+    words = [sys.executable, "-m", "poterne", "-c", str(served.instance.settings), "client", ALICE, "--qr", "apple"]
+    env = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    refused = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert "a terminal in iso8859-1 can't show it" in refused.stderr
+    assert "Traceback" not in refused.stderr
