@@ -135,3 +135,16 @@ async def test_the_highest_keyword_bit(world: World) -> None:
     assert world.flags() == {1: 3 << 61}
     assert (await world.store.account_by_id(world.alice)).keywords == ()
     await world.store.record([event()])
+
+
+async def test_the_highest_modseq_grows_with_each_change(world: World) -> None:
+    def highest() -> int:
+        return world.store.highest_modseq(world.alice, INBOX)
+
+    await fill(world, 2)
+    before = highest()
+    assert before == (await world.store.mailbox_by_id(world.alice, INBOX)).highest_modseq
+    await fill(world, 1)
+    delivered = highest()
+    assert delivered > before
+    assert world.store.highest_modseq(world.alice, MailboxId(999)) == 0

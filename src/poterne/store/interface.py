@@ -326,6 +326,9 @@ class Messages(Protocol):
     def flags(self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids) -> tuple[list[Uid], list[int], ModSeq]:
         """UIDs and flags, pairwise, and the newest modseq: a third of the cost of `rows`. Up to about 10,000 at a time."""
 
+    def highest_modseq(self, account_id: AccountId, mailbox_id: MailboxId) -> ModSeq:
+        """Of the mailbox now: has anything changed since? 0 if there is no such mailbox."""
+
     def contents(
         self,
         account_id: AccountId,

@@ -121,14 +121,21 @@ def rows(
     flags: FlagNames,
     columns: Mapping[FetchAtt, Iterable[bytes]] | None = None,
     name: bytes = b"FETCH",
+    section: tuple[bytes, Iterable[bytes]] | None = None,
 ) -> Untagged:
     """`* n FETCH (…)` for each message, as one block. `numbers` are their sequence numbers, ascending and pairwise.
     With UIDONLY `name` is b"UIDFETCH", and `numbers` are UIDs (RFC 9586 §3.3).
 
     `columns` has, pairwise too, what is not in the rows: rendered ENVELOPE, BODYSTRUCTURE, BODY; it may also override UID and
-    FLAGS. At least one item; a length that differs is our bug (ValueError).
+    FLAGS. At least one item or `section`: a label, and literals without their first brace, which come last. A length that
+    differs is our bug (ValueError).
     """
-    streams, close = _streams(items, messages, flags, columns or {}, b" %b (" % name, len(numbers))
+    opening = b" %b (" % name
+    streams, close = _streams(items, messages, flags, columns or {}, opening, len(numbers))
+    if section is not None:
+        label, literals = section
+        streams += [repeat((close + b" " if items else opening) + label + b" {", len(numbers)), literals]
+        close = b""
     # Texts are only joined: formatting each line would cost three times as much, and copy what is rendered already.
     return _joined([ascending(numbers), *streams, repeat(close + b")\r\n* ", len(numbers))])
 
@@ -197,6 +204,13 @@ def _streams(
         streams += [repeat(between + before, count), values]
         between = after + b" "
     return streams, between[:-1]
+
+
+def steady(item: FetchAtt, messages: Sequence[MessageRow]) -> list[bytes]:
+    """Values of an item that is in the rows and never changes: RFC822.SIZE, INTERNALDATE, EMAILID."""
+    before, values, after = _column(item, messages, FlagNames())
+    extra = before[len(item.value) + 1 :]
+    return [extra + value + after for value in values] if after else list(values)
 
 
 def _column(item: FetchAtt, messages: Sequence[MessageRow], flags: FlagNames) -> tuple[bytes, Iterable[bytes], bytes]:

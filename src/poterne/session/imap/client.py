@@ -27,6 +27,7 @@ from poterne.session.imap.columns import Columns
 from poterne.session.imap.flags import FlagTexts, flag_texts
 from poterne.session.imap.foreign import Foreign
 from poterne.session.imap.header_columns import HeaderColumns
+from poterne.session.imap.kept import Kept
 from poterne.session.imap.metadata_watch import MetadataWatch
 from poterne.session.imap.offer import Offer
 from poterne.session.imap.watch import Watch
@@ -74,6 +75,7 @@ class Service:
     """UIDs (native uint32) with a flag or without it, of a mailbox at a modseq."""
     previews: Recent[tuple[int, int]] = field(default_factory=partial(Recent, PREVIEW_BYTES))
     """As they are sent, by segment and offset of the blob."""
+    kept: Kept = field(default_factory=Kept)
     compressing: Compressing = field(default_factory=Compressing)
     pictures: Pictures = field(default_factory=Pictures)
 

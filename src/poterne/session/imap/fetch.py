@@ -24,7 +24,8 @@ from poterne.proto.imap.strings import string
 from poterne.session.imap import access, binary, heads, object_ids, sections
 from poterne.session.imap.client import Client
 from poterne.session.imap.errors import UNAVAILABLE
-from poterne.session.imap.positions import EXPUNGED, NO_SUCH_NUMBER, names_gone, part_of, positions
+from poterne.session.imap.kept import Mark, is_whole, marks_of, stretches
+from poterne.session.imap.positions import EXPUNGED, NO_SUCH_NUMBER, names_gone, paired, part_of, positions
 from poterne.session.imap.preview import preview
 from poterne.session.imap.resync import changed_spans
 from poterne.session.imap.store import mark_seen
@@ -38,6 +39,9 @@ from poterne.values.sharing import Right
 ROWS_AT_ONCE: Final = 2000
 CONTENTS_AT_ONCE: Final = 500
 MESSAGES_AT_ONCE: Final = 100
+TEXTS_SHIFT: Final = 9
+FIELDS_SHIFT: Final = 7
+"""What is kept (`kept.py`) is of stretches of 2 to the power of this many UIDs; cold, one is made without giving way."""
 SHORT_BYTES: Final = 16 * 1024
 FEW: Final = 8
 """Items of octets that are read for a message without counting what they give."""
@@ -79,8 +83,8 @@ async def fetch(client: Client, command: commands.Fetch) -> None:
         await run.set_seen(spans)
     turn = Turn()  # a set may have thousands of parts, with a short answer each
     for first, last in spans:
-        for start in range(first, last, run.page):
-            await run.answer(start, min(start + run.page, last))
+        for start, end in run.pages(first, last):
+            await run.answer(start, end)
             if client.over:
                 return
             await client.flush_if_big()
@@ -103,8 +107,8 @@ async def show(client: Client, items: tuple[FetchItem, ...], spans: IndexRanges)
         items = (*items, *(item for item in wanted if item not in items))
     run = _Fetching(client, commands.Fetch(b"", False, SequenceSet(()), items))
     for first, last in spans:
-        for start in range(first, last, run.page):
-            await run.answer(start, min(start + run.page, last))
+        for start, end in run.pages(first, last):
+            await run.answer(start, end)
             if client.over:
                 return
             await client.flush_if_big()
@@ -122,9 +126,11 @@ class _Fetching:
         "_is_of_flags",
         "_is_of_text",
         "_known_rows",
+        "_marks",
         "_octets",
         "_previews",
         "_readers",
+        "_shift",
         "_stored",
         "_tells_modseq",
         "_wants_parsed",
@@ -157,6 +163,8 @@ class _Fetching:
         self._has_binary = any(not isinstance(item, BodySection) for item in self._octets)
         self._readers = [(item.label, sections.reader(client.store.blobs, item)) for item in self._octets]
         self.page = MESSAGES_AT_ONCE if self._octets else CONTENTS_AT_ONCE if self._stored else ROWS_AT_ONCE
+        self._marks: tuple[Mark, ...] = () if FetchAtt.MODSEQ in attributes else marks_of(command.items)
+        self._shift = FIELDS_SHIFT if self._octets else TEXTS_SHIFT
         self._heads = heads.page_of(client.store.blobs, self._octets) if self._octets else None
         self._previews: list[bytes | None] = []
         self._known_rows: Sequence[MessageRow] = ()
@@ -168,6 +176,13 @@ class _Fetching:
         self.missing = False
         self.damaged = False
         self.unknown_encoding = False
+
+    def pages(self, first: int, last: int) -> Iterable[tuple[int, int]]:
+        """Positions [first, last), in parts that are answered at once."""
+        _, view = self._client.selected
+        if self._marks:
+            return stretches(view.uids, first, last, self._shift, self.page)
+        return ((start, min(start + self.page, last)) for start in range(first, last, self.page))
 
     async def set_seen(self, spans: IndexRanges) -> None:
         r"""Set \Seen where it is not, in one operation."""
@@ -195,6 +210,8 @@ class _Fetching:
         wanted = [UidRange(view.uids[first], view.uids[last - 1])]
         if self._is_of_flags and await self._answer_flags(first, last, wanted):
             return
+        if self._marks and not self.seen and await self._answer_kept(first, last, wanted):
+            return
         if self._is_of_text and not self.seen:
             self._answer_text(first, last, wanted)
             return
@@ -215,7 +232,7 @@ class _Fetching:
                 parsed=self._wants_parsed,
             )
             if wants_rows:
-                rows, contents = _paired(rows, contents)
+                rows, contents = paired(rows, contents)
             else:
                 rows = cast("Sequence[MessageRow]", contents)  # only their UID is asked for
         if self._changed_since is None and len(rows) < last - first:
@@ -234,7 +251,14 @@ class _Fetching:
         if FetchAtt.PREVIEW in self._stored:
             await self._find_previews(contents)
         numbers = [row.uid for row in rows] if client.uid_only else view.numbers_of(rows, first, last)
-        if self._octets:
+        if self._marks and not self.seen and (found := self._values(rows, contents)) is not None:
+            if len(rows) == last - first:
+                self._keep(first, last, found)
+            columns: dict[FetchAtt, Iterable[bytes]] = {}
+            if FetchAtt.FLAGS in self._attributes and (flags := recent_flags(client, view, rows)) is not None:
+                columns[FetchAtt.FLAGS] = flags
+            self._send_values(numbers, rows, columns, found)
+        elif self._octets:
             await self._with_octets(numbers, rows, contents)
         else:
             client.send(
@@ -252,6 +276,72 @@ class _Fetching:
         """May the client still read somebody else's mailbox? If not, it is told BYE, however slowly it takes its answer."""
         await access.recheck(self._client)
         return not self._client.over
+
+    async def _answer_kept(self, first: int, last: int, wanted: Sequence[UidRange]) -> bool:
+        """The same where all but the flags is kept; False: done nothing."""
+        client = self._client
+        mailbox, view = client.selected
+        key = (mailbox.account_id, mailbox.id, mailbox.uid_validity)
+        uids = view.uids[first:last]
+        found = client.service.kept.find(key, self._marks, self._shift, uids)
+        if found is None:
+            return False
+        columns: dict[FetchAtt, Iterable[bytes]] = {FetchAtt.UID: fetch_lines.ascending(uids)}
+        if FetchAtt.FLAGS in self._attributes:
+            if view.recent and not client.rev2:
+                return False
+            there, flags, newest = client.store.flags(mailbox.account_id, mailbox.id, wanted)
+            if len(there) != len(uids) or newest > view.modseq:
+                return False
+            await learn_keywords(client, max(flags))
+            columns[FetchAtt.FLAGS] = map(client.flag_texts.__getitem__, flags)
+        elif view.gone or client.store.highest_modseq(mailbox.account_id, mailbox.id) != view.modseq:
+            there, _, _ = client.store.flags(mailbox.account_id, mailbox.id, wanted)
+            if len(there) != len(uids):
+                return False
+        self._send_values(uids if client.uid_only else range(first + 1, last + 1), (), columns, found)
+        return True
+
+    def _values(self, rows: Sequence[MessageRow], contents: Sequence[ContentRow]) -> list[Sequence[bytes]] | None:
+        """One column for each of the marks; None if something is wrong with a message, or unusual."""
+        texts = self._columns((), rows, contents)
+        found: list[Sequence[bytes]] = []
+        for mark in self._marks:
+            if not isinstance(mark, FetchAtt):
+                try:
+                    literals = heads.fields(self._client.store.blobs, mark, contents)
+                except StoreError:
+                    return None
+                if literals is None:
+                    return None
+                found.append(literals)
+            elif mark is FetchAtt.PREVIEW and None in self._previews:
+                return None
+            else:
+                found.append(texts[mark] if mark in texts else fetch_lines.steady(mark, rows))
+        return found
+
+    def _keep(self, first: int, last: int, found: Sequence[Sequence[bytes]]) -> None:
+        """`found` are all the messages at these positions."""
+        mailbox, view = self._client.selected
+        if is_whole(view.uids, first, last, self._shift):
+            key = (mailbox.account_id, mailbox.id, mailbox.uid_validity)
+            self._client.service.kept.keep(key, self._marks, self._shift, view.uids[first:last], found)
+
+    def _send_values(
+        self,
+        numbers: Sequence[int],
+        rows: Sequence[MessageRow],
+        columns: dict[FetchAtt, Iterable[bytes]],
+        found: Sequence[Sequence[bytes]],
+    ) -> None:
+        client = self._client
+        named = dict(zip(self._marks, found, strict=True))
+        columns.update({mark: values for mark, values in named.items() if isinstance(mark, FetchAtt)})
+        section = (self._octets[0].label, found[-1]) if self._octets else None
+        client.send(
+            fetch_lines.rows(self._attributes, numbers, rows, client.flag_texts, columns, client.fetch_name, section)
+        )
 
     async def _answer_flags(self, first: int, last: int, wanted: Sequence[UidRange]) -> bool:
         """The same where flags are all that is asked for and there is nothing special about any; False: done nothing."""
@@ -283,7 +373,10 @@ class _Fetching:
         if not found:
             return
         uids = [uid for uid, _ in found]
-        columns = {FetchAtt.UID: fetch_lines.ascending(uids), item: [text for _, text in found]}
+        texts = [text for _, text in found]
+        if len(found) == last - first:
+            self._keep(first, last, (texts,))
+        columns = {FetchAtt.UID: fetch_lines.ascending(uids), item: texts}
         numbers: Sequence[int] = range(first + 1, last + 1)
         if client.uid_only:
             numbers = uids
@@ -293,8 +386,8 @@ class _Fetching:
 
     def _columns(
         self, attributes: Sequence[FetchAtt], rows: Sequence[MessageRow], contents: Sequence[ContentRow]
-    ) -> dict[FetchAtt, Iterable[bytes]]:
-        columns: dict[FetchAtt, Iterable[bytes]] = {}
+    ) -> dict[FetchAtt, list[bytes]]:
+        columns: dict[FetchAtt, list[bytes]] = {}
         for item in self._stored:
             match item:
                 case FetchAtt.ENVELOPE:
@@ -503,14 +596,3 @@ class _Fetching:
         client = self._client
         client.service.log.error("imap.unreadable", trace=client.link.trace, uid=content.uid, error=str(error))
         raise client.cut() from error
-
-
-def _paired(
-    rows: Sequence[MessageRow], contents: Sequence[ContentRow]
-) -> tuple[Sequence[MessageRow], Sequence[ContentRow]]:
-    """Both for the same messages: one may be missing in either, expunged between the two reads, or unchanged since."""
-    if len(rows) == len(contents) and all(row.uid == content.uid for row, content in zip(rows, contents, strict=True)):
-        return rows, contents
-    by_uid = {content.uid: content for content in contents}
-    both = [row for row in rows if row.uid in by_uid]
-    return both, [by_uid[row.uid] for row in both]

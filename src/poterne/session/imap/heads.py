@@ -38,6 +38,17 @@ def page_of(blobs: Blobs, items: Sequence[BodySection | Binary | BinarySize]) ->
     return None
 
 
+def fields(blobs: Blobs, names: frozenset[bytes], rows: Sequence[ContentRow]) -> list[bytes] | None:
+    """These fields of each header, as literals without their first brace; None as `page_of`. Raises UnavailableError."""
+    headers = _headers(blobs, rows)
+    if not headers:
+        return None
+    found = [select(header, names) for header in headers]
+    if not all(found) or any(0 in octets for octets in found):
+        return None
+    return [b"%d}\r\n%b" % (len(octets), octets) for octets in found]
+
+
 def _headers(blobs: Blobs, rows: Sequence[ContentRow]) -> list[bytes] | None:
     if max([row.header_size for row in rows], default=0) > SHORT_BYTES:
         return None

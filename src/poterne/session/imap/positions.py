@@ -1,5 +1,6 @@
 """Which messages of the view a command means."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from poterne.proto.imap import responses
@@ -7,6 +8,7 @@ from poterne.proto.imap.items import Window
 from poterne.proto.imap.responses import bad, no
 from poterne.proto.imap.sequence import IndexRanges, SequenceSet
 from poterne.session.imap.client import Client
+from poterne.values.mailbox import ContentRow, MessageRow
 
 NO_SUCH_NUMBER: Final = bad(b"No message has that number")
 """RFC 9051 §9, seq-number: an error in the command."""
@@ -44,3 +46,14 @@ def part_of(spans: IndexRanges, window: Window) -> IndexRanges:
             found.append((low, high))
         passed += last - first
     return found
+
+
+def paired(
+    rows: Sequence[MessageRow], contents: Sequence[ContentRow]
+) -> tuple[Sequence[MessageRow], Sequence[ContentRow]]:
+    """Both for the same messages: one may be missing in either, expunged between the two reads, or unchanged since."""
+    if len(rows) == len(contents) and all(row.uid == content.uid for row, content in zip(rows, contents, strict=True)):
+        return rows, contents
+    by_uid = {content.uid: content for content in contents}
+    both = [row for row in rows if row.uid in by_uid]
+    return both, [by_uid[row.uid] for row in both]

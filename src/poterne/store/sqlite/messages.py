@@ -61,6 +61,12 @@ def flags(
     return found, their, ModSeq(newest)
 
 
+def highest_modseq(source: Rows, account_id: AccountId, mailbox_id: MailboxId) -> ModSeq:
+    """Zero if there is no such mailbox."""
+    row = source.one(f"SELECT highest_modseq FROM mailbox WHERE {_MAILBOX}", (account_id, mailbox_id))  # noqa: S608
+    return ModSeq(0 if row is None else row[0])
+
+
 def contents(
     source: Rows,
     account_id: AccountId,

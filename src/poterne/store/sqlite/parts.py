@@ -264,6 +264,9 @@ class MessagesPart:
     def flags(self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids) -> tuple[list[Uid], list[int], ModSeq]:
         return messages.flags(self._reader, account_id, mailbox_id, uids)
 
+    def highest_modseq(self, account_id: AccountId, mailbox_id: MailboxId) -> ModSeq:
+        return messages.highest_modseq(self._reader, account_id, mailbox_id)
+
     def contents(
         self,
         account_id: AccountId,
