@@ -385,3 +385,17 @@ def test_new_messages_come_with_uid_and_modseq_after_condstore(world: World) -> 
         assert told == b"* 1 FETCH (FLAGS () UID 1 %b)" % modseq
         assert new(numberless) == b"* 1 UIDFETCH (FLAGS () %b)" % modseq
         assert new(plain) == b"* 1 FETCH (FLAGS ())"
+
+
+def test_what_others_undo_at_once_is_told(world: World) -> None:
+    """Before and after it the names are the same, but not what the client believes."""
+    with world.client() as wire, world.client() as other:
+        wire.ok("NOTIFY SET (personal (MailboxName MessageNew MessageExpunge))")
+        gone: set[bytes] = set()
+        for number in range(25):
+            said = wire.ok(f"CREATE n{number}")
+            other.ok(f"DELETE n{number}")
+            gone.update(line for line in said if b"NonExistent" in line)
+        while len(gone) < 25:
+            gone.add(wire.response())
+        assert gone == {b'* LIST (\\NonExistent) "/" n%d' % number for number in range(25)}

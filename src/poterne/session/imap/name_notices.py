@@ -40,6 +40,7 @@ class Names:
 
     def lines(self) -> Iterator[Untagged]:
         named, moved = self._changes()
+        named |= self._undone()
         renames = in_order(without_children(moved))
         told: set[str] = set()
         believed = {row.name for row in self._before.mailboxes.values()}
@@ -97,6 +98,10 @@ class Names:
         above = [name[:cut] for name in named if (cut := name.rfind("/")) > 0]
         named.update(name for name in above if not is_foreign(name) or name in there)
         return named, moved
+
+    def _undone(self) -> set[str]:
+        """What this client made or removed itself, and others have changed since: nothing else may be different."""
+        return {name for name in self._watch.names if not self._own(name)}
 
     def _tells(self, name: str) -> bool:
         return self._wanted(name, NAMES) and not self._own(name)

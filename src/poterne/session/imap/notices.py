@@ -19,7 +19,7 @@ from poterne.values.mailbox import Mailbox
 async def tell(client: Client, watch: Watch, before: Picture, after: Picture) -> None:
     """Everything that is different and asked for. What the client did itself is left out where it is sure to be that."""
     unknown: Collection[MailboxId] = ()
-    if after.names_at != before.names_at and watch.rules.every & (NAMES | SUBSCRIPTIONS):
+    if (after.names_at != before.names_at or watch.names) and watch.rules.every & (NAMES | SUBSCRIPTIONS):
         turn = Turn()  # thousands of names may have gone
         names = Names(client, watch, before, after)
         for line in names.lines():

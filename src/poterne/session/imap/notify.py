@@ -140,7 +140,7 @@ async def _tell_others(client: Client, watch: Watch) -> None:
     if before is None:
         return
     after = await _current(client, watch, watch.rules)
-    if after is before:
+    if after is before and not watch.names:  # what others have undone of what this client did is no difference
         return
     if len(after.mailboxes) > client.service.settings.max_watched_mailboxes:
         overflow(client, watch)
