@@ -15,6 +15,8 @@ deletes, retention removes. What everybody does is drawn from the round's seed.
 - In *parallel* rounds all run at once; then only what no order of events may break is compared, and now and then all
   fall silent: after a NOOP every picture must be the truth, and who idles must have been told without one.
 - `notices.py`: with NOTIFY a client knows names and STATUS of all other mailboxes too, and must know them without asking.
+- In *shared* rounds some clients are of another account, and come through `Other Users/` with all rights; COPY and MOVE go
+  from one account to the other.
 - Whoever has QRESYNC remembers the mailboxes that it leaves, comes back with what it remembers, and must be told exactly
   what is missing.
 

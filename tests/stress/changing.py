@@ -11,8 +11,6 @@ from tests.stress.reading import learn
 from tests.stress.sets import Pick, pick
 from tests.stress.truth import Box
 
-NAMES = ("INBOX", "Work", "Temp1", "Temp2")
-"""Where things happen. The last two are made, renamed and deleted on the way."""
 _SYSTEM = (b"\\Seen", b"\\Answered", b"\\Flagged", b"\\Deleted", b"\\Deleted", b"\\Draft")
 _NEXT = count(1)
 
@@ -130,13 +128,13 @@ async def copy_or_move(client: Client, before: Boxes | None) -> Effect:
     moving = dice.random() < 0.45
     if len(chosen.meant) > 8 and not moving and dice.random() < 0.9:
         return Effect()  # mailboxes are to stay small
-    name = dice.choice(NAMES)
+    name = dice.choice(client.names)
     if moving:
         if UNKNOWN in chosen.meant:
             return await learn(client, before)
         client.ledger.condemn(picture.box, chosen.meant)
     box = before[picture.box] if before is not None else None
-    text = b'%b%b %b "%b"' % (chosen.verb, b"MOVE" if moving else b"COPY", chosen.text, name.encode())
+    text = b'%b%b %b "%b"' % (chosen.verb, b"MOVE" if moving else b"COPY", chosen.text, client.path(name))
     doing = await client.run(text)
     client.changed(name)
     if moving and picture.read_only:
@@ -149,7 +147,7 @@ async def copy_or_move(client: Client, before: Boxes | None) -> Effect:
         return Effect()
     target = next((each for each in before.values() if each.name == name), None)
     if target is None:
-        same(f"outcome of {text!r}", b"TRYCREATE" in doing.codes, True)
+        _judge_nowhere(client, doing)
         return Effect()
     there = among(chosen.meant, box)
     same(f"COPYUID of {text!r}", (source, placed), (there, [target.uid_next + i for i in range(len(there))]))
@@ -161,6 +159,12 @@ async def copy_or_move(client: Client, before: Boxes | None) -> Effect:
         effect.on(box.uid_validity).removed |= set(there)
         same(f"still counted after {text!r}", [uid for uid in there if uid in picture.uids], [])
     return effect
+
+
+def _judge_nowhere(client: Client, doing: Doing) -> None:
+    same(f"outcome of {doing.text!r}", doing.status, b"NO")
+    if client.owner is None:
+        same(f"{doing.text!r} names no mailbox", b"TRYCREATE" in doing.codes, True)
 
 
 def _copyuid(doing: Doing) -> tuple[list[int], list[int], int]:
@@ -199,7 +203,7 @@ def _literal(data: bytes) -> bytes:
 async def append(client: Client, before: Boxes | None) -> Effect:
     """One message, or several at once."""
     dice, picture = client.dice, client.picture
-    name = dice.choice(NAMES)
+    name = dice.choice(client.names)
     given = [
         (next_letter(), frozenset(dice.sample(_SYSTEM[:3], dice.randint(0, 2))))
         for _ in range(dice.choice([1, 1, 1, 3]))
@@ -209,7 +213,7 @@ async def append(client: Client, before: Boxes | None) -> Effect:
         client.ledger.condemned_letters.update(number for number, _ in given)
     date = b'"01-Jan-2020 00:00:00 +0000" ' if old else b""
     parts = [b"(%b) %b%b" % (b" ".join(sorted(flags)), date, _literal(letter(number))) for number, flags in given]
-    doing = await client.run(b'APPEND "%b" %b' % (name.encode(), b" ".join(parts)))
+    doing = await client.run(b'APPEND "%b" %b' % (client.path(name), b" ".join(parts)))
     client.changed(name)
     uids, validity = _appenduid(doing)
     client.ledger.arrive(validity, uids, [number for number, _ in given][: len(uids)])
@@ -218,11 +222,12 @@ async def append(client: Client, before: Boxes | None) -> Effect:
         return Effect()
     target = next((each for each in before.values() if each.name == name), None)
     if target is None:
-        same("outcome of APPEND", b"TRYCREATE" in doing.codes, True)
+        _judge_nowhere(client, doing)
         return Effect()
     same("outcome of APPEND", doing.status, b"OK")
     same("APPENDUID", (validity, uids), (target.uid_validity, [target.uid_next + i for i in range(len(given))]))
-    if picture is not None and picture.box == target.uid_validity and picture.known:
+    shown = client.owner is not None and client.modes.notify  # NOTIFY may show it: it was put into what is another's
+    if picture is not None and picture.box == target.uid_validity and picture.known and not shown:
         raise DifferenceError("the client's own APPEND was not told to it (RFC 9051 §6.3.12)")
     effect = Effect()
     effect.on(target.uid_validity).added = given
@@ -242,13 +247,13 @@ async def replace(client: Client, before: Boxes | None) -> Effect:
         return Effect()
     uid = dice.choice(picture.uids)
     by_uid = client.by_uid()
-    name = dice.choice(NAMES)
+    name = dice.choice(client.names)
     number = next_letter()
     client.ledger.condemn(picture.box, [uid])
     text = b'%bREPLACE %d "%b" (\\Flagged) %b' % (
         b"UID " if by_uid else b"",
         uid if by_uid else picture.uids.index(uid) + 1,
-        name.encode(),
+        client.path(name),
         _literal(letter(number)),
     )
     doing = await client.run(text)

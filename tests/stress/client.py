@@ -12,6 +12,10 @@ from tests.stress.wire import Wire
 from tests.support.peer_server import HOST, PASSWORD, PeerServer
 
 WAIT_S = 30.0
+NAMES = ("INBOX", "Work", "Temp1", "Temp2")
+"""Where things happen. The last two are made, renamed and deleted on the way."""
+GUEST = "Guest"
+"""The INBOX of the second account, whose clients else work in the mailboxes of the first (RFC 4314)."""
 _RESULTS = (b"* SEARCH", b"* ESEARCH", b"* SORT", b"* THREAD")
 _CODE = re.compile(rb"(?:OK|NO|BAD) \[([A-Z]+)(?: ([^\]]*))?\]")
 
@@ -50,8 +54,19 @@ class Client:
     """`act`s of a client run one after the other; what is heard in between goes to its picture at once."""
 
     def __init__(
-        self, number: int, address: str, server: PeerServer, ledger: Ledger, dice: Random, modes: Modes
+        self,
+        number: int,
+        address: str,
+        server: PeerServer,
+        ledger: Ledger,
+        dice: Random,
+        modes: Modes,
+        owner: str | None = None,
     ) -> None:
+        """`owner`: whose mailboxes it works in, if not its own."""
+        self.owner = owner
+        self.guest: str | None = None
+        """Who is let into whatever it makes."""
         self.number = number
         self.name = f"client-{number}"
         self.address, self.server, self.ledger, self.dice, self.modes = address, server, ledger, dice, modes
@@ -88,6 +103,17 @@ class Client:
         """May it use message numbers? With SELECTED they may change at any moment (RFC 5465 §5.3)."""
         return not self.modes.uid_only and self.modes.notify != b"SELECTED"
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of mailboxes that it may use, as the truth calls them."""
+        return NAMES if self.owner is None else (*NAMES, GUEST)
+
+    def path(self, name: str) -> bytes:
+        """As this client calls it."""
+        if self.owner is None:
+            return name.encode()
+        return b"INBOX" if name == GUEST else f"Other Users/{self.owner}/{name}".encode()
+
     # -- the connection ------------------------------------------------------------------------------------------------
 
     async def connect(self) -> None:
@@ -105,12 +131,12 @@ class Client:
             self.wire.compress()
         if self.modes.enabled:
             await self.ok(("ENABLE " + " ".join(self.modes.enabled)).encode())
-        self.notices = Notices() if self.modes.notify else None
-        if self.notices is not None:
+        self.notices = Notices() if self.modes.notify and self.owner is None else None
+        if self.modes.notify:
             new = self.dice.choice([b"", b" (UID FLAGS)"])
             selected = b"(%b (MessageNew%b MessageExpunge FlagChange))" % (self.modes.notify, new)
-            personal = b"(personal (MailboxName MessageNew MessageExpunge FlagChange))"
-            await self.ok(b"NOTIFY SET STATUS %b %b" % (selected, personal))
+            personal = b" (personal (MailboxName MessageNew MessageExpunge FlagChange))" if self.notices else b""
+            await self.ok(b"NOTIFY SET STATUS %b%b" % (selected, personal))
             await self.ok(b'LIST "" "*"')
 
     async def close(self) -> None:

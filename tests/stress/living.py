@@ -1,7 +1,6 @@
 """SELECT and leaving, IDLE, NOOP, connections lost, names that come and go, and commands one upon the other."""
 
-from tests.stress.changing import NAMES
-from tests.stress.client import Cache, Client
+from tests.stress.client import NAMES, Cache, Client
 from tests.stress.ledger import DifferenceError
 from tests.stress.letters import NUMBER_FIELD
 from tests.stress.oracle import Boxes, Effect, excuse, same
@@ -13,7 +12,7 @@ from tests.stress.truth import Box
 async def select(client: Client, before: Boxes | None) -> Effect:
     """With QRESYNC if the client was there before: what it is told then must make its picture the truth."""
     dice = client.dice
-    name = dice.choice(NAMES + NAMES[:2])
+    name = dice.choice(client.names + NAMES[:2])
     box = None if before is None else next((each for each in before.values() if each.name == name), None)
     read_only = dice.random() < 0.15
     client.remember()
@@ -25,7 +24,7 @@ async def select(client: Client, before: Boxes | None) -> Effect:
         parameters = b" (QRESYNC (%d %d%b))" % (validity, cache.highest, _known(client, cache))
     elif dice.random() < 0.2:
         parameters = b" (CONDSTORE)"
-    doing = await client.select(name.encode(), read_only=read_only, parameters=parameters)
+    doing = await client.select(client.path(name), read_only=read_only, parameters=parameters)
     picture = client.picture
     if picture is None:
         if before is not None and box is not None:
@@ -167,6 +166,8 @@ async def reconnect(client: Client, before: Boxes | None) -> Effect:
 
 async def names(client: Client, before: Boxes | None) -> Effect:
     """CREATE, DELETE, RENAME of mailboxes that others may have selected."""
+    if client.owner is not None:
+        return await noop(client, before)
     dice = client.dice
     name, other = dice.sample(NAMES[2:], 2)
     kind = dice.choice([b"CREATE", b"CREATE", b"RENAME", b"DELETE"])
@@ -185,6 +186,8 @@ async def names(client: Client, before: Boxes | None) -> Effect:
     if doing.status == b"OK" and kind == b"DELETE" and b"CLOSED" in doing.codes:
         client.picture = None
         client.saved = []
+    if doing.status == b"OK" and kind == b"CREATE" and client.guest is not None:
+        excuse(await client.run(share(name, client.guest)))
     if before is None:
         return effect
     boxes = {box.name: box for box in before.values()}
@@ -200,6 +203,11 @@ async def names(client: Client, before: Boxes | None) -> Effect:
         if kind == b"DELETE" and picture is not None and picture.box == box.uid_validity:
             same("our own mailbox was deleted", b"CLOSED" in doing.codes, True)
     return effect
+
+
+def share(name: str, guest: str) -> bytes:
+    """All rights."""
+    return b'SETACL "%b" "%b" lrswipkxtea' % (name.encode(), guest.encode())
 
 
 async def pipeline(client: Client, before: Boxes | None) -> Effect:
@@ -224,7 +232,8 @@ async def pipeline(client: Client, before: Boxes | None) -> Effect:
 
 async def come_back(client: Client, box: Box, cache: Cache) -> None:
     doing = await client.select(
-        box.name.encode(), parameters=b" (QRESYNC (%d %d%b))" % (box.uid_validity, cache.highest, _known(client, cache))
+        client.path(box.name),
+        parameters=b" (QRESYNC (%d %d%b))" % (box.uid_validity, cache.highest, _known(client, cache)),
     )
     if client.picture is None:
         raise DifferenceError(f"{box.name} cannot be selected")

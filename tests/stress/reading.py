@@ -309,10 +309,10 @@ async def status(client: Client, before: Boxes | None) -> Effect:
         items += b" HIGHESTMODSEQ"
         client.enable_condstore()
     if before is None:
-        excuse(await client.run(b'STATUS "INBOX" (%b)' % items))
+        excuse(await client.run(b'STATUS "%b" (%b)' % (client.path("INBOX"), items)))
         return Effect()
-    box = dice.choice(list(before.values()))
-    doing = await client.ok(b'STATUS "%b" (%b)' % (box.name.encode(), items))
+    box = dice.choice([box for box in before.values() if box.name in client.names])
+    doing = await client.ok(b'STATUS "%b" (%b)' % (client.path(box.name), items))
     (line,) = [line for line in doing.other(b"STATUS") if b" SIZE " in line]  # the others are notices
     words = line[line.index(b"(") + 1 : -1].split()
     values = {name: int(value) for name, value in zip(words[::2], words[1::2], strict=True)}

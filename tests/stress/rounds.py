@@ -10,7 +10,7 @@ from random import Random
 
 from poterne.store.interface import Store
 from tests.stress import changing, living, reading
-from tests.stress.client import Client, ClosedError, Modes
+from tests.stress.client import GUEST, Client, ClosedError, Modes
 from tests.stress.ledger import DifferenceError, Ledger
 from tests.stress.letters import letter
 from tests.stress.oracle import Boxes, Effect, by_validity, verify
@@ -20,6 +20,8 @@ from tests.support.peer_server import PeerServer
 
 WORKERS = 2
 KEPT_LINES = 1500
+APART_S = 1_000_000
+"""UIDVALIDITY begins with the time: so far apart, two accounts have no value in common."""
 IDLE_WAIT_S = 15.0
 """A client that idles knows everything by then, even what a command wrote that tells no worker (`app.fallback`)."""
 LATE_S = 0.45
@@ -68,13 +70,16 @@ class Plan:
     steps: int
     lockstep: bool
     """One command at a time, each compared with the truth before and after; otherwise all at once."""
+    shared: bool
+    """Some clients are of a second account, and work in the mailboxes of the first."""
 
     @classmethod
     def of(cls, seed: int) -> "Plan":
         dice = Random(seed)
         lockstep = dice.random() < 0.5
         clients = dice.choice([3, 3, 4, 5, 8, 16]) if lockstep else dice.choice([3, 4, 6, 8, 12, 16])
-        return cls(seed, clients, 40 * dice.randint(2, 8) if lockstep else dice.randint(30, 90), lockstep)
+        steps = 40 * dice.randint(2, 8) if lockstep else dice.randint(30, 90)
+        return cls(seed, clients, steps, lockstep, shared=dice.random() < 0.4)
 
 
 class Round:
@@ -88,10 +93,15 @@ class Round:
             replace(self.dice.choice(_MODES), deflate=self.dice.random() < 0.3, notify=self.dice.choice(_NOTIFY))
             for _ in range(plan.clients)
         ]
-        self.clients = [
-            Client(number, self.address, server, self.ledger, Random(self.dice.random()), mode)
-            for number, mode in enumerate(modes)
-        ]
+        guest = server.store.add_account(f"guest{plan.seed}", later_s=APART_S) if plan.shared else None
+        self.guest = Truth(store, guest) if guest is not None else None
+        self.clients = []
+        for number, mode in enumerate(modes):
+            visits = guest is not None and number > 0 and self.dice.random() < 0.5
+            address, owner = (guest or "", self.address) if visits else (self.address, None)
+            client = Client(number, address, server, self.ledger, Random(self.dice.random()), mode, owner)
+            client.guest = guest
+            self.clients.append(client)
         self.others = Others(server, self.truth, self.ledger, Random(self.dice.random()))
         self.acts: list[str] = []
         self.delays: list[float] = []
@@ -107,6 +117,9 @@ class Round:
                 await first.ok(b'CREATE "%b"' % name.encode())
                 if first.notices is not None:
                     first.notices.names.add(name)
+            if first.guest is not None:
+                for name in ("INBOX", "Work", "Temp1"):
+                    await first.ok(living.share(name, first.guest))
             if self.plan.lockstep:
                 await self._one_by_one()
             else:
@@ -119,7 +132,10 @@ class Round:
         return len(self.acts)
 
     async def _look(self) -> Boxes:
-        return by_validity(await self.truth.look())
+        found = await self.truth.look()
+        if self.guest is not None:
+            found[GUEST] = replace((await self.guest.look())["INBOX"], name=GUEST)
+        return by_validity(found)
 
     # -- one command at a time -----------------------------------------------------------------------------------------
 
@@ -248,13 +264,15 @@ class Round:
         """One more message where somebody idles: how long until they know?"""
         boxes = await self._look()
         idling = [client for client in self.clients if client.idling is not None and client.picture is not None]
-        speaker = next((client for client in self.clients if client.idling is None), None)
-        if not idling or speaker is None:
+        if not idling:
             return
         box = boxes[idling[0].picture.box]  # type: ignore[union-attr]
+        speaker = next((each for each in self.clients if each.idling is None and box.name in each.names), None)
+        if speaker is None:
+            return
         number = changing.next_letter()
         began = asyncio.get_running_loop().time()
-        await speaker.ok(b'APPEND "%b" {%d+}\r\n%b' % (box.name.encode(), len(letter(number)), letter(number)))
+        await speaker.ok(b'APPEND "%b" {%d+}\r\n%b' % (speaker.path(box.name), len(letter(number)), letter(number)))
         speaker.changed(box.name)
         for client in idling:
             if client.picture is not None and client.picture.box == box.uid_validity:
@@ -280,7 +298,7 @@ class Round:
         """And of all others; those that it knows nothing of any more, it asks for."""
         if (notices := client.notices) is None:
             return
-        boxes = (await self._look()).values()
+        boxes = [box for box in (await self._look()).values() if box.name != GUEST]
         selected = client.picture.box if client.picture is not None else 0
         modseq = client.modes.condstore or client.modes.qresync
         await self._told(client, lambda: notices.agree(boxes, selected, modseq=modseq))

@@ -4,6 +4,7 @@ Tests also look behind the server's back: `Store` is one more process on the sam
 """
 
 import asyncio
+import dataclasses
 import datetime as dt
 import os
 import signal
@@ -122,9 +123,11 @@ class Store:
     def add_domain(self, name: str) -> None:
         self.call(people.add_domain(self._store, name, self._acting))
 
-    def add_account(self, name: str) -> str:
+    def add_account(self, name: str, *, later_s: int = 0) -> str:
+        """`later_s`: made in the future, so that its UIDVALIDITY values are no other account's."""
         address = f"{name}@{DOMAIN}"
-        event = self._acting.event("account.added", address=address)
+        acting = dataclasses.replace(self._acting, now=self._acting.now + later_s)
+        event = acting.event("account.added", address=address)
         self.call(self._store.add_account(address, name, "en", self._verifier, 0, folders.FOLDERS["en"], event))
         return address
 
