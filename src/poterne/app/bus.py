@@ -59,7 +59,9 @@ _MISSED = _encoder.encode(Missed())
 class Exchange:
     """All the socket pairs, held by the supervisor: one inbox per process slot, which outlives the process."""
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, *, unmoved: int | None = None) -> None:
+        """`unmoved`: a slot whose process has no use for changes of mailboxes; it is not woken for each of them."""
+        self._unmoved = unmoved
         pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(slots)]
         self._inboxes = [pair[0] for pair in pairs]
         self._outboxes = [pair[1] for pair in pairs]
@@ -68,7 +70,9 @@ class Exchange:
 
     def end_of(self, slot: int) -> "Bus":
         """The bus as the process in `slot` sees it; call it in that process."""
-        return Bus(self._inboxes[slot], [box for i, box in enumerate(self._outboxes) if i != slot])
+        others = [i for i in range(len(self._outboxes)) if i != slot]
+        moved = [place for place, i in enumerate(others) if i != self._unmoved]
+        return Bus(self._inboxes[slot], [self._outboxes[i] for i in others], moved)
 
     def close(self) -> None:
         for end in (*self._inboxes, *self._outboxes):
@@ -76,11 +80,12 @@ class Exchange:
 
 
 class Bus:
-    """One process's end. Publishing goes to every other process."""
+    """One process's end. Publishing goes to every other process, of changes to those at the places `moved`."""
 
-    def __init__(self, inbox: socket.socket, peers: Sequence[socket.socket]) -> None:
+    def __init__(self, inbox: socket.socket, peers: Sequence[socket.socket], moved: Sequence[int]) -> None:
         self._inbox = inbox
         self._peers = peers
+        self._moved = moved
         self._heard: Callable[[Message], None] | None = None
         self._behind: set[int] = set()
         """Places of peers that lost something of ours and do not know it yet."""
@@ -110,11 +115,11 @@ class Bus:
     def publish(self, message: Message) -> None:
         """Tell all others. A message over MAX_PACKET octets is never made: see `publish_changes` for the only long one."""
         data = _encoder.encode(message)
-        for place, peer in enumerate(self._peers):
+        for place in self._moved if isinstance(message, MailboxesChanged) else range(len(self._peers)):
             if self._behind and not self._caught_up(place):
                 continue
             try:
-                peer.send(data)
+                self._peers[place].send(data)
             except OSError:  # full: that process is slow, or is being replaced
                 self._behind.add(place)
 

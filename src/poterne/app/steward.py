@@ -118,7 +118,7 @@ class _Steward:
             await asyncio.wait(beside)
 
     def _hear(self, message: Message) -> None:
-        if isinstance(message, MailQueued | Missed):
+        if isinstance(message, MailQueued | Missed):  # changes of mailboxes do not come here: see `Exchange`
             self._runner.wake()
 
     def _tasks(self, now: float) -> list[_Task]:

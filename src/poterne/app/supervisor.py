@@ -144,7 +144,7 @@ class Supervisor:
         self._metrics = prepare.metrics_folder(self._data, self._log)
         prepare.warn(self._data, settings, files, self._log)
         self._slots = {slot: _Slot() for slot in range(_worker_count(settings) + 1)}
-        self._exchange = Exchange(len(self._slots))
+        self._exchange = Exchange(len(self._slots), unmoved=STEWARD)
         self._life_read, self._life_write = os.pipe()
         self._wake_read, self._wake_write = os.pipe()
         for descriptor in (self._wake_read, self._wake_write):

@@ -74,6 +74,8 @@ def letters(rights: Right, *, virtual: bool = False) -> str:
 
 def changeable(rights: Right) -> int:
     r"""The flags that these rights let one change, as a mask (RFC 4314 §4): \Seen, \Deleted, and all others."""
+    if rights == EVERY_RIGHT:  # one's own mailbox: nearly always
+        return -1
     system = int(Flag.SEEN) | int(Flag.DELETED)  # numbers: the complement of an `IntFlag` knows no keywords
     mask = ~system if Right.WRITE in rights else 0
     if Right.SEEN in rights:

@@ -36,6 +36,19 @@ async def test_everybody_else_hears_each_kind_of_message() -> None:
     exchange.close()
 
 
+async def test_who_has_no_use_for_changes_is_not_woken_by_them_and_hears_all_else() -> None:
+    exchange = Exchange(3, unmoved=1)
+    ends = [exchange.end_of(slot) for slot in range(3)]
+    said: list[Message] = [MailboxesChanged(((1, 2, 3),)), CertificatesChanged()]
+    for end in (ends[0], ends[1]):
+        for message in said:
+            end.publish(message)
+    assert await heard_by(ends[1]) == [CertificatesChanged()]
+    assert await heard_by(ends[2]) == said * 2
+    assert await heard_by(ends[0]) == said
+    exchange.close()
+
+
 async def test_many_changes_go_in_pages_and_come_back_as_values() -> None:
     exchange = Exchange(2)
     changes = [MailboxChanged(AccountId(2**60 + n), MailboxId(2**60), ModSeq(2**62)) for n in range(2500)]

@@ -33,7 +33,7 @@ from poterne.values.mailbox import (
     MessageRow,
     UidRange,
 )
-from poterne.values.sharing import Right, changeable
+from poterne.values.sharing import EVERY_RIGHT, Right, changeable
 
 ROWS_AT_ONCE = 2000
 ALL_FLAGS: Final = (1 << KEYWORD_SHIFT + MAX_KEYWORDS) - 1
@@ -88,8 +88,7 @@ async def _changed(
 ) -> tuple[list[int], Sequence[MessageRow] | None]:
     """As `change`. Where others' flags cannot all be changed, those that cannot stay as they are, also with FLAGS."""
     since = command.unchanged_since
-    mask = changeable(client.rights)
-    if command.change is not FlagChange.REPLACE or mask == -1:
+    if command.change is not FlagChange.REPLACE or (mask := changeable(client.rights)) == -1:
         return await change(client, spans, command.change, bits, unchanged_since=since)
     modified, _ = await change(client, spans, FlagChange.REMOVE, mask & ALL_FLAGS & ~bits, unchanged_since=since)
     if modified:
@@ -102,6 +101,8 @@ async def _changed(
 
 def permitted(flags: FlagSet, rights: Right) -> FlagSet:
     """Those that may be set with these rights."""
+    if rights == EVERY_RIGHT:
+        return flags
     return FlagSet(flags.system & changeable(rights), flags.keywords if Right.WRITE in rights else ())
 
 
