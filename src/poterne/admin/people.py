@@ -210,7 +210,7 @@ async def _exists(store: Store, key: str) -> AdminError:
 
 
 async def set_password(store: Store, text: str, acting: Acting, *, password: Secret | None) -> Secret | None:
-    """A new password; the generated one is returned, to be shown once. Open submission sessions end with their next message."""
+    """A new password; the generated one is returned, to be shown once. Who is signed in with the old one is signed out."""
     account = await account_of(store, text)
     generated = None if password is not None else generate_password()
     if password is not None:
@@ -221,6 +221,13 @@ async def set_password(store: Store, text: str, acting: Acting, *, password: Sec
         account.id, hash_password(chosen), acting.event("account.password", address=account.address)
     )
     return generated
+
+
+async def set_disabled(store: Store, text: str, disabled: bool, acting: Acting) -> Account:
+    """Nobody signs in with a disabled account, and who has is signed out, scripts of its too. Mail for it still comes in."""
+    account = await account_of(store, text)
+    kind = "account.disabled" if disabled else "account.enabled"
+    return await store.set_account(account.id, acting.event(kind, address=account.address), disabled=disabled)
 
 
 async def remove_account(store: Store, text: str, acting: Acting) -> None:

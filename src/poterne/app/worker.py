@@ -57,6 +57,8 @@ from poterne.values.relay import RelayRule
 
 POLL_S: Final = 2.0
 """How often we look whether something was committed that neither we nor the bus told of."""
+LOOK_S: Final = 5.0
+"""So often at most, and only after others wrote to the store, it is looked whether who has signed in still may."""
 STORE_CLOSE_S: Final = 10.0
 
 _REFUSALS: Final = {
@@ -275,6 +277,7 @@ class _Worker:
     async def _poll(self, listeners: Sequence[Listener]) -> None:
         """The fallback for lost bus messages and for commands that write to the store themselves."""
         fallback = Fallback(time.monotonic())
+        look_at, stale = time.monotonic(), False
         while await self._lifetime.sleep(POLL_S):
             self._child.bus.remind()
             counts: Counter[str] = Counter()
@@ -282,8 +285,23 @@ class _Worker:
                 counts[listener.service] += listener.connections
             self._metrics.open_connections(counts)
             heard, self._heard = self._heard, 0
-            if fallback.due(others_committed=self._others_committed(), heard=heard, now=time.monotonic()):
+            others_committed, now = self._others_committed(), time.monotonic()
+            if fallback.due(others_committed=others_committed, heard=heard, now=now):
                 self._subscriptions.wake_all()
+            stale = stale or others_committed
+            if stale and now >= look_at:
+                look_at, stale = now + LOOK_S, False
+                await self._look_who_is_there()
+
+    async def _look_who_is_there(self) -> None:
+        """Accounts are changed by other processes: their connections end."""
+        try:
+            revoked = await self._authenticator.present.look(self._store)
+        except StoreError as error:
+            self._log.warning("store.poll", problem=str(error))
+        else:
+            if revoked:
+                self._log.info("auth.revoked", connections=revoked)
 
     def _others_committed(self) -> bool:
         try:

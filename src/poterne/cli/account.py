@@ -121,6 +121,29 @@ def password(ctx: click.Context, address: str, password_stdin: bool, as_json: bo
     _tell(address, generated, "has a new password", as_json=as_json)
 
 
+@command.command("disable")
+@click.argument("address")
+@click.pass_context
+def disable(ctx: click.Context, address: str) -> None:
+    """Let nobody in with the account ADDRESS, on any protocol, until it is enabled again; its scripts neither.
+
+    Whoever is signed in is signed out within some seconds. Mail for it still comes in, and all that is there stays.
+    """
+    account = with_store(ctx, lambda store: people.set_disabled(store, address, True, acting()))
+    click.echo(
+        f"{account.address} is disabled; mail for it still comes in. To undo it: poterne account enable {address}"
+    )
+
+
+@command.command("enable")
+@click.argument("address")
+@click.pass_context
+def enable(ctx: click.Context, address: str) -> None:
+    """Let the account ADDRESS sign in again, with its password and its scripts as they were."""
+    account = with_store(ctx, lambda store: people.set_disabled(store, address, False, acting()))
+    click.echo(f"{account.address} is enabled.")
+
+
 @command.command("forward")
 @click.argument("address")
 @click.option("--to", "targets", multiple=True, metavar="ADDRESS", help="Where its mail goes as well; may be repeated.")

@@ -12,6 +12,8 @@ class Poke(Flag):
     """The server drains: say goodbye and close."""
     DEADLINE = auto()
     """A deadline passed, or the peer sends too slowly: `link.expired` says which."""
+    REVOKED = auto()
+    """Who signed in may no longer: the account is disabled or gone, or has another password."""
 
 
 class LinkClosed(Exception):  # noqa: N818  # it names what happened, and is no failure of ours

@@ -29,6 +29,7 @@ from typing import Final, Generic, TypeVar, final
 from poterne.admin import passwords
 from poterne.config.settings import SignIn
 from poterne.net.limits import network_of
+from poterne.session.present import Present
 from poterne.session.slowing import Slowing
 from poterne.store.errors import NotFoundError, StoreError
 from poterne.store.interface import Directory
@@ -149,6 +150,8 @@ class Authenticator:
         self._max_hashing: Final = settings.hashing_threads + settings.max_waiting
         self._hashing = 0
         self._dummy: Secret | None = None
+        self.present: Final = Present()
+        """Connections that last longer than the proof of who is there."""
 
     async def start(self) -> Secret:
         """Make the dummy verifier now rather than at the first sign-in; gives it."""

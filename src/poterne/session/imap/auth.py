@@ -90,16 +90,18 @@ async def _step(client: Client, step: mechanism.Step) -> None:
 
 
 async def _check(client: Client, user: str, password: Secret) -> None:
-    found = await client.service.authenticator.check(user, password, client.link.peer)
-    if isinstance(found, Denied):
+    authenticator = client.service.authenticator
+    proven = await authenticator.prove(user, password, client.link.peer)
+    if isinstance(proven, Denied):
         client.failures += 1
-        client.service.log.warning("auth.failed", trace=client.link.trace, peer=client.link.peer, why=found.why.value)
-        client.send(_WRONG if found.why is Why.INVALID else _LATER)
+        client.service.log.warning("auth.failed", trace=client.link.trace, peer=client.link.peer, why=proven.why.value)
+        client.send(_WRONG if proven.why is Why.INVALID else _LATER)
         if client.failures >= MAX_FAILURES:
             client.part(b"Too many failures")
         return
     settings = client.service.settings
-    client.account = found
+    found = client.account = proven.subject
+    client.leave_present = authenticator.present.enter(found.id, proven.verifier, client.link)
     without = (*settings.without, *found.imap_without, *(() if settings.compress else ("COMPRESS",)))
     client.offer = offer(without, settings.max_append_bytes)
     client.core.commands = client.offer.commands

@@ -34,6 +34,7 @@ from poterne.session.imap.watch import Watch
 from poterne.session.imap.wide_pictures import Pictures
 from poterne.session.notify import Notifier, Unsubscribe
 from poterne.session.pending import Snapshots, View
+from poterne.session.present import Leave, nowhere
 from poterne.store.interface import Store
 from poterne.store.recent import Recent
 from poterne.values.directory import Account
@@ -98,6 +99,7 @@ class Client:
         "foreign",
         "heard",
         "idling",
+        "leave_present",
         "link",
         "mailbox",
         "metadata",
@@ -121,6 +123,7 @@ class Client:
         self.service: Final = service
         self.store: Final = service.store
         self._account: Account | None = None
+        self.leave_present: Leave = nowhere
         self._flag_texts: FlagTexts | None = None
         self.offer: Offer | None = None
         """From sign-in on; what an administrator changes meanwhile counts for the next one."""
@@ -237,6 +240,8 @@ class Client:
         """As it was before anyone signed in (RFC 8437 §3); only failed sign-ins still count."""
         self.deselect()
         self.unwatch()
+        self.leave_present()
+        self.leave_present = nowhere
         self._account = None
         self._flag_texts = None
         self.offer = None

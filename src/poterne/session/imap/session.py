@@ -151,6 +151,8 @@ class ImapSession:
         client = self._client
         if Poke.SHUTDOWN in why:
             client.part(b"Server is going down; connect again")
+        elif Poke.REVOKED in why:
+            client.part(b"Sign in again")
         elif Poke.DEADLINE in why and not (client.authenticated and client.link.expired == "login"):
             # (A sign-in that we slowed down may pass its deadline and still succeed.)
             client.part(b"Timeout")
@@ -179,6 +181,7 @@ class ImapSession:
 
     async def closed(self) -> None:
         client = self._client
+        client.leave_present()
         compress.forget(client)
         append.forget(client)
         client.end_metadata()

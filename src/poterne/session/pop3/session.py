@@ -20,6 +20,7 @@ from poterne.session.authenticate import Authenticator, Denied, Why
 from poterne.session.pop3.expiry import Expiry
 from poterne.session.pop3.maildrop import Maildrop, ranges
 from poterne.session.pop3.visits import Refusal, Visits
+from poterne.session.present import Leave, nowhere
 from poterne.store.errors import NotFoundError, StoreError
 from poterne.store.interface import Store
 from poterne.values.directory import Account
@@ -37,6 +38,7 @@ _LATER = Err("Something failed here, try again later", Code.SYS_TEMP)
 _NO_MESSAGE = Err("No such message")
 _SHUTTING_DOWN = Err("Shutting down, try again later", Code.SYS_TEMP, close=True)
 _TIMED_OUT = Err("Timed out", Code.SYS_TEMP, close=True)
+_REVOKED = Err("Sign in again", Code.AUTH, close=True)
 _TOO_MANY = Err("Too many errors", close=True)
 _MALFORMED = Err("That is not a response of this mechanism", Code.AUTH)
 _AUTHZID = Err("Acting as somebody else is not possible: sign in as yourself", Code.AUTH)
@@ -70,7 +72,7 @@ class Services:
 class Pop3Session:
     """What a connection to a listener of service `pop3` means."""
 
-    __slots__ = ("_account", "_bad", "_core", "_exchange", "_link", "_maildrop", "_services")
+    __slots__ = ("_account", "_bad", "_core", "_exchange", "_leave_present", "_link", "_maildrop", "_services")
 
     def __init__(self, core: Server, link: Link, services: Services) -> None:
         self._core: Final = core
@@ -79,6 +81,7 @@ class Pop3Session:
         self._exchange: Exchange | None = None
         self._account: Account | None = None
         self._maildrop: Maildrop | None = None
+        self._leave_present: Leave = nowhere
         self._bad = 0
 
     # -- what `net.drive` calls ----------------------------------------------------------------------------------------
@@ -91,12 +94,15 @@ class Pop3Session:
             self._core.send(_SHUTTING_DOWN)
         elif Poke.DEADLINE in why:
             self._core.send(_TIMED_OUT)
+        elif Poke.REVOKED in why:
+            self._core.send(_REVOKED)
 
     def secured(self) -> None:
         self._exchange = None
 
     async def closed(self) -> None:
         """Without QUIT nothing is removed (RFC 1939 §6)."""
+        self._leave_present()
         if self._account is not None:
             self._services.visits.end(self._account.id)
 
@@ -203,11 +209,12 @@ class Pop3Session:
 
     async def _sign_in(self, name: str, password: Secret) -> None:
         services = self._services
-        outcome = await services.authenticator.check(name, password, self._link.peer)
-        if isinstance(outcome, Denied):
-            services.log.warning("auth.failed", trace=self._link.trace, peer=self._link.peer, why=outcome.why.value)
-            self._refuse(_WRONG if outcome.why is Why.INVALID else _LATER)
+        proven = await services.authenticator.prove(name, password, self._link.peer)
+        if isinstance(proven, Denied):
+            services.log.warning("auth.failed", trace=self._link.trace, peer=self._link.peer, why=proven.why.value)
+            self._refuse(_WRONG if proven.why is Why.INVALID else _LATER)
             return
+        outcome = proven.subject
         refusal = services.visits.begin(outcome.id, int(services.clock()))
         if refusal is not None:
             services.log.info("pop3.refused", trace=self._link.trace, account=outcome.address, why=refusal.value)
@@ -221,6 +228,7 @@ class Pop3Session:
             services.visits.end(outcome.id)
             self._account = None
             raise
+        self._leave_present = services.authenticator.present.enter(outcome.id, proven.verifier, self._link)
         self._link.set_deadline(None, "")
         self._link.set_patience(services.settings.idle_timeout_s, "idle-timeout")
         services.log.info("auth.ok", trace=self._link.trace, peer=self._link.peer, account=outcome.address)
