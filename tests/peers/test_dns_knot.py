@@ -101,9 +101,12 @@ def test_the_zone_is_served_and_found_right(instance: Instance, tmp_path: Path) 
         for extra in ((DOMAIN, "SOA"), (DOMAIN, "NS"), (f"ns.{DOMAIN}", "A")):
             served.pop(extra)
         assert served == wanted(instance)
+        for key in json.loads(instance.poterne("dkim", "list", DOMAIN, "--json").stdout):
+            instance.poterne("dkim", "activate", DOMAIN, key["selector"])
         found = json.loads(instance.poterne("dns", DOMAIN, "--check", "--json", status=3).stdout)
     assert {one["id"] for one in found if one["outcome"] != "ok"} == {"D02.laboratory", "D27.resolver"}, found
     assert all(one["outcome"] in {"ok", "unknown"} for one in found)
+    assert any(one["check"] == "D16" and one["outcome"] == "ok" for one in found)  # it signed, and verified
 
 
 @pytest.mark.skipif(shutil.which("nsd-checkzone") is None, reason="nsd is not installed (see .ci/peers)")

@@ -52,10 +52,13 @@ SyncState *
 """
         )
 
-    def sync(self, *options: str) -> str:
+    def sync(self, *options: str, after_kill: bool = False) -> str:
         """What mbsync says, which must not be a complaint."""
         done = run("mbsync", "-c", self._rc, "-V", *options, "-a")
-        assert not re.search(r"error|warn|unexpected|ignor", done.all, re.IGNORECASE), done.all
+        said = done.all
+        if after_kill:  # what it wrote into its journal and then did not do: it does it now
+            said = re.sub(r"Warning: lost track of \d+ (pulled|pushed) message\(s\)", "", said)
+        assert not re.search(r"error|warn|unexpected|ignor", said, re.IGNORECASE), done.all
         return done.all
 
     def sync_for(self, seconds: float) -> None:
@@ -231,7 +234,7 @@ def test_killed_again_and_again(server: PeerServer, account: str, near: Near) ->
         maildir.add(near.mail / "INBOX", f"1.{number}.mine", message, "S")
     for milliseconds in (60, 90, 130, 180, 250):
         near.sync_for(milliseconds / 1000)
-    near.sync()
+    near.sync(after_kill=True)
     there = [re.sub(rb"X-TUID: [^\r]*\r\n", b"", each.raw) for each in server.store.messages(account)]
     assert sorted(there) == sorted(far + ours)
     assert sorted(copy.raw for copy in near.copies()) == sorted(far + ours)
