@@ -2,12 +2,13 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
 from tests.stress.ledger import DifferenceError, Ledger
 from tests.stress.notices import Notices
-from tests.stress.picture import Doing, Picture
+from tests.stress.picture import Doing, Picture, nothing
 from tests.stress.wire import Wire
 from tests.support.peer_server import HOST, PASSWORD, PeerServer
 
@@ -75,6 +76,8 @@ class Client:
         self._opening: Picture | None = None
         self.notices: Notices | None = None
         self.condstore = False
+        self._enabling = False
+        """A command on the way enables CONDSTORE: what was told before the server met it has no MODSEQ yet."""
         self.caches: dict[int, Cache] = {}
         self.saved: list[int] = []
         """UIDs of the last SEARCH with SAVE."""
@@ -189,6 +192,8 @@ class Client:
             return
         if code is not None and self.running:
             self.running[0].codes[code[1]] = code[2] or b""
+            if code[1] == b"HIGHESTMODSEQ":
+                self._enabled()
         if self.notices is not None:
             self.notices.hear(line)
         if self.picture is not None and self.picture.hear(line, self.running):
@@ -209,16 +214,24 @@ class Client:
             doing.codes[code[1]] = code[2] or b""
         if doing.status == b"BAD":
             raise DifferenceError(f"BAD: {rest!r} for {doing.text!r}")
+        self._enabled()
+        if doing.status == b"OK":
+            doing.then()
         if self.picture is not None:
             self.picture.complete(doing)
         self._ended.pop(tag).set_result(None)
 
     # -- commands ------------------------------------------------------------------------------------------------------
 
-    def start(self, text: bytes, *, holds: bool = False, asks_flags: bool = False) -> Doing:
-        """Send it; literals in it are the non-synchronising ones. `holds`: it has message numbers."""
+    def start(
+        self, text: bytes, *, holds: bool = False, asks_flags: bool = False, then: Callable[[], None] = nothing
+    ) -> Doing:
+        """Send it; literals in it are the non-synchronising ones. `holds`: it has message numbers.
+
+        `then`: what the client believes as soon as it hears OK, before it hears anything else.
+        """
         self._tags += 1
-        doing = Doing(b"%c%d" % (97 + self.number, self._tags), text, holds, asks_flags)
+        doing = Doing(b"%c%d" % (97 + self.number, self._tags), text, holds, asks_flags, then)
         self.running.append(doing)
         self._ended[doing.tag] = asyncio.get_running_loop().create_future()
         self.wire.send(doing.tag + b" " + text + b"\r\n")
@@ -235,10 +248,12 @@ class Client:
             raise self.failure
         return doing
 
-    async def run(self, text: bytes, *, holds: bool = False, asks_flags: bool = False) -> Doing:
+    async def run(
+        self, text: bytes, *, holds: bool = False, asks_flags: bool = False, then: Callable[[], None] = nothing
+    ) -> Doing:
         if self.failure is not None:
             raise self.failure
-        return await self.end(self.start(text, holds=holds, asks_flags=asks_flags))
+        return await self.end(self.start(text, holds=holds, asks_flags=asks_flags, then=then))
 
     async def ok(self, text: bytes, *, holds: bool = False, asks_flags: bool = False) -> Doing:
         doing = await self.run(text, holds=holds, asks_flags=asks_flags)
@@ -309,5 +324,9 @@ class Client:
     def enable_condstore(self) -> None:
         """By a command that says so on the way (RFC 7162 §3.1)."""
         self.condstore = True
-        if self.picture is not None:
+        self._enabling = True
+
+    def _enabled(self) -> None:
+        if self._enabling and self.picture is not None:
             self.picture.condstore = True
+        self._enabling = False

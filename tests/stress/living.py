@@ -1,10 +1,12 @@
 """SELECT and leaving, IDLE, NOOP, connections lost, names that come and go, and commands one upon the other."""
 
+from functools import partial
+
 from tests.stress.client import NAMES, Cache, Client
 from tests.stress.ledger import DifferenceError
 from tests.stress.letters import NUMBER_FIELD
 from tests.stress.oracle import Boxes, Effect, excuse, same
-from tests.stress.picture import UNKNOWN, Doing, Picture
+from tests.stress.picture import UNKNOWN, Doing, Picture, nothing
 from tests.stress.sets import pick
 from tests.stress.truth import Box
 
@@ -173,16 +175,15 @@ async def names(client: Client, before: Boxes | None) -> Effect:
     kind = dice.choice([b"CREATE", b"CREATE", b"RENAME", b"DELETE"])
     text = b'%b "%b"' % (kind, name.encode()) + (b' "%b"' % other.encode() if kind == b"RENAME" else b"")
     picture = client.picture
-    doing = await client.run(text)
+    believe = nothing
+    if (notices := client.notices) is not None:
+        believe = {
+            b"CREATE": partial(notices.names.add, name),
+            b"RENAME": partial(notices.renamed, name, other),
+            b"DELETE": partial(notices.gone, name),
+        }[kind]
+    doing = await client.run(text, then=believe)
     effect = Effect()
-    if doing.status == b"OK" and client.notices is not None:
-        match kind:
-            case b"CREATE":
-                client.notices.names.add(name)
-            case b"RENAME":
-                client.notices.renamed(name, other)
-            case _:
-                client.notices.gone(name)
     if doing.status == b"OK" and kind == b"DELETE" and b"CLOSED" in doing.codes:
         client.picture = None
         client.saved = []

@@ -20,8 +20,10 @@ class Notices:
 
     def hear(self, line: bytes) -> None:
         if (found := _STATUS.match(line)) is not None:
-            words = found[2].split()
-            self.status.setdefault(_name(found[1]), {}).update(
+            words, name = found[2].split(), _name(found[1])
+            if name not in self.status and b"SIZE" in words and b"HIGHESTMODSEQ" not in words:
+                return  # it asked itself, and not for all that is compared
+            self.status.setdefault(name, {}).update(
                 zip(words[::2], map(int, words[1::2]), strict=True)  # an item that is left out has not changed
             )
         elif (found := _LIST.match(line)) is not None:

@@ -6,6 +6,7 @@ what this client, and any other (`Ledger`), was told before.
 
 import re
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,10 @@ def numbers(text: bytes) -> list[int]:
     return found
 
 
+def nothing() -> None:
+    """For commands that change nothing that is believed."""
+
+
 @dataclass(slots=True)
 class Doing:
     """A command under way, and what was said while it was."""
@@ -41,6 +46,8 @@ class Doing:
     """It has message numbers, which nothing may move until it is done."""
     asks_flags: bool = False
     """It is a FETCH: what comes may be what it asked for."""
+    then: Callable[[], None] = nothing
+    """Called with its OK."""
     fetched: list[tuple[int, int, Items]] = field(default_factory=list)
     """Number, UID as far as known, items."""
     others: list[bytes] = field(default_factory=list)
