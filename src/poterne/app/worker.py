@@ -289,19 +289,22 @@ class _Worker:
             if fallback.due(others_committed=others_committed, heard=heard, now=now):
                 self._subscriptions.wake_all()
             stale = stale or others_committed
-            if stale and now >= look_at:
+            everybody = stale and now >= look_at
+            if everybody:
                 look_at, stale = now + LOOK_S, False
-                await self._look_who_is_there()
+            if not await self._look_who_is_there(everybody=everybody):
+                stale = True
 
-    async def _look_who_is_there(self) -> None:
-        """Accounts are changed by other processes: their connections end."""
+    async def _look_who_is_there(self, *, everybody: bool) -> bool:
+        """Accounts are changed by other processes: their connections end. False: that could not be found out."""
         try:
-            revoked = await self._authenticator.present.look(self._store)
+            revoked = await self._authenticator.present.look(self._store, everybody=everybody)
         except StoreError as error:
             self._log.warning("store.poll", problem=str(error))
-        else:
-            if revoked:
-                self._log.info("auth.revoked", connections=revoked)
+            return False
+        if revoked:
+            self._log.info("auth.revoked", connections=revoked)
+        return True
 
     def _others_committed(self) -> bool:
         try:

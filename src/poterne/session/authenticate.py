@@ -65,10 +65,11 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Proven(Generic[T]):
-    """Who it is, and the verifier that the password matched."""
+    """Who it is, the verifier that the password matched, and `Present.looks` as it was when that was read."""
 
     subject: T
     verifier: Secret
+    looks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +190,7 @@ class Authenticator:
         if wait > 0:
             await asyncio.sleep(wait)
         await self.start()
+        looks = self.present.looks
         try:
             found, verifier = await self._known(name, find)
             why = await self._prove(name, password, verifier, origin, known=found is not None)
@@ -202,7 +204,7 @@ class Authenticator:
         if subject is None:
             return INVALID
         self._slowing.succeeded(origin, name, self._clock())
-        return Proven(subject, verifier)
+        return Proven(subject, verifier, looks)
 
     async def _known(self, name: str, find: "_Find[T]") -> "tuple[_Subject[T] | None, Secret]":
         """Who it is, if anybody, and the verifier to compare with: for nobody the dummy."""

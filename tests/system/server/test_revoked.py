@@ -85,3 +85,20 @@ def test_a_disabled_account_is_signed_out_and_comes_back_when_it_is_enabled(serv
     server.poterne("account", "remove", who, "--yes")
     assert b"* BYE Sign in again" in last_words(client)
     assert who in server.poterne("account", "disable", who, status=1).stderr
+
+
+def test_what_pop3_was_asked_for_before_is_not_answered_to_its_end(server: Instance, people: People) -> None:
+    password, who = people.made("oscar"), f"oscar@{DOMAIN}"
+    size, count = 500_000, 100
+    server.deliver(letter(who, body=("y" * 70 + "\n") * (size // 72)), who)
+    client = people.pop3("oscar", password)
+    client.sock.sendall(b"RETR 1\r\n" * count + b"DELE 1\r\nQUIT\r\n")
+    received = len(client.sock.recv(1000))
+    before = len(server.events("auth.revoked"))
+    server.poterne("account", "disable", who)
+    server.wait_event("auth.revoked", before + 1)
+    said = last_words(client)
+    assert said.endswith(b"\r\n-ERR [AUTH] Sign in again\r\n")
+    assert received + len(said) < count * size / 2
+    server.poterne("account", "enable", who)
+    assert people.pop3("oscar", password).stat()[0] == 1

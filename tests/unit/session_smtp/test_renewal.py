@@ -27,7 +27,7 @@ async def test_what_was_taken_away_is_gone_at_once(tmp_path: Path, change: str, 
     services: Any = SimpleNamespace(store=store)
     await store.add_domain("example.org", EVENT)
     ada = await store.add_account("ada@example.org", "", "en", Secret("old"), 0, (), EVENT)
-    person = signed_in(Proven(ada, Secret("old")))
+    person = signed_in(Proven(ada, Secret("old"), 0))
     assert await renewed(services, None) is None
     assert await renewed(services, person) is person, "nothing changed"
     limits = SendingLimits(1, 2, 3, 4)

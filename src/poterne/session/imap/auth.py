@@ -101,7 +101,7 @@ async def _check(client: Client, user: str, password: Secret) -> None:
         return
     settings = client.service.settings
     found = client.account = proven.subject
-    client.leave_present = authenticator.present.enter(found.id, proven.verifier, client.link)
+    client.presence = authenticator.present.enter(found.id, proven.verifier, client.link, proven.looks)
     without = (*settings.without, *found.imap_without, *(() if settings.compress else ("COMPRESS",)))
     client.offer = offer(without, settings.max_append_bytes)
     client.core.commands = client.offer.commands

@@ -34,7 +34,7 @@ from poterne.session.imap.watch import Watch
 from poterne.session.imap.wide_pictures import Pictures
 from poterne.session.notify import Notifier, Unsubscribe
 from poterne.session.pending import Snapshots, View
-from poterne.session.present import Leave, nowhere
+from poterne.session.present import NOBODY, Presence
 from poterne.store.interface import Store
 from poterne.store.recent import Recent
 from poterne.values.directory import Account
@@ -99,13 +99,13 @@ class Client:
         "foreign",
         "heard",
         "idling",
-        "leave_present",
         "link",
         "mailbox",
         "metadata",
         "offer",
         "over",
         "owes_modseq",
+        "presence",
         "qresync",
         "read_only",
         "saved",
@@ -123,7 +123,7 @@ class Client:
         self.service: Final = service
         self.store: Final = service.store
         self._account: Account | None = None
-        self.leave_present: Leave = nowhere
+        self.presence: Presence = NOBODY
         self._flag_texts: FlagTexts | None = None
         self.offer: Offer | None = None
         """From sign-in on; what an administrator changes meanwhile counts for the next one."""
@@ -174,6 +174,10 @@ class Client:
         if not self.over:
             self.core.send(Bye(text))
             self.over = True
+
+    def revoke(self) -> None:
+        """Who signed in may do nothing more here."""
+        self.part(b"Sign in again")
 
     def send_all(self, lines: Sequence[bytes]) -> None:
         """Untagged lines as one piece."""
@@ -240,8 +244,8 @@ class Client:
         """As it was before anyone signed in (RFC 8437 §3); only failed sign-ins still count."""
         self.deselect()
         self.unwatch()
-        self.leave_present()
-        self.leave_present = nowhere
+        self.presence.leave()
+        self.presence = NOBODY
         self._account = None
         self._flag_texts = None
         self.offer = None

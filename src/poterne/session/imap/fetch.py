@@ -204,7 +204,7 @@ class _Fetching:
     async def answer(self, first: int, last: int) -> None:
         """Positions [first, last)."""
         client = self._client
-        if client.foreign is not None and not await self._may_go_on():
+        if (client.foreign is not None or client.presence.revoked) and not await self._may_go_on():
             return
         mailbox, view = client.selected
         wanted = [UidRange(view.uids[first], view.uids[last - 1])]
@@ -273,9 +273,13 @@ class _Fetching:
             )
 
     async def _may_go_on(self) -> bool:
-        """May the client still read somebody else's mailbox? If not, it is told BYE, however slowly it takes its answer."""
-        await access.recheck(self._client)
-        return not self._client.over
+        """May the client still read this mailbox? If not, it is told BYE, however slowly it takes its answer."""
+        client = self._client
+        if client.presence.revoked:
+            client.revoke()
+        else:
+            await access.recheck(client)
+        return not client.over
 
     async def _answer_kept(self, first: int, last: int, wanted: Sequence[UidRange]) -> bool:
         """The same where all but the flags is kept; False: done nothing."""
@@ -454,7 +458,7 @@ class _Fetching:
         name = client.fetch_name
         short = ALONE_BYTES if client.compresses else SHORT_BYTES  # a message shares no dictionary with others
         for number, attributes, content in zip(numbers, inner, contents, strict=True):
-            if client.foreign is not None and not await self._may_go_on():
+            if (client.foreign is not None or client.presence.revoked) and not await self._may_go_on():
                 return
             sources = await self._read(content)
             if sources is None:

@@ -106,6 +106,9 @@ class ImapSession:
 
     async def handle(self, event: commands.Event, /) -> None:
         client = self._client
+        if client.presence.revoked:
+            client.revoke()
+            return
         if isinstance(event, commands.Bad):
             self._bad(event)
             return
@@ -152,7 +155,7 @@ class ImapSession:
         if Poke.SHUTDOWN in why:
             client.part(b"Server is going down; connect again")
         elif Poke.REVOKED in why:
-            client.part(b"Sign in again")
+            client.revoke()
         elif Poke.DEADLINE in why and not (client.authenticated and client.link.expired == "login"):
             # (A sign-in that we slowed down may pass its deadline and still succeed.)
             client.part(b"Timeout")
@@ -181,7 +184,7 @@ class ImapSession:
 
     async def closed(self) -> None:
         client = self._client
-        client.leave_present()
+        client.presence.leave()
         compress.forget(client)
         append.forget(client)
         client.end_metadata()

@@ -20,7 +20,7 @@ from poterne.session.authenticate import Authenticator, Denied, Why
 from poterne.session.pop3.expiry import Expiry
 from poterne.session.pop3.maildrop import Maildrop, ranges
 from poterne.session.pop3.visits import Refusal, Visits
-from poterne.session.present import Leave, nowhere
+from poterne.session.present import NOBODY, Presence
 from poterne.store.errors import NotFoundError, StoreError
 from poterne.store.interface import Store
 from poterne.values.directory import Account
@@ -72,7 +72,7 @@ class Services:
 class Pop3Session:
     """What a connection to a listener of service `pop3` means."""
 
-    __slots__ = ("_account", "_bad", "_core", "_exchange", "_leave_present", "_link", "_maildrop", "_services")
+    __slots__ = ("_account", "_bad", "_core", "_exchange", "_link", "_maildrop", "_presence", "_services")
 
     def __init__(self, core: Server, link: Link, services: Services) -> None:
         self._core: Final = core
@@ -81,7 +81,7 @@ class Pop3Session:
         self._exchange: Exchange | None = None
         self._account: Account | None = None
         self._maildrop: Maildrop | None = None
-        self._leave_present: Leave = nowhere
+        self._presence: Presence = NOBODY
         self._bad = 0
 
     # -- what `net.drive` calls ----------------------------------------------------------------------------------------
@@ -102,11 +102,14 @@ class Pop3Session:
 
     async def closed(self) -> None:
         """Without QUIT nothing is removed (RFC 1939 §6)."""
-        self._leave_present()
+        self._presence.leave()
         if self._account is not None:
             self._services.visits.end(self._account.id)
 
     async def handle(self, event: ev.Event, /) -> None:
+        if self._presence.revoked:
+            self._core.send(_REVOKED)
+            return
         try:
             await self._handle(event)
         except NotFoundError:
@@ -228,7 +231,8 @@ class Pop3Session:
             services.visits.end(outcome.id)
             self._account = None
             raise
-        self._leave_present = services.authenticator.present.enter(outcome.id, proven.verifier, self._link)
+        present = services.authenticator.present
+        self._presence = present.enter(outcome.id, proven.verifier, self._link, proven.looks)
         self._link.set_deadline(None, "")
         self._link.set_patience(services.settings.idle_timeout_s, "idle-timeout")
         services.log.info("auth.ok", trace=self._link.trace, peer=self._link.peer, account=outcome.address)
