@@ -123,7 +123,7 @@ def test_quota(run: Run) -> None:
     assert said.startswith(f"{ALICE}: ")
     assert said.endswith(" of any number of octets, 3 of any number of messages.\n")
     assert "3 of 1,000 messages" in run("account", "quota", ALICE, "--messages", "1000").stdout
-    (row,) = json.loads(run("account", "quota", ALICE, "--bytes", "5000", "--json").stdout)
-    assert (row["quota_bytes"], row["quota_messages"], row["used_messages"]) == (5000, 1000, 3)
+    (row,) = json.loads(run("account", "quota", ALICE, "--bytes", "5K", "--json").stdout)
+    assert (row["quota_bytes"], row["quota_messages"], row["used_messages"]) == (5120, 1000, 3)
     assert "any number of octets" in run("account", "quota", ALICE, "--bytes", "0").stdout
     assert "there is no account" in run("account", "quota", f"no@{DOMAIN}", status=1).stderr
