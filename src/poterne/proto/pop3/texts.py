@@ -53,6 +53,7 @@ FRENCH: Final = {
     "This mechanism is not offered": "Ce mécanisme n’est pas offert",
     "Timed out": "Délai dépassé",
     "Too many errors": "Trop d’erreurs",
+    "Sign in again": "Reconnectez-vous",
     "Unique ids": "Identifiants",
     "User name or password is wrong": "Nom d’utilisateur ou mot de passe incorrect",
     "You are signed in": "Vous êtes déjà identifié",
