@@ -8,7 +8,7 @@ from poterne.admin import folders, people, quota
 from poterne.cli import account_imap, account_share
 from poterne.cli.alias import warn_away
 from poterne.cli.common import acting, json_option, settings, show, with_store
-from poterne.cli.size import Size
+from poterne.cli.size import size
 from poterne.config.limits import Limits
 from poterne.store.interface import Store
 from poterne.values.directory import Account
@@ -43,7 +43,7 @@ def from_stdin(wanted: bool) -> Secret | None:
 @stdin_option
 @click.option("--name", default="", help="Whose it is, for lists.")
 @click.option("--language", type=click.Choice(people.LANGUAGES), help="Names of folders; else [server] language.")
-@click.option("--quota", "quota_bytes", type=Size(), help="Like 10G or 500M, 0 is no limit; else [store] quota_bytes.")
+@click.option("--quota", "quota_bytes", type=size, help="Like 10G or 500M, 0 is no limit; else [store] quota_bytes.")
 @json_option
 @click.pass_context
 def add(
@@ -257,7 +257,7 @@ def _in_words(limits: SendingLimits) -> str:
 
 @command.command("quota")
 @click.argument("address")
-@click.option("--bytes", "quota_bytes", type=Size(), help="How much it may have, like 10G or 500M; 0: any number.")
+@click.option("--bytes", "quota_bytes", type=size, help="How much it may have, like 10G or 500M; 0: any number.")
 @click.option("--messages", "quota_messages", type=click.IntRange(0, 2**60), help="Messages that it may have; 0: any.")
 @json_option
 @click.pass_context

@@ -23,14 +23,9 @@ def octets_of(text: str) -> int | None:
     return octets if octets <= MOST else None
 
 
-class Size(click.ParamType):
-    """An option's value in octets."""
-
-    name = "size"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Octets; fails with what may be written."""
-        octets = octets_of(str(value))
-        if octets is None:
-            self.fail(f"{value!r} is no size: octets, or a number with K, M, G or T (10G, 500M)", param, ctx)
-        return octets
+def size(text: str) -> int:
+    """The value of an option (`type=size`), in octets. Raises BadParameter with what may be written."""
+    octets = octets_of(text)
+    if octets is None:
+        raise click.BadParameter(f"{text!r} is no size: octets, or a number with K, M, G or T (10G, 500M)")
+    return octets
