@@ -171,8 +171,7 @@ async def search(client: Client, before: Boxes | None) -> Effect:
     if gone:  # and not told so: whether they match is the server's affair
         _judge_the_rest(doing, shown, gone)
         if saves:  # what "$" is, is not known either
-            await client.ok(b"UID SEARCH RETURN (SAVE) KEYWORD $Nobody")
-            client.saved = []
+            await _save_nothing(client)
         await client.ok(b"NOOP")
         return Effect()
     if returns or client.modes.rev2:
@@ -183,9 +182,16 @@ async def search(client: Client, before: Boxes | None) -> Effect:
         same(f"result of {text!r}", sorted(map(int, words.split())), shown)
         if asked.modseq and found:
             same("MODSEQ of SEARCH", int(modseq.rstrip(b")")), max(box.messages[each].modseq for each in found))
-    if saves:
+    if saves and not doing.counted and len(picture.uids) > len(counted):
+        await _save_nothing(client)  # nothing was shown: whether what is new was told before the search is not known
+    elif saves:
         client.saved = _saved(returns, found)
     return Effect()
+
+
+async def _save_nothing(client: Client) -> None:
+    await client.ok(b"UID SEARCH RETURN (SAVE) KEYWORD $Nobody")
+    client.saved = []
 
 
 def _judge_the_rest(doing: Doing, shown: list[int], gone: set[int]) -> None:
