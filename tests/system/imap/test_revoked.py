@@ -1,6 +1,7 @@
 """Who has lost the account gets no more of what was asked for before, however much that was, and however slowly it is read."""
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,3 +79,26 @@ def test_what_comes_after_it_is_not_done(world: World) -> None:
     with world.client(login=False) as wire:
         wire.ok(f'LOGIN "{ADDRESS}" "something else"')
         assert wire.ok("STATUS INBOX (MESSAGES DELETED)") == [b"* STATUS INBOX (MESSAGES %d DELETED 0)" % COUNT]
+
+
+def test_who_has_signed_out_or_is_somebody_else_stays(world: World) -> None:
+    with world.client() as left, world.client(select="INBOX", address="eve@example.org") as other:
+        left.ok("UNAUTHENTICATE")
+        with world.client() as idle, world.client() as told:
+            deflate(idle)
+            idle.send(b"i1 IDLE\r\n")
+            assert idle.response().startswith(b"+ ")
+            deflate(told)
+            told.ok("NOTIFY SET STATUS (personal (MessageNew MessageExpunge))")
+            revoke(world)
+            assert idle.response() == told.response() == b"* BYE Sign in again"
+        left.ok(f'LOGIN "{ADDRESS}" "something else"')
+        left.ok("SELECT INBOX")
+        other.ok("NOOP")
+        assert len(world.service.authenticator.present) == 2
+        left.ok("LOGOUT")
+        other.ok("LOGOUT")
+    deadline = time.monotonic() + 10
+    while len(world.service.authenticator.present) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(world.service.authenticator.present) == 0
