@@ -77,17 +77,22 @@ def test_read_anew_takes_the_place(kept: Kept) -> None:
 
 
 def test_the_bound_and_who_goes_first() -> None:
-    kept = Kept(8_000)
-    for number in range(3):
+    kept = Kept(10_000)
+
+    def there() -> list[int]:
+        return [number for number in range(1, 8) if kept.find(KEY, [MARK], 0, uids(number)) is not None]
+
+    for number in range(4):
         twice(kept, 0, uids(number + 1), [b"x" * 2000])
     assert kept.find(KEY, [MARK], 0, uids(1)) is not None
-    twice(kept, 0, uids(4), [b"x" * 2000])
-    there = [number for number in range(1, 5) if kept.find(KEY, [MARK], 0, uids(number)) is not None]
-    assert there == [1, 3, 4]
-    twice(kept, 0, uids(5), [b"x" * 8_000])
-    assert all(kept.find(KEY, [MARK], 0, uids(number)) is None for number in range(1, 6))
-    twice(kept, 0, uids(6), [b"x"])
-    assert kept.find(KEY, [MARK], 0, uids(6)) == [[b"x"]]
+    twice(kept, 0, uids(5), [b"x" * 2000])
+    assert there() == [1, 3, 4, 5]
+    twice(kept, 0, uids(6), [b"x" * 8_000])
+    assert there() == [1, 3, 4, 5]  # a monster pushes nobody out
+    kept.keep(KEY, [MARK], 0, uids(4), [[b"x" * 8_000]])
+    assert there() == [1, 3, 5]
+    twice(kept, 0, uids(7), [b"x"])
+    assert there() == [1, 3, 5, 7]
 
 
 @pytest.mark.parametrize(

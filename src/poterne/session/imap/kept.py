@@ -22,6 +22,8 @@ from poterne.values.ids import AccountId, MailboxId, UidValidity
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 """In a process. What was not used for longest goes first."""
+_MOST: Final = 4
+"""A part in so many is the most that one stretch may take."""
 _SPARSE: Final = 4
 """Where less than one UID in so many has a message, stretches would be short: nothing is kept there."""
 _MAX_NAMES: Final = 40
@@ -140,8 +142,11 @@ class Kept:
             size = sum(map(len, values)) + _VALUE_BYTES * len(values) + _ENTRY_BYTES
             if not isinstance(mark, FetchAtt):
                 size += sum(map(len, mark)) + _NAME_BYTES * len(mark)
+            self._total -= 0 if old is None else old[2]
+            if size > self._max_bytes // _MOST:  # one mailbox of monsters would push out everybody else's
+                continue
             self._held[place] = (uids, values, size)
-            self._total += size - (0 if old is None else old[2])
+            self._total += size
         while self._total > self._max_bytes:
             _, (_, _, dropped) = self._held.popitem(last=False)
             self._total -= dropped
