@@ -37,6 +37,8 @@ SET_BYTES: Final = 7_000
 AHEAD: Final = 2
 """Batches that are asked for at any time."""
 TRIES: Final = 5
+TRIES_TO_BEGIN: Final = 2
+"""While we were never signed in: a slip in the name of the host is more likely than a server that is away."""
 LISTED_MOST: Final = 2_000_000
 """Messages of a folder: each is held in memory."""
 MESSAGE_MOST: Final = 1024 * 1024 * 1024
@@ -98,7 +100,7 @@ class ImapImport:
                     await self._bring(done)
                 except SourceLostError as lost:
                     tries = 1 if self.summary.messages > before else tries + 1
-                    if tries >= TRIES:
+                    if tries >= (TRIES if self._began else TRIES_TO_BEGIN):
                         again = "run the same command again, it goes on where it was"
                         if not self._began:
                             again = "are host, port and --tls right, and does no firewall stop it? It may be run again"
