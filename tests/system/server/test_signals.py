@@ -243,6 +243,11 @@ def _metrics(server: Instance) -> dict[str, float]:
         return {}
 
 
+def _quiet() -> bool:
+    """Nobody else works on this machine just now: how long things take says something."""
+    return os.getloadavg()[0] <= len(os.sched_getaffinity(0))
+
+
 def test_when_the_supervisor_is_killed_its_children_drain_and_a_new_server_starts_at_once(own: Instance) -> None:
     own.start()
     pids = own.children()
@@ -256,7 +261,7 @@ def test_when_the_supervisor_is_killed_its_children_drain_and_a_new_server_start
         own.wait()
         began = time.monotonic()
         own.start()  # while a child of the old one still drains
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < (5 if _quiet() else 15)
         client.send(letter().as_bytes().replace(b"\n", b"\r\n") + b".\r\n")
         assert client.getreply()[0] == 250
         client.close()
@@ -276,8 +281,7 @@ def test_a_restart_takes_less_than_two_seconds(own: Instance) -> None:
         own.start()
         assert _answers(own)
         taken.append(time.monotonic() - began)
-    quiet = os.getloadavg()[0] <= len(os.sched_getaffinity(0))
-    assert min(taken) < (2.0 if quiet else 8.0), taken
+    assert min(taken) < (2.0 if _quiet() else 8.0), taken
 
 
 def test_the_service_manager_hears_of_everything(own: Instance, tmp_path: Path) -> None:
