@@ -249,6 +249,7 @@ def _quiet() -> bool:
 
 
 def test_when_the_supervisor_is_killed_its_children_drain_and_a_new_server_starts_at_once(own: Instance) -> None:
+    own.rewrite("drain_s = 3", "drain_s = 20")
     own.start()
     pids = own.children()
     assert len(pids) == 3
