@@ -65,6 +65,12 @@ async def test_flags_alone_are_those_of_the_rows(world: World) -> None:
         newest = max([row.modseq for row in rows], default=0)
         expected = [row.uid for row in rows], [row.flags for row in rows], newest
         assert world.store.flags(world.alice, INBOX, uids) == expected
+        known = expected[0]
+        assert world.store.flags(world.alice, INBOX, uids, known) == expected
+        assert (
+            world.store.flags(world.alice, INBOX, uids, [*known, 2**32 - 1]) == expected
+        )  # that is not there any more
+        assert world.store.flags(world.alice, INBOX, only(2), [2]) == ([], [], 0)
 
 
 async def test_texts_alone_are_those_of_the_contents(world: World) -> None:

@@ -323,8 +323,12 @@ class Messages(Protocol):
     def rows(self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids) -> list[MessageRow]:
         """The narrow rows, ascending; read at once on the calling thread, so ask for at most about 2,000 at a time."""
 
-    def flags(self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids) -> tuple[list[Uid], list[int], ModSeq]:
-        """UIDs and flags, pairwise, and the newest modseq: a third of the cost of `rows`. Up to about 10,000 at a time."""
+    def flags(
+        self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids, known: Sequence[int] = ()
+    ) -> tuple[Sequence[int], list[int], ModSeq]:
+        """UIDs and flags, pairwise, and the newest modseq. `known`: all that may be among `uids`, given back if they all are:
+        a fifth of the cost of `rows`. Up to about 10,000 at a time.
+        """
 
     def highest_modseq(self, account_id: AccountId, mailbox_id: MailboxId) -> ModSeq:
         """Of the mailbox now: has anything changed since? 0 if there is no such mailbox."""

@@ -185,6 +185,42 @@ def test_recent_belongs_to_one(world: World) -> None:
         assert b"\\Recent" not in b"".join(eve.ok("FETCH 1:2 FLAGS"))
 
 
+def test_recent_of_some(world: World) -> None:
+    """Whatever way an answer is made, the same messages are \\Recent: those that this session was told of first."""
+    world.deliver(*(message(str(n)) for n in range(40)))
+    with world.client(select="INBOX"), world.client(select="INBOX") as eve:
+        world.deliver(*(message(str(n)) for n in range(30)))
+        assert b"* 30 RECENT" in eve.ok("NOOP")  # 41 to 70
+        eve.ok("STORE 5,50,60 +FLAGS.SILENT (\\Flagged)")
+        for again in range(3):  # what does not change is kept, and not read the third time
+            for items in (
+                "FLAGS",
+                "UID FLAGS",
+                "FLAGS UID",
+                "FLAGS RFC822.SIZE",
+                "FLAGS INTERNALDATE",
+                "FLAGS ENVELOPE",
+            ):
+                lines = eve.ok(f"FETCH 1:* ({items})")
+                assert numbers_with(b"\\Recent", lines) == list(range(41, 71)), (items, again)
+                assert numbers_with(b"\\Flagged", lines) == [5, 50, 60], items
+            assert numbers_with(b"\\Recent", eve.ok("FETCH 30:45 (FLAGS)")) == [41, 42, 43, 44, 45]
+            assert numbers_with(b"\\Recent", eve.ok("FETCH 45:50 (FLAGS)")) == [45, 46, 47, 48, 49, 50]
+            assert numbers_with(b"\\Recent", eve.ok("FETCH 1:40 (FLAGS)")) == []
+        for spans in ("1:*", "30:*", "50:*", "1:20,40,60:*"):
+            for sign, having in (("+", True), ("-", False)):
+                lines = eve.ok(f"STORE {spans} {sign}FLAGS (\\Answered)")
+                told = numbers_with(b"FETCH", lines)
+                assert numbers_with(b"\\Recent", lines) == [n for n in told if n > 40]
+                assert numbers_with(b"\\Answered", lines) == (told if having else [])
+        lines = eve.ok("FETCH 1:* (FLAGS MODSEQ)")
+        assert numbers_with(b"\\Recent", lines) == list(range(41, 71))
+
+
+def numbers_with(word: bytes, lines: list[bytes]) -> list[int]:
+    return [int(line.split()[1]) for line in lines if word in line]
+
+
 def test_mailbox_deleted_under_a_client(world: World) -> None:
     with world.client() as ada, world.client() as eve:
         ada.ok("CREATE here")

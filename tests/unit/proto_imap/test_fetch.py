@@ -50,10 +50,21 @@ def test_columns_between_rows() -> None:
 
 
 def test_columns_must_fit() -> None:
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="size 1"):
         fetch.rows([FetchAtt.UID], [1, 2], [row(1)], NAMES)
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="size 1"):
+        fetch.rows([FetchAtt.UID], [], [row(1)], NAMES)
+    with pytest.raises(ValueError, match="size 1"):
         fetch.rows([FetchAtt.UID, FetchAtt.ENVELOPE], [1, 2], [row(1), row(2)], NAMES, {FetchAtt.ENVELOPE: [b"(e)"]})
+    with pytest.raises(ValueError, match="zip"):
+        fetch.attributes([FetchAtt.UID, FetchAtt.ENVELOPE], [row(1), row(2)], NAMES, {FetchAtt.ENVELOPE: [b"(e)"]})
+
+
+@pytest.mark.parametrize("items", [[FetchAtt.FLAGS], [FetchAtt.UID, FetchAtt.FLAGS], [FetchAtt.FLAGS, FetchAtt.UID]])
+@pytest.mark.parametrize(("numbers", "bits"), [([1, 2], [4]), ([1], [4, 4]), ([1], [4, 0]), ([], [4]), ([1], [])])
+def test_columns_of_flags_must_fit(items: list[FetchAtt], numbers: list[int], bits: list[int]) -> None:
+    with pytest.raises(ValueError, match="size"):
+        fetch.flag_rows(items, numbers, numbers, bits, NAMES)
 
 
 def test_nothing_to_tell() -> None:
@@ -153,9 +164,9 @@ def test_cost() -> None:
 
 @pytest.mark.parametrize("items", [[FetchAtt.FLAGS], [FetchAtt.UID, FetchAtt.FLAGS], [FetchAtt.FLAGS, FetchAtt.UID]])
 @pytest.mark.parametrize("name", [b"FETCH", b"UIDFETCH"])
-def test_rows_of_flags_are_rows(items: list[FetchAtt], name: bytes) -> None:
-    rows = [row(uid, bits) for uid, bits in ((7, 0), (9, Flag.SEEN), (70_000, Flag.SEEN | Flag.DRAFT))]
-    bits = [each.flags for each in rows]
+@pytest.mark.parametrize("bits", [[0, 1, 17], [1, 1, 1], [0, 0, 4]])
+def test_rows_of_flags_are_rows(items: list[FetchAtt], name: bytes, bits: list[int]) -> None:
+    rows = [row(uid, one) for uid, one in zip((7, 9, 70_000), bits, strict=True)]
     expected = fetch.rows(items, [1, 2, 3], rows, NAMES, name=name)
     assert expected.startswith(b"* 1 " + name + b" (")
     assert expected.endswith(b")\r\n")

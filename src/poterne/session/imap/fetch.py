@@ -30,7 +30,7 @@ from poterne.session.imap.preview import preview
 from poterne.session.imap.resync import changed_spans
 from poterne.session.imap.store import mark_seen
 from poterne.session.imap.turns import Turn
-from poterne.session.imap.updates import finish, learn_keywords, recent_flags, shown_flags
+from poterne.session.imap.updates import finish, learn_keywords, recent_flags, shown_flags, with_recent
 from poterne.store.errors import NotFoundError, StoreError
 from poterne.values.mailbox import ContentRow, Flag, MessageRow, UidRange
 from poterne.values.mime import Part
@@ -292,15 +292,13 @@ class _Fetching:
             return False
         columns: dict[FetchAtt, Iterable[bytes]] = {FetchAtt.UID: fetch_lines.ascending(uids)}
         if FetchAtt.FLAGS in self._attributes:
-            if view.recent and not client.rev2:
-                return False
-            there, flags, newest = client.store.flags(mailbox.account_id, mailbox.id, wanted)
+            there, flags, newest = client.store.flags(mailbox.account_id, mailbox.id, wanted, uids)
             if len(there) != len(uids) or newest > view.modseq:
                 return False
             await learn_keywords(client, max(flags))
-            columns[FetchAtt.FLAGS] = map(client.flag_texts.__getitem__, flags)
+            columns[FetchAtt.FLAGS] = map(client.flag_texts.__getitem__, with_recent(client, view, uids, flags))
         elif view.gone or client.store.highest_modseq(mailbox.account_id, mailbox.id) != view.modseq:
-            there, _, _ = client.store.flags(mailbox.account_id, mailbox.id, wanted)
+            there, _, _ = client.store.flags(mailbox.account_id, mailbox.id, wanted, uids)
             if len(there) != len(uids):
                 return False
         self._send_values(uids if client.uid_only else range(first + 1, last + 1), (), columns, found)
@@ -351,13 +349,14 @@ class _Fetching:
         """The same where flags are all that is asked for and there is nothing special about any; False: done nothing."""
         client = self._client
         mailbox, view = client.selected
-        if self.seen or (view.recent and not client.rev2):
+        if self.seen:
             return False
-        uids, flags, newest = client.store.flags(mailbox.account_id, mailbox.id, wanted)
+        uids, flags, newest = client.store.flags(mailbox.account_id, mailbox.id, wanted, view.uids[first:last])
         if not uids or newest > view.modseq:
             return False
         self.missing = self.missing or len(uids) < last - first
         await learn_keywords(client, max(flags))
+        flags = with_recent(client, view, uids, flags)
         numbers: Sequence[int] = range(first + 1, last + 1)
         if len(uids) < last - first:
             numbers = [bisect_left(view.uids, uid) + 1 for uid in uids]

@@ -19,7 +19,15 @@ from poterne.proto.imap.sequence import IndexRanges
 from poterne.session.imap.client import Client
 from poterne.session.imap.errors import NOPERM
 from poterne.session.imap.positions import EXPUNGED, NO_SUCH_NUMBER, READ_ONLY, names_gone, positions
-from poterne.session.imap.updates import catch_up, finish, learn_keywords, recent_flags, sync, tell_keywords
+from poterne.session.imap.updates import (
+    catch_up,
+    finish,
+    learn_keywords,
+    recent_flags,
+    sync,
+    tell_keywords,
+    with_recent,
+)
 from poterne.session.pending import NOTHING_TOLD
 from poterne.values.directory import Account
 from poterne.values.ids import ModSeq
@@ -195,7 +203,7 @@ async def _echo(
 ) -> None:
     """The new flags of each message (RFC 9051 §6.4.6); with .SILENT and CONDSTORE its new modseq (RFC 7162 §3.1.3)."""
     mailbox, view = client.selected
-    if known is None and not (modified or client.condstore or command.silent or (view.recent and not client.rev2)):
+    if known is None and not (modified or client.condstore or command.silent):
         await _echo_flags(client, command, spans)
         return
     for first, last in spans:
@@ -221,10 +229,11 @@ async def _echo_flags(client: Client, command: commands.Store, spans: IndexRange
         for start in range(first, last, ROWS_AT_ONCE):
             stop = min(start + ROWS_AT_ONCE, last)
             part = UidRange(view.uids[start], view.uids[stop - 1])
-            uids, flags, _ = client.store.flags(mailbox.account_id, mailbox.id, [part])
+            uids, flags, _ = client.store.flags(mailbox.account_id, mailbox.id, [part], view.uids[start:stop])
             if not uids:
                 continue
             await learn_keywords(client, max(flags))
+            flags = with_recent(client, view, uids, flags)
             numbers: Sequence[int] = range(start + 1, stop + 1)
             if len(uids) != stop - start:  # some are gone, which the client does not know yet
                 numbers = [bisect_left(view.uids, uid) + 1 for uid in uids]

@@ -1,5 +1,6 @@
 """Tells a client what changed in its mailbox, as far as it may be told now."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -198,6 +199,17 @@ def recent_flags(client: Client, view: View, rows: Sequence[MessageRow]) -> list
     if view.recent[-1][0] <= rows[0].uid and rows[-1].uid <= view.recent[-1][1]:
         return [texts[row.flags | RECENT] for row in rows]
     return [texts[shown_flags(client, view, row)] for row in rows]
+
+
+def with_recent(client: Client, view: View, uids: Sequence[int], flags: list[int]) -> list[int]:
+    r"""The flags of ascending UIDs, with \Recent where that is to be shown."""
+    if client.rev2:
+        return flags
+    for first, last in view.recent:
+        low, high = bisect_left(uids, first), bisect_right(uids, last)
+        if low < high:
+            flags[low:high] = [one | RECENT for one in flags[low:high]]
+    return flags
 
 
 def flags_line(client: Client, number: int, row: MessageRow) -> bytes:

@@ -1,6 +1,7 @@
 """Reading a mailbox: rows, contents, changes."""
 
-from typing import Any, Final, cast
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -32,32 +33,32 @@ def rows(source: Rows, account_id: AccountId, mailbox_id: MailboxId, uids: Uids)
 
 
 def flags(
-    source: Rows, account_id: AccountId, mailbox_id: MailboxId, uids: Uids
-) -> tuple[list[Uid], list[int], ModSeq]:
+    source: Rows, account_id: AccountId, mailbox_id: MailboxId, uids: Uids, known: Sequence[int] = ()
+) -> tuple[Sequence[int], list[int], ModSeq]:
     """Ascending by UID. As JSON texts, see `all_uids`."""
-    found: list[Uid] = []
     their: list[int] = []
     newest = 0
+    if known:
+        for condition, args in uidset.conditions(uids):
+            highest, listed = source.all(
+                f"SELECT max(modseq), json_group_array(flags) FROM message WHERE {_MAILBOX} AND {condition}",  # noqa: S608
+                (account_id, mailbox_id, *args),
+            )[0]
+            their += _numbers_decode(listed)
+            newest = max(newest, highest or 0)
+        if len(their) == len(known):
+            return known, their, ModSeq(newest)
+    found: list[int] = []
+    their, newest = [], 0
     for condition, args in uidset.conditions(uids):
-        texts = source.all(
-            "SELECT count(*), min(uid), max(uid), max(modseq), json_group_array(flags)"  # noqa: S608
+        highest, there, listed = source.all(
+            "SELECT max(modseq), json_group_array(uid), json_group_array(flags)"  # noqa: S608  # words of ours
             f" FROM message WHERE {_MAILBOX} AND {condition}",
             (account_id, mailbox_id, *args),
-        )
-        count, first, last, highest, listed = texts[0]
-        if not count:
-            continue
-        if last - first + 1 == count:  # the rule: no gap between them
-            found += cast("list[Uid]", list(range(first, last + 1)))
-        else:
-            where = f"{_MAILBOX} AND {condition}"
-            gaps = source.all(
-                f"SELECT json_group_array(uid) FROM message WHERE {where}",  # noqa: S608  # words of ours
-                (account_id, mailbox_id, *args),
-            )
-            found += _uids_decode(gaps[0][0])
+        )[0]
+        found += _numbers_decode(there)
         their += _numbers_decode(listed)
-        newest = max(newest, highest)
+        newest = max(newest, highest or 0)
     return found, their, ModSeq(newest)
 
 

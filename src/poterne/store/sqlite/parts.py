@@ -261,8 +261,10 @@ class MessagesPart:
     def rows(self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids) -> list[MessageRow]:
         return messages.rows(self._reader, account_id, mailbox_id, uids)
 
-    def flags(self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids) -> tuple[list[Uid], list[int], ModSeq]:
-        return messages.flags(self._reader, account_id, mailbox_id, uids)
+    def flags(
+        self, account_id: AccountId, mailbox_id: MailboxId, uids: Uids, known: Sequence[int] = ()
+    ) -> tuple[Sequence[int], list[int], ModSeq]:
+        return messages.flags(self._reader, account_id, mailbox_id, uids, known)
 
     def highest_modseq(self, account_id: AccountId, mailbox_id: MailboxId) -> ModSeq:
         return messages.highest_modseq(self._reader, account_id, mailbox_id)
