@@ -41,6 +41,22 @@ async def test_what_was_delivered_is_there(world: World) -> None:
     assert world.store.blobs.read(wide.blob, 9, 12) == b"one"
 
 
+async def test_only_into_the_mailbox_that_has_the_name(world: World) -> None:
+    made = await world.store.create_mailbox(world.alice, "Lists", None, event())
+    delivery = Delivery(world.alice, made.id, await content(world.store), 0, AT, 0, "Lists")
+    assert len(await world.store.deliver([delivery], (), ())) == 1
+    await world.store.rename_mailbox(world.alice, made.id, "Old lists", event())
+    other = await world.store.create_mailbox(world.alice, "Lists", None, event())
+    before = (await world.named("INBOX"), await world.named("Old lists"), other)
+    inbox = replace(delivery, mailbox=None, name="INBOX")
+    with pytest.raises(NotFoundError):
+        await world.store.deliver([inbox, delivery], (), ())
+    assert (await world.named("INBOX"), await world.named("Old lists"), await world.named("Lists")) == before
+    for named in (inbox, replace(delivery, name="Old lists"), replace(delivery, mailbox=other.id)):
+        assert len(await world.store.deliver([named], (), ())) == 1
+    assert (await world.named("Old lists")).messages == 2
+
+
 async def test_columns_not_asked_for_are_empty(world: World) -> None:
     await world.deliver()
     (wide,) = world.store.contents(world.alice, INBOX, ALL, envelope=False, parsed=False)

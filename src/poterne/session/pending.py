@@ -105,6 +105,12 @@ class View:
             return NOTHING
         return Update(expunged, exists, numbered, vanished)
 
+    def grow(self, count: int, modseq: ModSeq) -> None:
+        """So many messages came, with the next UIDs, and nothing else happened up to this modseq: `merge` in short."""
+        first, self.uid_next = self.uid_next, self.uid_next + count
+        self.uids = self.uids + array("I", range(first, first + count))  # noqa: PLR6104, RUF100  # see `merge`
+        self.modseq = modseq
+
     def release(self) -> Sequence[int]:
         """Forget what is gone; the sequence numbers to tell, highest first. Only where EXPUNGE may be told."""
         gone = self.gone

@@ -107,7 +107,7 @@ class Blobs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message for one mailbox. `mailbox` None means INBOX."""
+    """One message for one mailbox. `mailbox` None means INBOX. `name`: it is a NotFoundError if that is not its name now."""
 
     account_id: AccountId
     mailbox: MailboxId | None
@@ -115,6 +115,7 @@ class Delivery:
     flags: int
     internal_at: int
     internal_offset: int
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class Transactions(Protocol[Tx_co]):
         """Make durable what was committed without waiting. Called without a transaction."""
 
     def foreign(self, *, look: bool) -> int:
-        """Grows when another process has committed. `look`: ask now, else the answer is as of the last `begin`."""
+        """Grows when another process has committed. `look`: ask now, else the answer is as of a `begin` of a moment ago."""
 
     def mark(self) -> None:
         """Begin an operation that can be undone alone."""
@@ -184,7 +184,7 @@ class GroupWriter(Generic[TxT]):
             self._turn.release()
 
     def others_committed(self) -> bool:
-        """Did another process commit since the last call? While a group is being written, as of its beginning."""
+        """Did another process commit since the last call? While a group is being written, as of a moment before it."""
         free = self._turn.acquire(blocking=False)
         try:
             found = self._transactions.foreign(look=free)

@@ -374,3 +374,53 @@ def test_many_clients_at_the_same_time(world: World) -> None:
         client = Counting(wire)
         status = wire.ok("STATUS INBOX (MESSAGES)")[0]
         assert status == b"* STATUS INBOX (MESSAGES %d)" % len(client.uids)
+
+
+def test_append_goes_where_the_name_is_now(pair: tuple[World, World]) -> None:
+    """A connection remembers which mailbox a name was: when that is renamed, deleted or made anew, it must not go by it."""
+    one, other = pair
+
+    def count(wire: Wire, name: str) -> int:
+        return int(re.findall(rb"MESSAGES (\d+)", b"".join(wire.ok(f"STATUS {name} (MESSAGES)")))[0])
+
+    with one.client() as ada, other.client() as eve:
+        for selected in (False, True):
+            ada.ok("CREATE Lists")
+            if selected:
+                ada.ok("SELECT Lists")
+            ada.append(message(), "Lists")
+            ada.append(message(), "Lists")
+            eve.ok("RENAME Lists Old")
+            assert b"[TRYCREATE]" in ada.no("APPEND Lists {}", message())
+            eve.ok("CREATE Lists")
+            tagged = ada.append(message("three"), "Lists")
+            assert (count(eve, "Old"), count(eve, "Lists")) == (2, 1)
+            validity = re.findall(rb"UIDVALIDITY (\d+)", b"".join(eve.ok("STATUS Lists (UIDVALIDITY)")))[0]
+            assert b"[APPENDUID %b 1]" % validity in tagged
+            eve.ok("DELETE Lists")
+            eve.ok("CREATE Lists")
+            ada.append(message("four"), "Lists")
+            assert (count(eve, "Old"), count(eve, "Lists")) == (2, 1)
+            eve.ok("DELETE Lists")
+            eve.ok("DELETE Old")
+
+
+def test_own_messages_are_told_as_others_are(pair: tuple[World, World]) -> None:
+    one, other = pair
+    with one.client(select="INBOX") as ada, other.client(select="INBOX") as eve:
+        for number in range(1, 4):
+            untagged, _ = ada.run("APPEND INBOX {}", message())
+            assert untagged == [b"* %d EXISTS" % number, b"* %d RECENT" % number]
+        assert b"* 3 EXISTS" in eve.ok("NOOP")
+        eve.append(message())
+        untagged, _ = ada.run("APPEND INBOX {}", message())  # something else happened: the store is asked
+        assert untagged[0] == b"* 5 EXISTS"
+        ada.ok("STORE 1,2 +FLAGS.SILENT (\\Deleted)")
+        eve.ok("EXPUNGE")
+        untagged, _ = ada.run("APPEND INBOX {}", message())
+        assert b"* 4 EXISTS" in untagged
+        assert [line for line in untagged if b"EXPUNGE" in line] == [b"* 2 EXPUNGE", b"* 1 EXPUNGE"]
+        ada.ok("ENABLE IMAP4rev2")
+        untagged, _ = ada.run("APPEND INBOX {}", message())
+        assert untagged == [b"* 5 EXISTS"]
+        assert len(ada.ok("FETCH 1:* (UID)")) == 5

@@ -30,6 +30,15 @@ def test_new_messages_come_after_those_that_are_gone() -> None:
     assert list(view.uids) == [1, 3, 4]
 
 
+def test_growing_is_merging_of_new_messages() -> None:
+    grown, merged = view_of(1, 2, 5), view_of(1, 2, 5)
+    shared = grown.uids
+    grown.grow(2, ModSeq(3))
+    merged.merge(Changes(ModSeq(3), Uid(8), (row(6, 2), row(7, 3)), ()), expunge=True)
+    assert (list(grown.uids), grown.modseq, grown.uid_next) == (list(merged.uids), merged.modseq, merged.uid_next)
+    assert list(shared) == [1, 2, 5]
+
+
 def test_expunges_are_told_from_the_top() -> None:
     view = view_of(1, 2, 3, 4)
     update = view.merge(Changes(ModSeq(2), Uid(5), (), (Uid(1), Uid(3))), expunge=True)

@@ -476,8 +476,14 @@ class ServerCore:
             return self._read_message_end()
         if not self._buffer:
             return None
-        data = bytes(self._buffer[: self._message_left])
-        del self._buffer[: len(data)]
+        buffer = self._buffer
+        if len(buffer) <= self._message_left:
+            data = bytes(buffer)
+            buffer.clear()
+        else:
+            with memoryview(buffer) as view:
+                data = bytes(view[: self._message_left])
+            del buffer[: len(data)]
         self._message_left -= len(data)
         return commands.AppendData(data)
 

@@ -1,6 +1,7 @@
 """APPEND and MULTIAPPEND (RFC 9051 §6.3.12, RFC 3502): from the wire to the blob in one pass, then one transaction."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from poterne.proto.imap import commands, responses
@@ -9,16 +10,17 @@ from poterne.proto.imap.sequence import SequenceSet
 from poterne.session.imap import access, errors
 from poterne.session.imap.appending import Appending
 from poterne.session.imap.client import Client
-from poterne.session.imap.foreign import Place
+from poterne.session.imap.errors import TRYCREATE
+from poterne.session.imap.foreign import Place, is_foreign
 from poterne.session.imap.positions import EXPUNGED, NO_SUCH_NUMBER, READ_ONLY, positions
 from poterne.session.imap.store import flag_bits, permitted
-from poterne.session.imap.updates import finish, merge, sync
+from poterne.session.imap.updates import finish, merge, sync, told_of_new
 from poterne.session.ingest import Ingest
 from poterne.store.errors import ConflictError, NotFoundError, StoreError
 from poterne.store.interface import Delivery
 from poterne.values.ids import ContentId, Uid
 from poterne.values.mailbox import Appended, Changes, MessageRow
-from poterne.values.sharing import Right
+from poterne.values.sharing import EVERY_RIGHT, Right
 
 MIN_RATE_BYTES_PER_S: Final = 1_000.0
 GRACE_S: Final = 60.0
@@ -48,7 +50,7 @@ async def append_start(client: Client, command: commands.AppendStart) -> None:
             replaced = named
     if refusal is None:
         try:
-            found = place or await access.destination(client, command.mailbox)
+            found = place or _known(client, command) or await access.destination(client, command.mailbox)
             if isinstance(found, Completed):
                 refusal = found
             else:
@@ -58,7 +60,7 @@ async def append_start(client: Client, command: commands.AppendStart) -> None:
             refusal = errors.reply(error)
     if refusal is not None or place is None:
         _end(client)
-        client.send(refusal or errors.TRYCREATE)
+        client.send(refusal or TRYCREATE)
         return
     when = command.internal_date
     offset = when.utcoffset() if when is not None else None
@@ -75,6 +77,16 @@ async def append_start(client: Client, command: commands.AppendStart) -> None:
         strict = client.service.settings.utf8_needs_enable and not client.core.utf8
         client.appending.head = bytearray() if strict else None
     client.send(Continue())
+
+
+def _known(client: Client, command: commands.AppendStart) -> Place | None:
+    """The selected mailbox, or that of the last message, if it has this name: the transaction will tell if it has it no more."""
+    name, selected, filed = command.mailbox, client.mailbox, client.filed
+    if command.replaces is not None or is_foreign(name):
+        return None
+    if selected is not None and selected.name == name and client.foreign is None:
+        return Place(selected, EVERY_RIGHT, "")
+    return filed if filed is not None and filed.mailbox.name == name else None
 
 
 async def _refusal(client: Client, command: commands.AppendStart, place: Place) -> Completed | None:
@@ -186,6 +198,7 @@ async def _complete(client: Client, appending: Appending) -> None:
             flags,
             appending.internal_at,
             appending.internal_offset,
+            None if appending.place.owner else mailbox.name,
         )
     )
 
@@ -204,13 +217,33 @@ async def _deliver(client: Client, appending: Appending) -> None:
     try:
         appended = await client.store.deliver(deliveries, (), ())
     except NotFoundError:
-        client.send(errors.TRYCREATE)
-        return
+        moved = await _delivered_elsewhere(client, appending)
+        if isinstance(moved, Completed):
+            client.send(moved)
+            return
+        appended = moved
+    if not appending.place.owner:
+        client.filed = appending.place
     code = responses.code_appenduid(appended[0].uid_validity, [one.uid for one in appended])
     client.did(appending.place.mailbox, [one.uid for one in appended])
     if access.is_selected(client, appending.place.mailbox):
         await _tell(client, appending, appended)
     await finish(client, ok(b"Appended", code))
+
+
+async def _delivered_elsewhere(client: Client, appending: Appending) -> list[Appended] | Completed:
+    """The mailbox that was known by this name was renamed or deleted: another one may have the name now."""
+    client.filed = None
+    name = appending.place.mailbox.name
+    place = TRYCREATE if appending.place.owner else await access.destination(client, name)
+    if isinstance(place, Completed):
+        return place
+    appending.place = place
+    appending.deliveries = [replace(delivery, mailbox=place.mailbox.id) for delivery in appending.deliveries]
+    try:
+        return await client.store.deliver(appending.deliveries, (), ())
+    except NotFoundError:
+        return TRYCREATE
 
 
 async def _replace(client: Client, place: Place, delivery: Delivery, replaced: Uid) -> None:
@@ -222,7 +255,7 @@ async def _replace(client: Client, place: Place, delivery: Delivery, replaced: U
     try:
         appended = await client.store.replace(delivery, mailbox.id, replaced, mailbox.account_id)
     except NotFoundError:
-        client.send(errors.TRYCREATE)
+        client.send(TRYCREATE)
         return
     except ConflictError:
         await finish(client, EXPUNGED)
@@ -238,9 +271,13 @@ async def _replace(client: Client, place: Place, delivery: Delivery, replaced: U
 async def _tell(client: Client, appending: Appending, appended: Sequence[Appended]) -> None:
     """Our own messages are new in the selected mailbox. The store is only asked if something else may have happened there."""
     _, view = client.selected
-    last = appended[-1]
-    if last.modseq != view.modseq + len(appended) or last.uid != view.uid_next + len(appended) - 1:
+    last, count = appended[-1], len(appended)
+    if last.modseq != view.modseq + count or last.uid != view.uid_next + count - 1:
         await sync(client, expunge=True)
+        return
+    if client.watch is None and not view.gone:
+        view.grow(count, last.modseq)
+        told_of_new(client)
         return
     rows = tuple(
         MessageRow(

@@ -25,7 +25,7 @@ from poterne.session.authenticate import Authenticator
 from poterne.session.imap.appending import Appending
 from poterne.session.imap.columns import Columns
 from poterne.session.imap.flags import FlagTexts, flag_texts
-from poterne.session.imap.foreign import Foreign
+from poterne.session.imap.foreign import Foreign, Place
 from poterne.session.imap.header_columns import HeaderColumns
 from poterne.session.imap.kept import Kept
 from poterne.session.imap.metadata_watch import MetadataWatch
@@ -96,6 +96,7 @@ class Client:
         "core",
         "exchange",
         "failures",
+        "filed",
         "foreign",
         "heard",
         "idling",
@@ -154,6 +155,8 @@ class Client:
         self.annotated = False
         """… and something may have been changed."""
         self.appending: Appending | None = None
+        self.filed: Place | None = None
+        """The mailbox of one's own that the last message was put into, as it was then."""
         self.watch: Watch | None = None
         """What NOTIFY asked for, since it was said for the first time."""
         self.over = False
@@ -249,6 +252,7 @@ class Client:
         self._account = None
         self._flag_texts = None
         self.offer = None
+        self.filed = None
         self.end_metadata()
         self.read_only = False
         self.condstore = False

@@ -92,6 +92,13 @@ async def merge(client: Client, changes: Changes) -> None:
         await _merge(client, watch, changes, expunge=True, told=NOTHING_TOLD)
 
 
+def told_of_new(client: Client) -> None:
+    """EXISTS, of messages that `View.grow` has added."""
+    mailbox, view = client.selected
+    client.service.snapshots.share(mailbox.account_id, mailbox.id, view)
+    _tell_exists(client, view, mailbox, len(view.uids))
+
+
 async def _tell_own(client: Client, view: View, mailbox: Mailbox, *, expunge: bool) -> None:
     """Of a mailbox that the client wants to hear nothing of: what it has removed itself."""
     if expunge and view.gone:
@@ -138,13 +145,19 @@ async def tell(client: Client, view: View, mailbox: Mailbox, update: Update) -> 
         else:
             client.send(responses.expunges(update.expunged))
     if update.exists is not None:
-        client.send(responses.exists(update.exists))
-        if not client.rev2:
-            claim(client, view, mailbox)
-            client.send(responses.recent(view.count_recent()))
+        _tell_exists(client, view, mailbox, update.exists)
     if update.flags:
         await learn_keywords(client, max(row.flags for _, row in update.flags))
         client.send_all([flags_line(client, number, row) for number, row in update.flags])
+
+
+def _tell_exists(client: Client, view: View, mailbox: Mailbox, exists: int) -> None:
+    """And RECENT."""
+    if client.rev2:
+        client.send(responses.exists(exists))
+        return
+    claim(client, view, mailbox)
+    client.send(responses.Untagged(responses.exists(exists) + responses.recent(view.count_recent())))
 
 
 def claim(client: Client, view: View, mailbox: Mailbox) -> None:

@@ -19,11 +19,13 @@ CONTENT_BITS: Final = 36
 MAX_REFERENCES: Final = 100
 """Of one message, the own Message-ID (first) included; long threads are joined by their newest references."""
 
+_SEEN: Final = int(Flag.SEEN)  # an IntFlag's own operators are Python code
+_DELETED: Final = int(Flag.DELETED)
 _COUNTERS: Final = (
     "SELECT quota_bytes, used_bytes, quota_messages, used_messages, modseq, last_content FROM account_counter"
     " WHERE account_id = ?"
 )
-_PLACE: Final = "SELECT uid_next, uid_validity, selectable FROM mailbox WHERE account_id = ? AND mailbox_id = ?"
+_PLACE: Final = "SELECT uid_next, uid_validity, selectable, name FROM mailbox WHERE account_id = ? AND mailbox_id = ?"
 _CONTENT: Final = "INSERT INTO content VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _MESSAGE: Final = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _MAILBOX: Final = (
@@ -57,10 +59,10 @@ def deliver_one(tx: Tx, delivery: Delivery, *, exempt: bool = False) -> Appended
     mailbox_id = INBOX_ID if delivery.mailbox is None else delivery.mailbox
     counters = tx.one(_COUNTERS, (account_id,))  # two statements: SQLite needs four times as long for the join
     place = tx.one(_PLACE, (account_id, mailbox_id))
-    if counters is None or place is None or not place[2]:
+    if counters is None or place is None or not place[2] or (delivery.name or place[3]) != place[3]:
         raise NotFoundError("no such mailbox")
     quota_bytes, used_bytes, quota_messages, used_messages, modseq, content = counters
-    uid, uid_validity, _ = place
+    uid, uid_validity, _, _ = place
     new = delivery.content
     blob = new.blob
     if quota_bytes and used_bytes + blob.size > quota_bytes and not exempt:
@@ -104,7 +106,7 @@ def deliver_one(tx: Tx, delivery: Delivery, *, exempt: bool = False) -> Appended
             tx.now,
         ),
     )
-    unseen, deleted = int(not flags & Flag.SEEN), int(bool(flags & Flag.DELETED))
+    unseen, deleted = int(not flags & _SEEN), int(bool(flags & _DELETED))
     tx.run(_MAILBOX, (uid + 1, modseq, unseen, deleted, blob.size, account_id, mailbox_id))
     tx.run(_COUNTER, (used_bytes + blob.size, used_messages + 1, modseq, content, account_id))
     tx.touch(account_id, mailbox_id, modseq)

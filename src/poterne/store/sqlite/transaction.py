@@ -2,9 +2,10 @@
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import apsw
 
@@ -15,6 +16,8 @@ from poterne.values.ids import AccountId, BlobId, MailboxId, ModSeq
 from poterne.values.mailbox import NAMES, MailboxChanged
 
 _log = logging.getLogger("poterne.store")
+LOOK_S: Final = 0.5
+"""So often at most a transaction looks whether another process has committed."""
 
 
 class DurableBlobs(Protocol):
@@ -107,6 +110,7 @@ class SqliteTransactions:
         self._marked = 0
         self._durable = True
         self._data_version = 0
+        self._look_at = 0.0
         self._foreign = 0
 
     def prepare(self) -> None:
@@ -153,7 +157,8 @@ class SqliteTransactions:
         self._durable = wanted
 
     def _began(self, connection: apsw.Connection) -> Tx:
-        self._look(connection)
+        if time.monotonic() >= self._look_at:
+            self._look(connection)
         self._tx = Tx(connection, int(self._clock()), self._limits, self._blobs.require)
         return self._tx
 
@@ -176,6 +181,7 @@ class SqliteTransactions:
         # Of a connection that only ever commits its own, this number changes exactly when somebody else has committed.
         rows: list[Row] = connection.execute("PRAGMA data_version").fetchall()
         found: int = rows[0][0]
+        self._look_at = time.monotonic() + LOOK_S
         if found != self._data_version:
             self._data_version = found
             self._foreign += 1
