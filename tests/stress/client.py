@@ -215,16 +215,16 @@ class Client:
         if doing.status == b"BAD":
             raise DifferenceError(f"BAD: {rest!r} for {doing.text!r}")
         self._enabled()
-        if doing.status == b"OK":
-            doing.then()
         if self.picture is not None:
             self.picture.complete(doing)
+        if doing.status == b"OK":
+            doing.then(doing)
         self._ended.pop(tag).set_result(None)
 
     # -- commands ------------------------------------------------------------------------------------------------------
 
     def start(
-        self, text: bytes, *, holds: bool = False, asks_flags: bool = False, then: Callable[[], None] = nothing
+        self, text: bytes, *, holds: bool = False, asks_flags: bool = False, then: Callable[[Doing], None] = nothing
     ) -> Doing:
         """Send it; literals in it are the non-synchronising ones. `holds`: it has message numbers.
 
@@ -249,7 +249,7 @@ class Client:
         return doing
 
     async def run(
-        self, text: bytes, *, holds: bool = False, asks_flags: bool = False, then: Callable[[], None] = nothing
+        self, text: bytes, *, holds: bool = False, asks_flags: bool = False, then: Callable[[Doing], None] = nothing
     ) -> Doing:
         if self.failure is not None:
             raise self.failure
@@ -288,7 +288,14 @@ class Client:
             self.caches.pop(picture.box, None)
         self.saved = []
 
-    async def select(self, name: bytes, *, read_only: bool = False, parameters: bytes = b"") -> Doing:
+    async def select(
+        self,
+        name: bytes,
+        *,
+        read_only: bool = False,
+        parameters: bytes = b"",
+        then: Callable[[Doing], None] = nothing,
+    ) -> Doing:
         """The picture is of the new mailbox afterwards, or there is none. Not OK is the caller's to judge."""
         self.remember()
         self._sessions += 1
@@ -309,7 +316,7 @@ class Client:
         else:
             self._opening = fresh
         word = b"EXAMINE" if read_only else b"SELECT"
-        doing = await self.run(b'%b "%b"%b' % (word, name, parameters))
+        doing = await self.run(b'%b "%b"%b' % (word, name, parameters), then=then)
         if self._opening is not None:
             raise DifferenceError("no [CLOSED] for the mailbox before (RFC 9051 §7.1)")
         if doing.status != b"OK":

@@ -1,6 +1,6 @@
 """SELECT and leaving, IDLE, NOOP, connections lost, names that come and go, and commands one upon the other."""
 
-from functools import partial
+from collections.abc import Callable
 
 from tests.stress.client import NAMES, Cache, Client
 from tests.stress.ledger import DifferenceError
@@ -26,14 +26,17 @@ async def select(client: Client, before: Boxes | None) -> Effect:
         parameters = b" (QRESYNC (%d %d%b))" % (validity, cache.highest, _known(client, cache))
     elif dice.random() < 0.2:
         parameters = b" (CONDSTORE)"
-    doing = await client.select(client.path(name), read_only=read_only, parameters=parameters)
+
+    def resume(doing: Doing) -> None:
+        if cache is not None and client.picture is not None and client.picture.box == validity:
+            _resynchronised(client.picture, cache, doing)
+
+    doing = await client.select(client.path(name), read_only=read_only, parameters=parameters, then=resume)
     picture = client.picture
     if picture is None:
         if before is not None and box is not None:
             raise DifferenceError(f"{name} cannot be selected: {doing.status!r} {doing.codes}")
         return Effect()
-    if cache is not None and picture.box == validity:
-        _resynchronised(picture, cache, doing)
     if box is not None:
         _judge_select(picture, doing, box, resynced=cache is not None)
     return Effect()
@@ -175,12 +178,12 @@ async def names(client: Client, before: Boxes | None) -> Effect:
     kind = dice.choice([b"CREATE", b"CREATE", b"RENAME", b"DELETE"])
     text = b'%b "%b"' % (kind, name.encode()) + (b' "%b"' % other.encode() if kind == b"RENAME" else b"")
     picture = client.picture
-    believe = nothing
+    believe: Callable[[Doing], None] = nothing
     if (notices := client.notices) is not None:
         believe = {
-            b"CREATE": partial(notices.names.add, name),
-            b"RENAME": partial(notices.renamed, name, other),
-            b"DELETE": partial(notices.gone, name),
+            b"CREATE": lambda _: notices.names.add(name),
+            b"RENAME": lambda _: notices.renamed(name, other),
+            b"DELETE": lambda _: notices.gone(name),
         }[kind]
     doing = await client.run(text, then=believe)
     effect = Effect()

@@ -32,7 +32,7 @@ def numbers(text: bytes) -> list[int]:
     return found
 
 
-def nothing() -> None:
+def nothing(_: "Doing") -> None:
     """For commands that change nothing that is believed."""
 
 
@@ -46,7 +46,7 @@ class Doing:
     """It has message numbers, which nothing may move until it is done."""
     asks_flags: bool = False
     """It is a FETCH: what comes may be what it asked for."""
-    then: Callable[[], None] = nothing
+    then: "Callable[[Doing], None]" = nothing
     """Called with its OK."""
     fetched: list[tuple[int, int, Items]] = field(default_factory=list)
     """Number, UID as far as known, items."""
