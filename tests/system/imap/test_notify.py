@@ -1,6 +1,7 @@
 """NOTIFY (RFC 5465) with a real server: what it tells is compared with the truth; what it costs is counted."""
 
 import random
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from poterne.config.imap import Imap
+from poterne.session.imap.name_notices import renamed
 from tests.support.imap_world import PASSWORD, Wire, World, message
 from tests.support.notified import GROUPS, Notified, subscriptions, truth
 
@@ -399,3 +401,35 @@ def test_what_others_undo_at_once_is_told(world: World) -> None:
         while len(gone) < 25:
             gone.add(wire.response())
         assert gone == {b'* LIST (\\NonExistent) "/" n%d' % number for number in range(25)}
+
+
+@pytest.mark.parametrize("child", ["", "/x"])
+def test_a_name_that_others_gave_away_and_the_client_took_is_told_after_the_rename(world: World, child: str) -> None:
+    """Who hears "a is now b" after it has made another a believes that it is gone, and that what it made below went along."""
+    with world.client() as wire, world.client() as other:
+        wire.ok("NOTIFY SET (personal (MailboxName))")
+        names: set[str] = set()
+
+        def hear(line: bytes) -> None:
+            found = re.match(rb'\* LIST \(([^)]*)\) "/" (\S+)(?: \("OLDNAME" \((\S+)\)\))?\Z', line)
+            assert found is not None, line
+            name = found[2].decode()
+            if found[3] is not None:
+                moved = renamed(names, found[3].decode(), name)
+                names.clear()
+                names.update(moved)
+            (names.discard if b"NonExistent" in found[1] else names.add)(name)
+
+        for number in range(10):
+            other.ok(f"CREATE a{number}")
+            while f"a{number}" not in names:
+                hear(wire.response())
+            other.ok(f"RENAME a{number} b{number}")
+            for line in wire.ok(f"CREATE a{number}{child}"):
+                hear(line)
+            names.update({f"a{number}", f"a{number}{child}"})
+            other.ok(f"CREATE c{number}")
+            while f"c{number}" not in names:
+                hear(wire.response())
+            made = {f"a{number}", f"a{number}{child}", f"b{number}", f"c{number}"}
+            assert {name for name in names if name[1:2] == str(number)} == made

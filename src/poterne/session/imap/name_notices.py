@@ -43,7 +43,9 @@ class Names:
         named |= self._undone()
         renames = in_order(without_children(moved))
         told: set[str] = set()
+        away: list[str] = []
         believed = {row.name for row in self._before.mailboxes.values()}
+        believed.update(name for name, exists in self._watch.names.items() if exists)
         for name in sorted(named - self._by_name.keys()):
             believed.discard(name)
             if self._tells(name):
@@ -52,13 +54,15 @@ class Names:
             believed = renamed(believed, old, name)
             if (self._wanted(name, NAMES) or self._wanted(old, NAMES)) and not (self._own(old) and self._own(name)):
                 told.add(name)
+                away.append(old)
                 yield self._line(name, old)
         for name in sorted(believed - self._by_name.keys()):
             if self._tells(name):
                 yield self._line(name)
         named |= self._by_name.keys() - believed
         for name in sorted(named & self._by_name.keys() - told):
-            if self._tells(name):
+            # What this client has made where others had gone away from: that rename took it along.
+            if self._tells(name) or (self._wanted(name, NAMES) and any(_is_at(name, old) for old in away)):
                 told.add(name)
                 yield self._line(name)
         yield from self._subscriptions(told)
