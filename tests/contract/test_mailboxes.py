@@ -119,6 +119,26 @@ async def test_uid_validity_is_new_for_a_name_used_before(world: World) -> None:
     assert len(seen) == 9
 
 
+async def test_who_knows_a_mailbox_that_became_a_name_learns_that_it_is_gone(world: World) -> None:
+    """Also when another one has the name: nobody takes its messages for those of the first."""
+    await create(world, "a/b")
+    first = await world.named("a")
+    await world.deliver(to=first.id)
+    since = (await world.named("a")).highest_modseq
+    await delete(world, "a")
+    with pytest.raises(NotFoundError):
+        await world.store.changes(world.alice, first.id, since)
+    assert not (await world.named("a")).selectable
+    await world.deliver(to=await create(world, "a"))
+    with pytest.raises(NotFoundError):
+        await world.store.changes(world.alice, first.id, since)
+    again = await world.named("a")
+    assert (again.name, again.selectable, again.messages) == ("a", True, 1)
+    assert again.uid_validity != first.uid_validity
+    assert await names(world) == ["INBOX", "Sent", "Work", "a", "a/b"]
+    await world.consistent()
+
+
 async def test_rename_moves_children_and_keeps_identity(world: World) -> None:
     await create(world, "a/b")
     await create(world, "ab")

@@ -91,6 +91,37 @@ def test_inbox_cannot_go(wire: Wire) -> None:
     assert b"[CANNOT]" in wire.no("DELETE INBOX")
 
 
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("children", [False, True])
+def test_who_has_selected_what_is_deleted_does_not_go_on_in_another_one(
+    world: World, *, children: bool, again: bool
+) -> None:
+    """With children its name stays; another one of the name has another UIDVALIDITY, and is not continued in."""
+    with world.client() as one, world.client() as resync, world.client() as other:
+        one.ok("CREATE a/b" if children else "CREATE a")
+        one.append(message("first"), "a")
+        one.ok("SELECT a")
+        resync.ok("ENABLE QRESYNC")
+        resync.ok("SELECT a")
+        other.ok("DELETE a")
+        if again:
+            other.ok("CREATE a")
+            other.append(message("second"), "a")
+        for wire in (one, resync):
+            wire.send(b"x1 NOOP\r\n")
+            assert wire.response() == b"* BYE The selected mailbox was deleted"
+
+
+def test_what_is_noted_at_a_name_stays_when_it_is_a_mailbox_again(wire: Wire) -> None:
+    wire.ok("CREATE a/b")
+    wire.ok("DELETE a")
+    noted = b'* METADATA a (/private/comment "minutes")'
+    wire.ok('SETMETADATA a (/private/comment "minutes")')
+    assert wire.ok("GETMETADATA a /private/comment") == [noted]
+    wire.ok("CREATE a")
+    assert wire.ok("GETMETADATA a /private/comment") == [noted]
+
+
 def test_deleting_a_parent_leaves_its_name(wire: Wire) -> None:
     wire.ok("CREATE a/b")
     wire.ok("DELETE a")

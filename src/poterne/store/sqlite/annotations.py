@@ -152,6 +152,11 @@ def forget(tx: Tx, account_id: AccountId, mailbox_id: MailboxId) -> None:
     tx.run("DELETE FROM annotation WHERE account_id = ? AND mailbox_id = ?", (account_id, mailbox_id))
 
 
+def move(tx: Tx, account_id: AccountId, mailbox_id: MailboxId, to: MailboxId) -> None:
+    """What was noted at a name is the new mailbox's."""
+    tx.run("UPDATE annotation SET mailbox_id = ? WHERE account_id = ? AND mailbox_id = ?", (to, account_id, mailbox_id))
+
+
 def forget_reader(tx: Tx, reader_id: AccountId) -> None:
     """The account is gone: what it kept privately in the mailboxes of others, too."""
     tx.run("DELETE FROM annotation WHERE reader_id = ? AND reader_id > 0", (reader_id,))

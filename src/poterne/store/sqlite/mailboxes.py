@@ -169,21 +169,11 @@ def _insert(tx: Tx, account_id: AccountId, name: str, special_use: SpecialUse | 
 
 
 def _revive(tx: Tx, found: Mailbox, special_use: SpecialUse | None) -> Mailbox:
-    """A name that was only a parent is a mailbox again, with a UIDVALIDITY of its own."""
-    modseq = next_modseq(tx, found.account_id)
-    tx.run(
-        "UPDATE account_counter SET last_uid_validity = last_uid_validity + 1 WHERE account_id = ?", (found.account_id,)
-    )
-    tx.run(
-        "UPDATE mailbox SET selectable = 1, special_use = ?, highest_modseq = ?, uid_validity ="
-        " (SELECT last_uid_validity FROM account_counter c WHERE c.account_id = mailbox.account_id)"
-        " WHERE account_id = ? AND mailbox_id = ?",
-        (special_use.value if special_use else None, modseq, found.account_id, found.id),
-    )
-    sharing.inherit(tx, found.account_id, found.id, found.name)
-    tx.touch(found.account_id, found.id, modseq)
-    tx.touch_names(found.account_id)
-    return by_id(tx, found.account_id, found.id)
+    """A name that was only a parent is a mailbox again: another one, since who has the first one selected may not go on in it."""
+    tx.run("DELETE FROM mailbox WHERE account_id = ? AND mailbox_id = ?", (found.account_id, found.id))
+    mailbox_id = _insert(tx, found.account_id, found.name, special_use)
+    annotations.move(tx, found.account_id, found.id, mailbox_id)
+    return by_id(tx, found.account_id, mailbox_id)
 
 
 def _make_parents(tx: Tx, account_id: AccountId, name: str) -> None:

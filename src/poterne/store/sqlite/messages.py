@@ -150,7 +150,7 @@ def changes(source: Rows, account_id: AccountId, mailbox_id: MailboxId, since: M
     all below it. Flag changes further down are in the ranges of `flag_change`, or anywhere if those were pruned.
     """
     row = source.one(
-        f"SELECT highest_modseq, uid_next, flag_change_floor, expunged_floor FROM mailbox WHERE {_MAILBOX}",  # noqa: S608
+        f"SELECT highest_modseq, uid_next, flag_change_floor, expunged_floor FROM mailbox WHERE {_MAILBOX} AND selectable",  # noqa: S608
         (account_id, mailbox_id),
     )
     if row is None:
