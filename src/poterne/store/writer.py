@@ -1,9 +1,10 @@
 """Group commit: many operations, one durable transaction.
 
 Theory of operation. Making a transaction durable costs one or two `fdatasync`, about 0.4 ms each, whatever is in it.
-So operations queue up, and one thread per process takes all that wait, runs each in a savepoint of one transaction, commits
-once, and answers all of them through one call into the event loop. While it waits for the disk the next group gathers:
-the group grows with the load by itself, and a lone operation waits for nobody.
+So operations queue up, and one thread per process takes all that wait, runs them in one transaction, commits once, and
+answers all of them through one call into the event loop. What one turn of the event loop hands over comes together; while
+the thread waits for the disk, or for other processes, more gathers: the group grows with the load by itself, and a lone
+operation waits for nobody.
 
 An operation is claimed exactly once: by the writer when it begins it, or by the event loop when it waited too long (another
 process holds the lock, the disk hangs). Whoever comes second leaves it alone. So a timed-out operation has no effect, and a
@@ -12,11 +13,14 @@ blocked writer thread never blocks a caller for longer than the limit.
 An operation handed over by `submit_soon` (flags) does not wait for the disk: a group of only such operations is committed without
 a sync. A killed process loses none of it; a power loss may, but nothing older than RELAXED_S, for then a sync follows by itself.
 
-An operation that raises StoreError is undone alone. Any failure of the database itself fails the whole group: its callers
-hear UnavailableError, nothing of it is there, and the next group tries anew.
+An operation that raises StoreError is undone alone. That is rare, and a savepoint for each costs a third of what it does:
+so a group runs without, and where one fails all is rolled back and runs once more, each in a savepoint. Hence an operation
+must be repeatable: it reads and writes by its transaction only, and its arguments stay as they are. Any failure of the
+database itself fails the whole group: its callers hear UnavailableError, nothing of it is there, and the next group tries anew.
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -43,16 +47,19 @@ class Transactions(Protocol[Tx_co]):
     """The database side. Called by whoever holds the writer's turn, in this order; each may raise StoreError."""
 
     def prepare(self) -> None:
-        """Make durable what the coming transaction will name. Called without the lock."""
+        """Make durable what the coming transaction will name. Before the lock; again for what came meanwhile."""
+
+    def lock(self) -> None:
+        """Take the lock; waits for other processes. After it, exactly one of commit or rollback is called."""
 
     def begin(self, *, durable: bool) -> Tx_co:
-        """Take the lock and begin. After it, exactly one of commit or rollback is called.
+        """Begin; the lock is taken.
 
         `durable` False: the commit need not wait for the disk; the next durable one, or `sync`, makes up for it.
         """
 
     def try_begin(self) -> Tx_co | None:
-        """As `begin` with `durable` False if that is possible without waiting for anything, else None."""
+        """As `lock` and `begin` with `durable` False if that is possible without waiting for anything, else None."""
 
     def sync(self) -> None:
         """Make durable what was committed without waiting. Called without a transaction."""
@@ -129,12 +136,17 @@ class GroupWriter(Generic[TxT]):
         self._group_limit = group_limit
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._pending: deque[_Job] = deque()
+        self._fresh: list[_Job] = []
+        """Of this turn of the event loop: not handed over yet."""
+        self._fresh_loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_loop: asyncio.AbstractEventLoop | None = None
         self._listeners: list[Callable[[Sequence[MailboxChanged]], None]] = []
         self._thread: threading.Thread | None = None
         self._closed = False
         self._unsynced_since: float | None = None
+        self._served = False
+        """The thread has taken the last operation there is."""
         self._turn = threading.Lock()
         """Held by whoever uses the database connection: the writer thread, or `small_soon`."""
         self._foreign = 0
@@ -174,7 +186,7 @@ class GroupWriter(Generic[TxT]):
                 return self.submit_soon(operation, *args, **kwargs)
             future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
             job = _Job(operation, args, kwargs, future, durable=False)
-            claimed, changed = self._transact([job], durable=False, tx=tx)
+            claimed, changed = self._transact([job], tx)
             self._settle(claimed, changed)
             if since is None:
                 self._begin_thread()
@@ -204,11 +216,23 @@ class GroupWriter(Generic[TxT]):
             return future
         job = _Job(operation, args, kwargs, future, durable)
         self._pending.append(job)
-        self._queue.put(job)
-        self._begin_thread()
+        if self._fresh_loop is not loop:
+            self._hand_over()  # of a loop that has ended
+            self._fresh_loop = loop
+        if not self._fresh:
+            loop.call_soon(self._hand_over)
+        self._fresh.append(job)
         if self._timer is None or self._timer_loop is not loop:
             self._watch(loop)
         return future
+
+    def _hand_over(self) -> None:
+        """At the end of the event loop's turn: the thread wakes once, and does not fight with what is still being handed over."""
+        fresh, self._fresh = self._fresh, []
+        for job in fresh:
+            self._queue.put(job)
+        if fresh:
+            self._begin_thread()
 
     def _begin_thread(self) -> None:
         if self._thread is None:
@@ -220,6 +244,7 @@ class GroupWriter(Generic[TxT]):
         if self._closed:
             return
         self._closed = True
+        self._hand_over()
         if self._thread is not None:
             self._queue.put(None)
             await asyncio.get_running_loop().run_in_executor(None, self._thread.join, self._wait_limit_s)
@@ -278,22 +303,28 @@ class GroupWriter(Generic[TxT]):
     # In the writer thread
 
     def _serve(self) -> None:
-        running = True
-        while running:
+        while not self._served:
+            job = self._next()
             group: list[_Job] = []
-            try:
-                job = self._next()
-                while job is not None:
-                    group.append(job)
-                    if len(group) >= self._group_limit:
-                        break
-                    job = self._queue.get_nowait()
-                running = job is not None
-            except Empty:
-                pass
-            group = [job for job in group if job is not _WAKE]
+            if job is None:
+                self._served = True
+            elif job is not _WAKE:
+                group.append(job)
+            self._gather(group)
             if group:
                 self._commit(group)
+
+    def _gather(self, group: list[_Job]) -> bool:
+        """Add what waits, up to the limit; whether there was something."""
+        before = len(group)
+        with contextlib.suppress(Empty):
+            while not self._served and len(group) < self._group_limit:
+                job = self._queue.get_nowait()
+                if job is None:
+                    self._served = True
+                elif job is not _WAKE:
+                    group.append(job)
+        return len(group) > before
 
     def _next(self) -> _Job | None:
         """Wait for an operation; meanwhile make durable what was committed without waiting. None: the end."""
@@ -315,73 +346,89 @@ class GroupWriter(Generic[TxT]):
 
     def _commit(self, group: list[_Job]) -> None:
         with self._turn:
-            since = self._unsynced_since
-            overdue = since is not None and time.monotonic() - since >= RELAXED_S
-            claimed, changed = self._transact(group, durable=overdue or any(job.durable for job in group))
+            claimed, changed = self._transact(group)
         self._answer(claimed, changed)
 
     # In the writer thread or, for one small operation, on the event loop; whoever holds the turn
 
-    def _transact(
-        self, group: list[_Job], *, durable: bool, tx: TxT | None = None
-    ) -> tuple[list[_Job], Sequence[MailboxChanged]]:
-        """One transaction, begun already if `tx` is given.
+    def _transact(self, group: list[_Job], tx: TxT | None = None) -> tuple[list[_Job], Sequence[MailboxChanged]]:
+        """One transaction; `tx`: begun already, and not durable. `group` gets what comes while the lock is waited for.
 
         Gives the operations to answer, with their results in them, and what changed.
         """
         claimed: list[_Job] = []
         changed: Sequence[MailboxChanged] = ()
-        transactions = self._transactions
+        durable = False
         try:
             if tx is None:
-                transactions.prepare()
-                tx = transactions.begin(durable=durable)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the callers must be answered
-            claimed = [job for job in group if job.claim()]
-            self._fail(claimed, error)
-        else:
-            try:
-                alone = len(group) == 1
-                for job in group:
-                    if not job.future.cancelled() and job.claim():
-                        claimed.append(job)
-                        self._run(job, tx, alone=alone)
-                if alone and (not claimed or claimed[0].error is not None):
-                    transactions.rollback()
+                tx, durable = self._begin(group)
+            claimed = [job for job in group if not job.future.cancelled() and job.claim()]
+            if not self._together(claimed, tx):
+                if len(claimed) < 2:
                     return claimed, ()
-                changed = transactions.commit()
-                self._unsynced_since = None if durable else self._unsynced_since or time.monotonic()
-                self.groups += 1
-                self.operations += len(claimed)
-            except Exception as error:  # noqa: BLE001  # likewise
-                transactions.rollback()
-                self._fail(claimed, error)
-                changed = ()
-                rest = [job for job in group if job.claim()]
-                self._fail(rest, error)
-                claimed += rest
+                self._apart(claimed, self._again(durable=durable))
+            changed = self._transactions.commit()
+            self._unsynced_since = None if durable else self._unsynced_since or time.monotonic()
+            self.groups += 1
+            self.operations += len(claimed)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the callers must be answered
+            self._transactions.rollback()
+            claimed += [job for job in group if job.claim()]
+            self._fail(claimed, error)
+            changed = ()
         return claimed, changed
 
-    def _run(self, job: _Job, tx: TxT, *, alone: bool) -> None:
-        """Run one operation, undone if it fails; if it is `alone`, by the caller, for then the transaction is the operation.
+    def _begin(self, group: list[_Job]) -> tuple[TxT, bool]:
+        """The transaction, and whether it is durable."""
+        transactions = self._transactions
+        transactions.prepare()
+        transactions.lock()
+        if self._gather(group):
+            transactions.prepare()
+        since = self._unsynced_since
+        overdue = since is not None and time.monotonic() - since >= RELAXED_S
+        durable = overdue or any(job.durable for job in group)
+        return transactions.begin(durable=durable), durable
 
-        Raises only when the whole transaction is lost.
+    def _again(self, *, durable: bool) -> TxT:
+        self._transactions.lock()
+        return self._transactions.begin(durable=durable)
+
+    def _together(self, jobs: list[_Job], tx: TxT) -> bool:
+        """Run all; False when there is none, or one has failed: then the transaction is rolled back.
+
+        A lone one's error is its answer.
         """
-        if not alone:
+        for job in jobs:
+            try:
+                job.result = job.operation(tx, *job.args, **job.kwargs)
+            except Exception as error:  # noqa: BLE001  # a defect in one operation must not stop the writer
+                if len(jobs) == 1:
+                    self._failed(job, error)
+                self._transactions.rollback()
+                return False
+        if not jobs:
+            self._transactions.rollback()
+        return bool(jobs)
+
+    def _apart(self, jobs: list[_Job], tx: TxT) -> None:
+        """Run each in a savepoint, undone if it fails. Raises only when the whole transaction is lost."""
+        for job in jobs:
             self._transactions.mark()
-        try:
-            job.result = job.operation(tx, *job.args, **job.kwargs)
-        except StoreError as error:
+            try:
+                job.result = job.operation(tx, *job.args, **job.kwargs)
+            except Exception as error:  # noqa: BLE001  # likewise
+                self._failed(job, error)
+                self._transactions.undo()
+            else:
+                self._transactions.keep()
+
+    def _failed(self, job: _Job, error: Exception) -> None:
+        if isinstance(error, StoreError):
             job.error = error
-        except Exception as error:  # noqa: BLE001  # likewise: a defect in one operation must not stop the writer
-            job.error = self._transactions.failure(error)
-            _log.exception("store operation %s failed", getattr(job.operation, "__name__", "?"))
-        if alone:
             return
-        if job.error is None:
-            self._transactions.keep()
-        else:
-            self._transactions.undo()
+        job.error = self._transactions.failure(error)
+        _log.exception("store operation %s failed", getattr(job.operation, "__name__", "?"))
 
     def _fail(self, jobs: list[_Job], error: Exception) -> None:
         if not jobs:

@@ -84,7 +84,10 @@ _POSTPONE: Final = (
 @final
 @dataclass(slots=True)
 class Turn:
-    """Whose turn it was: the origin at which the last lease ended, and how far one came through rows of busy domains."""
+    """Whose turn it was: the origin at which the last lease ended, and how far one came through rows of busy domains.
+
+    A lease that is undone, with what was to be committed beside it, leaves it as it is: others come first then, nobody is lost.
+    """
 
     origin: str = ""
     places: dict[str, _Place] = field(default_factory=dict)

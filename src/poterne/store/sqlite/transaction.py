@@ -119,8 +119,10 @@ class SqliteTransactions:
         except UnavailableError as error:  # each operation learns by `require` whether its own bytes were lost
             _log.error("message bytes could not be written: %s", error)
 
-    def begin(self, *, durable: bool) -> Tx:
+    def lock(self) -> None:
         self._lock.acquire()
+
+    def begin(self, *, durable: bool) -> Tx:
         try:
             connection = self._connected()
             self._wait_for_disk(connection, wanted=durable)
