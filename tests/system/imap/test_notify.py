@@ -10,6 +10,9 @@ import pytest
 
 from poterne.config.imap import Imap
 from poterne.session.imap.name_notices import renamed
+from poterne.values.event import Event
+from poterne.values.ids import AccountId, MailboxId, ModSeq, TraceId
+from poterne.values.mailbox import Changes
 from tests.support.imap_world import PASSWORD, Wire, World, message
 from tests.support.notified import GROUPS, Notified, subscriptions, truth
 
@@ -433,3 +436,22 @@ def test_a_name_that_others_gave_away_and_the_client_took_is_told_after_the_rena
                 hear(wire.response())
             made = {f"a{number}", f"a{number}{child}", f"b{number}", f"c{number}"}
             assert {name for name in names if name[1:2] == str(number)} == made
+
+
+def test_a_mailbox_that_goes_while_it_is_looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is for the next notice; it is no failure of the store."""
+    changes = world.store.changes
+    event = Event(0, "test", TraceId("t"))
+
+    async def gone(account_id: AccountId, mailbox_id: MailboxId, since: ModSeq) -> Changes:
+        monkeypatch.undo()
+        await world.store.delete_mailbox(account_id, mailbox_id, event)
+        return await changes(account_id, mailbox_id, since)
+
+    with world.client() as wire:
+        wire.ok("CREATE a")
+        wire.ok("NOTIFY SET (personal (MailboxName MessageNew MessageExpunge FlagChange))")
+        monkeypatch.setattr(world.store, "changes", gone)
+        wire.append(message(), "a")
+        assert wire.response() == b'* LIST (\\NonExistent) "/" a'
+    assert world.log.of("imap.store_error") == []

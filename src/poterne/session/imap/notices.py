@@ -12,6 +12,7 @@ from poterne.session.imap.pictures import Picture
 from poterne.session.imap.rules import FLAGS, MESSAGES, NAMES, SUBSCRIPTIONS
 from poterne.session.imap.turns import Turn
 from poterne.session.imap.watch import Watch
+from poterne.store.errors import NotFoundError
 from poterne.values.ids import MailboxId, ModSeq
 from poterne.values.mailbox import Mailbox
 
@@ -131,7 +132,10 @@ async def _is_ours(client: Client, watch: Watch, was: Mailbox | None, row: Mailb
     uid_next, modseq = (1, 0) if was is None else (was.uid_next, was.highest_modseq)
     if not ours or row.uid_next - uid_next > len(ours):  # others have added some
         return False
-    changes = await client.store.changes(row.account_id, row.id, ModSeq(max(known, modseq)))
+    try:
+        changes = await client.store.changes(row.account_id, row.id, ModSeq(max(known, modseq)))
+    except NotFoundError:  # gone since: the next notice says so
+        return True
     return all(one.uid in ours for one in changes.changed) and ours.issuperset(changes.vanished)
 
 
