@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from poterne.store.errors import NotFoundError
 from tests.support.imap_world import Wire, World, message
 
 
@@ -224,3 +225,23 @@ def test_examine_changes_nothing(world: World, wire: Wire) -> None:
 def test_patterns_cannot_take_long(wire: Wire, pattern: str) -> None:
     wire.ok("CREATE " + "/".join(["a" * 40] * 6))
     wire.ok(f'LIST "" "{pattern}"')
+
+
+def test_a_mailbox_that_could_not_be_opened_leaves_nothing_behind(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deleted just then, or the disk does not answer."""
+
+    async def gone(*_: object) -> None:
+        raise NotFoundError("no such mailbox")
+
+    with world.client() as wire:
+        wire.ok("CREATE a")
+        with monkeypatch.context() as patch:
+            patch.setattr(world.store, "uids", gone)
+            for _ in range(3):
+                assert wire.no("SELECT a").startswith(b"NO [NONEXISTENT]")
+        wire.ok("SELECT a")
+        assert len(world.service.notifier) == 1  # type: ignore[arg-type]
+        wire.ok("UNSELECT")
+        assert len(world.service.notifier) == 0  # type: ignore[arg-type]

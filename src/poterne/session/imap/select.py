@@ -36,9 +36,9 @@ async def select(client: Client, command: commands.Select) -> None:
         raise NotFoundError(command.mailbox)
     # Before the snapshot is taken, so that nothing falls between the two.
     client.unsubscribe = client.service.notifier.subscribe(mailbox.account_id, mailbox.id, partial(wake, client))
-    client.mailbox, client.view = await client.service.snapshots.open(mailbox)
-    client.read_only = command.read_only
     try:
+        client.mailbox, client.view = await client.service.snapshots.open(mailbox)
+        client.read_only = command.read_only
         if place.owner:
             await access.enter(client, place, examined=command.read_only)
         mailbox, view = client.selected
