@@ -406,36 +406,66 @@ def test_what_others_undo_at_once_is_told(world: World) -> None:
         assert gone == {b'* LIST (\\NonExistent) "/" n%d' % number for number in range(25)}
 
 
+class Believed:
+    """The names that a client believes in, by the LIST that it hears."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def hear(self, *lines: bytes) -> None:
+        for line in lines:
+            found = re.match(rb'\* LIST \(([^)]*)\) "/" (\S+)(?: \("OLDNAME" \((\S+)\)\))?\Z', line)
+            if found is None:
+                continue
+            name = found[2].decode()
+            if found[3] is not None:
+                self.names = renamed(self.names, found[3].decode(), name)
+            (self.names.discard if b"NonExistent" in found[1] else self.names.add)(name)
+
+    def until(self, wire: Wire, name: str) -> None:
+        while name not in self.names:
+            self.hear(wire.response())
+
+    def of(self, number: int) -> set[str]:
+        return {name for name in self.names if name[1:2] == str(number)}
+
+
 @pytest.mark.parametrize("child", ["", "/x"])
 def test_a_name_that_others_gave_away_and_the_client_took_is_told_after_the_rename(world: World, child: str) -> None:
     """Who hears "a is now b" after it has made another a believes that it is gone, and that what it made below went along."""
     with world.client() as wire, world.client() as other:
         wire.ok("NOTIFY SET (personal (MailboxName))")
-        names: set[str] = set()
-
-        def hear(line: bytes) -> None:
-            found = re.match(rb'\* LIST \(([^)]*)\) "/" (\S+)(?: \("OLDNAME" \((\S+)\)\))?\Z', line)
-            assert found is not None, line
-            name = found[2].decode()
-            if found[3] is not None:
-                moved = renamed(names, found[3].decode(), name)
-                names.clear()
-                names.update(moved)
-            (names.discard if b"NonExistent" in found[1] else names.add)(name)
-
+        believed = Believed()
         for number in range(10):
             other.ok(f"CREATE a{number}")
-            while f"a{number}" not in names:
-                hear(wire.response())
+            believed.until(wire, f"a{number}")
             other.ok(f"RENAME a{number} b{number}")
-            for line in wire.ok(f"CREATE a{number}{child}"):
-                hear(line)
-            names.update({f"a{number}", f"a{number}{child}"})
+            believed.hear(*wire.ok(f"CREATE a{number}{child}"))
+            believed.names.update({f"a{number}", f"a{number}{child}"})
             other.ok(f"CREATE c{number}")
-            while f"c{number}" not in names:
-                hear(wire.response())
-            made = {f"a{number}", f"a{number}{child}", f"b{number}", f"c{number}"}
-            assert {name for name in names if name[1:2] == str(number)} == made
+            believed.until(wire, f"c{number}")
+            assert believed.of(number) == {f"a{number}", f"a{number}{child}", f"b{number}", f"c{number}"}
+
+
+@pytest.mark.parametrize("looks", ['LIST "" "*"', "SELECT a{}"])
+@pytest.mark.parametrize("then", ["RENAME a{0} b{0}", "DELETE a{}"])
+def test_what_was_seen_before_a_notice_told_it_is_told_when_it_is_gone(world: World, looks: str, then: str) -> None:
+    with world.client() as wire, world.client() as other:
+        wire.ok("ENABLE IMAP4rev2")
+        wire.ok("NOTIFY SET (personal (MailboxName))")
+        believed = Believed()
+        for number in range(10):
+            other.ok(f"CREATE c{number}")  # the next notice is some time after this one
+            believed.until(wire, f"c{number}")
+            other.ok(f"CREATE a{number}")
+            believed.hear(*wire.ok(looks.format(number)))
+            assert f"a{number}" in believed.names
+            if looks.startswith("SELECT"):
+                wire.ok("UNSELECT")
+            other.ok(then.format(number))
+            other.ok(f"CREATE d{number}")
+            believed.until(wire, f"d{number}")
+            assert believed.of(number) - {f"b{number}"} == {f"c{number}", f"d{number}"}
 
 
 def test_a_mailbox_that_goes_while_it_is_looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

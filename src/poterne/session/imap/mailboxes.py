@@ -157,6 +157,8 @@ async def _list_one(
     if name in subscribed:
         found.append(b"\\Subscribed")
     client.send(responses.list_mailbox(name, found, utf8=client.core.utf8, child_info=child_info))
+    if client.watch is not None and mailbox is not None and mailbox.account_id == client.account.id:
+        client.watch.listed(mailbox)
     rights = Right(0) if mailbox is None or not mailbox.selectable else names.rights(name)
     if ListReturn.MYRIGHTS in command.returns and rights and not child_info:  # RFC 8440 §3
         client.send(acl.my_rights(name, letters(rights, virtual=True), utf8=client.core.utf8))

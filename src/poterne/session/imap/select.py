@@ -97,6 +97,8 @@ async def _describe(client: Client, mailbox: Mailbox, view: View, *, resyncs: bo
     ]
     if client.rev2:
         lines.append(responses.list_mailbox(mailbox.name, attributes(mailbox), utf8=client.core.utf8))
+        if client.watch is not None and client.foreign is None:
+            client.watch.listed(mailbox)
     client.send_all(lines)
 
 

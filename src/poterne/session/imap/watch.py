@@ -9,6 +9,7 @@ from poterne.session.imap.metadata_watch import MetadataWatch
 from poterne.session.imap.pictures import Picture
 from poterne.session.imap.rules import FLAGS, MESSAGES, SILENT, Rules
 from poterne.values.ids import MailboxId, ModSeq
+from poterne.values.mailbox import Mailbox
 
 GAP_S: Final = 0.04
 """Between two looks into the selected mailbox."""
@@ -62,7 +63,7 @@ class Watch:
         self.known: dict[MailboxId, ModSeq] = {}
         """Mailboxes that were selected since the last notice: up to where the client knows them."""
         self.names: dict[str, bool] = {}
-        """Names that this client made exist, or not exist, since the last notice."""
+        """Names that this client made exist, or not exist, or was shown by a command, since the last notice."""
         self.subscriptions: dict[str, bool] = {}
         self.metadata: MetadataWatch | None = None
         """Annotations, if they are asked for."""
@@ -144,6 +145,16 @@ class Watch:
                 self.names[name] = True
         if len(self.names) > MOST_OURS:
             self.names.clear()
+
+    def listed(self, row: Mailbox) -> None:
+        """A command has shown this name, perhaps before any notice did: then the next one has to say if it is gone again."""
+        if self.told is None or not row.selectable:
+            return
+        was = self.told.mailboxes.get(row.id)
+        if was is None or was.name != row.name:
+            self.names[row.name] = True
+            if len(self.names) > MOST_OURS:
+                self.names.clear()
 
     def forget_ours(self) -> None:
         """A notice was given."""
