@@ -5,6 +5,7 @@ or gives it another password wants it to end, stolen phone and all. So connectio
 password matched, and `look` compares: what differs is *revoked*: it is poked, and its session says goodbye. A poke is heard when
 a connection is read from; who has asked for much at once would get all of it before that. So sessions also ask `revoked` before
 each command, and before each message of a long answer. SMTP needs none of this: it asks before each message.
+While nothing has changed in the directory, a look is one read, however many are there.
 
 A password may be changed, and `look` be over, between the moment at which a sign-in reads the verifier and the one at which it
 enters: to compare takes a while. Who enters after another look than the one that its proof began with is *unsure*, and looked at
@@ -16,7 +17,7 @@ from typing import Final, final
 
 from poterne.net.link import Link
 from poterne.net.poke import Poke
-from poterne.store.errors import NotFoundError
+from poterne.store.errors import NotFoundError, StoreError
 from poterne.store.interface import Directory
 from poterne.values.ids import AccountId
 from poterne.values.secret import Secret
@@ -68,6 +69,8 @@ class Present:
     def __init__(self) -> None:
         self._people: Final[_People] = {}
         self._unsure: Final[set[AccountId]] = set()
+        self._serial = -1
+        """Of the directory, when everybody was looked at."""
         self.looks = 0
         """How many have begun."""
 
@@ -80,7 +83,12 @@ class Present:
         return presence
 
     async def look(self, directory: Directory, *, everybody: bool = True) -> int:
-        """Revoke all who may not be there any more; how many. Not `everybody`: only the unsure. Raises StoreError."""
+        """Revoke all who may not be there any more; how many. Not `everybody`: only the unsure. Raises StoreError.
+
+        Costs one read where nothing has changed in the directory.
+        """
+        serial = directory.directory_serial() if everybody else self._serial
+        everybody = serial != self._serial
         accounts = tuple(self._people) if everybody else tuple(self._unsure)
         self.looks += everybody
         self._unsure.difference_update(accounts)
@@ -90,9 +98,13 @@ class Present:
                 verifier = (await directory.credential_of(account_id)).verifier
             except NotFoundError:
                 verifier = None
+            except StoreError:
+                self._unsure.update(accounts)
+                raise
             revoked += sum([presence.compare(verifier) for presence in self._people.get(account_id, ())])
             if number % STEP == 0:
                 await asyncio.sleep(0)
+        self._serial = serial
         return revoked
 
     def __len__(self) -> int:

@@ -213,6 +213,9 @@ class Directory(Protocol):
     async def credential_of(self, account_id: AccountId) -> Credential:
         """The same, for who has signed in already: what has to be known before each message, in one read."""
 
+    def directory_serial(self) -> int:
+        """Another number after each change of who may sign in, and of where mail goes. Raises StoreError."""
+
     async def set_limits(self, account_id: AccountId, limits: SendingLimits | None, event: Event) -> None:
         """Its own sending limits; None: those of the settings again."""
 

@@ -12,10 +12,11 @@ from poterne.net.link import Link
 from poterne.net.poke import Poke
 from poterne.session.authenticate import Authenticator, Denied, Proven
 from poterne.session.present import STEP, Presence
+from poterne.store.errors import UnavailableError
 from poterne.store.sqlite.engine import SqliteStore, open_store
-from poterne.values.directory import Account
+from poterne.values.directory import Account, Credential
 from poterne.values.event import Event
-from poterne.values.ids import TraceId
+from poterne.values.ids import AccountId, TraceId
 from poterne.values.secret import Secret
 
 EVENT = Event(0, "test", TraceId("t"))
@@ -100,6 +101,59 @@ async def test_who_enters_while_others_are_looked_at(store: SqliteStore, authent
     assert not presence.revoked
     assert await present.look(store, everybody=False) == 1
     assert presence.revoked
+
+
+async def test_a_store_that_does_not_answer_is_asked_again(
+    store: SqliteStore, authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(_: AccountId) -> Credential:
+        raise UnavailableError("the disk")
+
+    present = authenticator.present
+    first, _ = enter(authenticator, await prove(authenticator))
+    proven = await prove(authenticator)
+    await store.set_password(proven.subject.id, OTHER, EVENT)
+
+    async def fail(*, everybody: bool) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "credential_of", broken)
+            with pytest.raises(UnavailableError):
+                await present.look(store, everybody=everybody)
+
+    await fail(everybody=True)
+    assert await present.look(store) == 1
+    assert first.revoked
+    second, _ = enter(authenticator, proven)
+    await fail(everybody=False)
+    assert await present.look(store) == 1
+    assert second.revoked
+
+
+async def test_nobody_is_looked_at_when_nothing_has_changed(
+    store: SqliteStore, authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    credential_of = store.credential_of
+
+    async def counted(account_id: AccountId) -> Credential:
+        asked.append(account_id)
+        return await credential_of(account_id)
+
+    monkeypatch.setattr(store, "credential_of", counted)
+    presence, _ = enter(authenticator, await prove(authenticator))
+    present = authenticator.present
+    await present.look(store)
+    await present.look(store)
+    assert len(asked) == 1
+    account = await store.account(ADA)
+    for disabled in (True, False):
+        await store.set_account(account.id, EVENT, disabled=disabled)
+        await present.look(store)
+    assert len(asked) == 3
+    assert presence.revoked
+    await store.remove_account(account.id, EVENT)
+    await present.look(store)
+    assert len(asked) == 4
 
 
 async def test_who_is_sure_costs_nothing(store: SqliteStore, authenticator: Authenticator) -> None:

@@ -21,7 +21,7 @@ from poterne.store.sqlite import (
     watched,
 )
 from poterne.store.sqlite.connection import Row, Rows
-from poterne.store.sqlite.routing import routes_changed
+from poterne.store.sqlite.routing import directory_changed
 from poterne.store.sqlite.transaction import Tx
 from poterne.values.directory import Account, Credential, Domain
 from poterne.values.event import Event
@@ -74,7 +74,7 @@ def add_domain(tx: Tx, name: str, event: Event) -> None:
     if tx.one("SELECT 1 FROM domain WHERE name = ?", (name,)):
         raise ConflictError("the domain exists")
     tx.run("INSERT INTO domain VALUES (?, ?)", (name, event.at))
-    routes_changed(tx)
+    directory_changed(tx)
     events.record(tx, (event,))
 
 
@@ -89,7 +89,7 @@ def remove_domain(tx: Tx, name: str, event: Event) -> None:
     watched.forget_domain(tx, name)
     reports_forgotten.forget_domain(tx, name)
     holds.forget_domain(tx, name)
-    routes_changed(tx)
+    directory_changed(tx)
     events.record(tx, (event,))
 
 
@@ -142,7 +142,7 @@ def add_account(
         if mailbox_rows.normalised(mailbox_name) != "INBOX" or special_use is None:
             mailboxes.make(tx, account_id, mailbox_name, special_use, missing_only=True)
             mailboxes.subscribe(tx, account_id, mailbox_name, subscribed=True)
-    routes_changed(tx)
+    directory_changed(tx)
     events.record(tx, (event,))
     return account_by_id(tx, account_id)
 
@@ -168,7 +168,7 @@ def remove_account(tx: Tx, account_id: AccountId, event: Event) -> None:
     annotations.forget_reader(tx, account_id)
     senders.forget_usage(tx, Origin(OriginKind.ACCOUNT, address))
     tx.run("INSERT INTO removed_account VALUES (?)", (account_id,))
-    routes_changed(tx)
+    directory_changed(tx)
     events.record(tx, (event,))
 
 
@@ -202,7 +202,8 @@ def set_account(
             " WHERE account_id = ?",
             (quota_bytes, quota_messages, account_id),
         )
-        routes_changed(tx)
+    if disabled is not None or quota_bytes is not None or quota_messages is not None:
+        directory_changed(tx)
     events.record(tx, (event,))
     return account_by_id(tx, account_id)
 
@@ -210,6 +211,7 @@ def set_account(
 def set_password(tx: Tx, account_id: AccountId, verifier: Secret, event: Event) -> None:
     if not tx.count("UPDATE account SET verifier = ? WHERE account_id = ?", (verifier.reveal(), account_id)):
         raise NotFoundError("no such account")
+    directory_changed(tx)
     events.record(tx, (event,))
 
 
@@ -236,7 +238,7 @@ def set_forwards(tx: Tx, account_id: AccountId, forwards: Sequence[str], keeps: 
         raise NotFoundError("no such account")
     tx.run("DELETE FROM account_forward WHERE account_id = ?", (account_id,))
     tx.run_many("INSERT INTO account_forward VALUES (?, ?)", [(account_id, address) for address in wanted])
-    routes_changed(tx)
+    directory_changed(tx)
     events.record(tx, (event,))
 
 

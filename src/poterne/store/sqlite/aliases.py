@@ -6,7 +6,7 @@ from typing import Final
 from poterne.store.errors import NotFoundError
 from poterne.store.sqlite import addresses, events
 from poterne.store.sqlite.connection import Row, Rows
-from poterne.store.sqlite.routing import routes_changed
+from poterne.store.sqlite.routing import directory_changed
 from poterne.store.sqlite.transaction import Tx
 from poterne.values.directory import Alias, Posting
 from poterne.values.event import Event
@@ -50,7 +50,7 @@ def add(
     for account_id in {_account_id(tx, target) for target in targets}:
         tx.run("INSERT INTO alias_target VALUES (?, ?, ?)", (*here, account_id))
     tx.run_many("INSERT INTO alias_forward VALUES (?, ?, ?)", [(*here, forward) for forward in elsewhere])
-    routes_changed(tx)
+    directory_changed(tx)
     events.record(tx, (event,))
 
 
@@ -61,7 +61,7 @@ def remove(tx: Tx, address: str, event: Event) -> None:
         raise NotFoundError("no such alias")
     for table in ("alias_target", "alias_forward"):
         tx.run(f"DELETE FROM {table} WHERE domain = ? AND local_part = ?", here)  # noqa: S608  # words of ours
-    routes_changed(tx)
+    directory_changed(tx)
     events.record(tx, (event,))
 
 

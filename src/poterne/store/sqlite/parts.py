@@ -21,7 +21,7 @@ from poterne.store.sqlite import (
     uidset,
 )
 from poterne.store.sqlite.reader import Reader
-from poterne.store.sqlite.routing import Routes
+from poterne.store.sqlite.routing import Routes, directory_serial
 from poterne.store.sqlite.transaction import Tx
 from poterne.store.sqlite.uid_cache import UidCache
 from poterne.store.writer import GroupWriter
@@ -126,6 +126,9 @@ class DirectoryPart:
 
     async def credential_of(self, account_id: AccountId) -> Credential:
         return accounts.credential_of(self._reader, account_id)
+
+    def directory_serial(self) -> int:
+        return directory_serial(self._reader)
 
     async def set_limits(self, account_id: AccountId, limits: SendingLimits | None, event: Event) -> None:
         await self._writer.submit(accounts.set_limits, account_id, limits, event)

@@ -56,9 +56,17 @@ _FIRST: Final = f"{_ACCOUNT} WHERE a.account_id = ({_LOWEST})"
 _FIRST_OF_DOMAIN: Final = f"{_ACCOUNT} WHERE a.account_id = ({_LOWEST} WHERE domain = ?)"
 
 
-def routes_changed(tx: Tx) -> None:
-    """Tell every process that its remembered routes are old. To be called by whatever changes what is read here."""
+def directory_changed(tx: Tx) -> None:
+    """Tell every process that its remembered routes are old, and to look who may still be there.
+
+    To be called by whatever changes what is read here, or who may sign in.
+    """
     tx.run("UPDATE meta SET value = value + 1 WHERE key = 'directory_serial'")
+
+
+def directory_serial(rows: Rows) -> int:
+    serial: int = rows.all("SELECT value FROM meta WHERE key = 'directory_serial'")[0][0]
+    return serial
 
 
 def route(rows: Rows, local_part: str, domain: str) -> Route:
@@ -155,7 +163,7 @@ class Routes:
     def route(self, local_part: str, domain: str) -> Route:
         version = self._reader.version()
         if version != self._version:
-            serial: int = self._reader.all("SELECT value FROM meta WHERE key = 'directory_serial'")[0][0]
+            serial = directory_serial(self._reader)
             if serial != self._serial:
                 self._forget()
                 self._serial = serial
