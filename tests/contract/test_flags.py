@@ -30,6 +30,20 @@ async def test_each_change_on_each_state(world: World, before: int) -> None:
         await world.consistent()
 
 
+async def test_meanwhile_something_else(world: World) -> None:
+    await fill(world, 0, 0, 0)
+    seen: list[list[int]] = []
+
+    def meanwhile() -> None:
+        seen.append(list(world.flags().values()))
+
+    await world.store.store_flags(world.alice, INBOX, ALL, ADD, Flag.SEEN, None, meanwhile)
+    assert seen in ([[0, 0, 0]], [[1, 1, 1]], [])  # before it or after it, once, or it was done at once
+    await world.store.store_flags(world.alice, INBOX, only(2), REPLACE, Flag.FLAGGED, modseq(0), meanwhile)
+    assert len(seen) <= 2
+    assert list(world.flags().values()) == [1, 1, 1]
+
+
 async def test_modseq_grows_only_for_rows_that_change(world: World) -> None:
     await fill(world, 0, Flag.SEEN, 0)
     first = world.rows()

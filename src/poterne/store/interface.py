@@ -373,7 +373,9 @@ class Messages(Protocol):
         change: FlagChange,
         flags: int,
         unchanged_since: ModSeq | None = None,
-    ) -> FlagsStored: ...
+        meanwhile: Callable[[], None] | None = None,
+    ) -> FlagsStored:
+        """`meanwhile` is called once it is under way, if it is not done at once: for what its caller can do until it is."""
 
     async def copy(
         self, account_id: AccountId, source: MailboxId, uids: Uids, destination: MailboxId, now: int

@@ -22,6 +22,7 @@ import pytest
 
 from poterne.session.notify import Subscriptions
 from poterne.store.interface import Store
+from poterne.store.sqlite import uidset
 from poterne.store.sqlite.engine import SqliteStore
 from poterne.values.event import Event
 from poterne.values.ids import AccountId, MailboxId, TraceId
@@ -268,6 +269,30 @@ def test_every_order(both: Both, what: str, way: str) -> None:
     assert points > 2 * len(COMMANDS)
 
 
+STORES = [
+    Command("STORE 1:4 +FLAGS (\\Answered)", holds=True, adds_flags=tuple((uid, ANSWERED) for uid in (1, 2, 3, 4))),
+    Command("UID STORE 2:5 +FLAGS (\\Answered)", adds_flags=tuple((uid, ANSWERED) for uid in (2, 3, 4, 5))),
+    Command("STORE 1,3:4 -FLAGS (\\Answered)", holds=True),
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("what", ["flags", "flags twice", "expunges", "moves out"])
+def test_every_order_of_many(both: Both, what: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """STORE as if these were thousands: the writer's thread does it, and the answer is read while it does."""
+    monkeypatch.setattr(uidset, "few", lambda *_: False)
+    points = 0
+    with both.one.client() as plain, both.one.client() as resyncing:
+        resyncing.ok("ENABLE QRESYNC")
+        for command, wire, before in itertools.product(STORES, (plain, resyncing), (True, False)):
+            for at in itertools.count(1):
+                believer = Believer(wire, qresync=wire is resyncing)
+                if not _one_order(both, believer, command, CHANGES[what], way, at, before=before):
+                    break
+                points += 1
+    assert points > 10 * len(STORES)
+
+
 async def _before(store: Store, place: Place, last: int) -> None:
     await store.store_flags(place.account, place.box, [UidRange(1, last)], FlagChange.ADD, int(Flag.DRAFT))
 
@@ -279,14 +304,19 @@ def _one_order(
     change: tuple[Change, set[int], dict[int, set[bytes]], int],
     way: str,
     at: int,
+    *,
+    before: bool = True,
 ) -> bool:
-    """False: the command has no such point."""
+    """False: the command has no such point. `before`: there was a change already."""
     act, removed, flags, added = change
     place = both.place()
     both.prepare(way, act, place)
     believer.select(f'SELECT "{place.name}"')
     drafts = 1 if act is flags_it else 3  # the messages that both change, or only another one
-    both.other.call(_before(both.other.store, place, drafts))
+    if before:
+        both.other.call(_before(both.other.store, place, drafts))
+    else:
+        drafts = 0
     both.stepping.arm(at)
     literals = (command.literal,) if command.literal else ()
     _, tagged = believer.run(command.text.replace("{name}", f'"{place.name}"'), *literals, holds=command.holds)

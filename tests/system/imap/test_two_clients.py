@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from poterne.store.sqlite import uidset
 from tests.support.imap_world import Wire, World, message
 
 
@@ -185,8 +186,11 @@ def test_recent_belongs_to_one(world: World) -> None:
         assert b"\\Recent" not in b"".join(eve.ok("FETCH 1:2 FLAGS"))
 
 
-def test_recent_of_some(world: World) -> None:
+@pytest.mark.parametrize("many", [False, True])
+def test_recent_of_some(world: World, monkeypatch: pytest.MonkeyPatch, *, many: bool) -> None:
     """Whatever way an answer is made, the same messages are \\Recent: those that this session was told of first."""
+    if many:
+        monkeypatch.setattr(uidset, "few", lambda *_: False)
     world.deliver(*(message(str(n)) for n in range(40)))
     with world.client(select="INBOX"), world.client(select="INBOX") as eve:
         world.deliver(*(message(str(n)) for n in range(30)))
@@ -208,7 +212,7 @@ def test_recent_of_some(world: World) -> None:
             assert numbers_with(b"\\Recent", eve.ok("FETCH 45:50 (FLAGS)")) == [45, 46, 47, 48, 49, 50]
             assert numbers_with(b"\\Recent", eve.ok("FETCH 1:40 (FLAGS)")) == []
         for spans in ("1:*", "30:*", "50:*", "1:20,40,60:*"):
-            for sign, having in (("+", True), ("-", False)):
+            for sign, having in (("+", True), ("-", False), ("", True), ("-", False)):
                 lines = eve.ok(f"STORE {spans} {sign}FLAGS (\\Answered)")
                 told = numbers_with(b"FETCH", lines)
                 assert numbers_with(b"\\Recent", lines) == [n for n in told if n > 40]

@@ -118,7 +118,7 @@ def rows(
     items: Sequence[FetchAtt],
     numbers: Sequence[int],
     messages: Sequence[MessageRow],
-    flags: FlagNames,
+    flags: dict[int, bytes],
     columns: Mapping[FetchAtt, Iterable[bytes]] | None = None,
     name: bytes = b"FETCH",
     section: tuple[bytes, Iterable[bytes]] | None = None,
@@ -163,7 +163,7 @@ def flag_rows(
     numbers: Sequence[int],
     uids: Sequence[int],
     bits: Sequence[int],
-    flags: FlagNames,
+    flags: dict[int, bytes],
     name: bytes = b"FETCH",
 ) -> Untagged:
     """`rows` where UID and FLAGS are all that is told."""
@@ -187,7 +187,7 @@ def flag_rows(
 def attributes(
     items: Sequence[FetchAtt],
     messages: Sequence[MessageRow],
-    flags: FlagNames,
+    flags: dict[int, bytes],
     columns: Mapping[FetchAtt, Iterable[bytes]] | None = None,
 ) -> list[bytes]:
     """What stands inside the parentheses for each message: for `line` and `line_open`. Empty texts for no items."""
@@ -202,7 +202,7 @@ def attributes(
 def _streams(
     items: Sequence[FetchAtt],
     messages: Sequence[MessageRow],
-    flags: FlagNames,
+    flags: dict[int, bytes],
     columns: Mapping[FetchAtt, Iterable[bytes]],
     opening: bytes,
 ) -> tuple[list[_Column], bytes]:
@@ -226,7 +226,9 @@ def steady(item: FetchAtt, messages: Sequence[MessageRow]) -> list[bytes]:
     return [extra + value + after for value in values] if after else list(values)
 
 
-def _column(item: FetchAtt, messages: Sequence[MessageRow], flags: FlagNames) -> tuple[bytes, Iterable[bytes], bytes]:
+def _column(
+    item: FetchAtt, messages: Sequence[MessageRow], flags: dict[int, bytes]
+) -> tuple[bytes, Iterable[bytes], bytes]:
     """What stands before the item's value, its values, what stands behind. KeyError for one that is not in the rows: our bug."""
     if item is FetchAtt.UID:
         return b"UID ", ascending(list(map(_UID_OF, messages))), b""

@@ -16,6 +16,7 @@ from poterne.proto.imap import fetch as fetch_lines
 from poterne.proto.imap.items import FetchAtt, FlagSet
 from poterne.proto.imap.responses import Completed, ok
 from poterne.proto.imap.sequence import IndexRanges
+from poterne.session.imap.ahead import Ahead, parts
 from poterne.session.imap.client import Client
 from poterne.session.imap.errors import NOPERM
 from poterne.session.imap.positions import EXPUNGED, NO_SUCH_NUMBER, READ_ONLY, names_gone, positions
@@ -43,7 +44,6 @@ from poterne.values.mailbox import (
 )
 from poterne.values.sharing import EVERY_RIGHT, Right, changeable
 
-ROWS_AT_ONCE = 2000
 ALL_FLAGS: Final = (1 << KEYWORD_SHIFT + MAX_KEYWORDS) - 1
 
 
@@ -66,9 +66,13 @@ async def store(client: Client, command: commands.Store) -> None:
             return
         flags = permitted
     bits = await flag_bits(client, client.owner, flags, make=command.change is not FlagChange.REMOVE)
-    modified, rows = await _changed(client, command, spans, bits)
+    ahead = None if client.condstore or command.silent else Ahead(client, spans, command.change, bits)
+    modified, rows = await _changed(client, command, spans, bits, ahead)
     if spans and (client.condstore or not command.silent):
-        await _echo(client, command, spans, set(modified), rows)
+        if ahead is not None and ahead.holds and rows is None:
+            await _echo_flags(client, command, spans, ahead)
+        else:
+            await _echo(client, command, spans, set(modified), rows)
     await catch_up(client, expunge=command.uid)
     gone = not command.uid and names_gone(client, spans)
     await finish(client, _completed(client, command, modified, gone=gone), expunge=command.uid)
@@ -92,12 +96,12 @@ def _permitted(client: Client, flags: FlagSet) -> FlagSet | None:
 
 
 async def _changed(
-    client: Client, command: commands.Store, spans: IndexRanges, bits: int
+    client: Client, command: commands.Store, spans: IndexRanges, bits: int, ahead: Ahead | None
 ) -> tuple[list[int], Sequence[MessageRow] | None]:
     """As `change`. Where others' flags cannot all be changed, those that cannot stay as they are, also with FLAGS."""
     since = command.unchanged_since
     if command.change is not FlagChange.REPLACE or (mask := changeable(client.rights)) == -1:
-        return await change(client, spans, command.change, bits, unchanged_since=since)
+        return await change(client, spans, command.change, bits, unchanged_since=since, ahead=ahead)
     modified, _ = await change(client, spans, FlagChange.REMOVE, mask & ALL_FLAGS & ~bits, unchanged_since=since)
     if modified:
         refused = set(modified)
@@ -139,11 +143,18 @@ async def flag_bits(client: Client, account: Account, flags: FlagSet, *, make: b
 
 
 async def change(
-    client: Client, spans: IndexRanges, how: FlagChange, bits: int, *, unchanged_since: int | None = None
+    client: Client,
+    spans: IndexRanges,
+    how: FlagChange,
+    bits: int,
+    *,
+    unchanged_since: int | None = None,
+    ahead: Ahead | None = None,
 ) -> tuple[list[int], Sequence[MessageRow] | None]:
     """Change flags, and tell what others changed meanwhile.
 
-    Gives the UIDs that `unchanged_since` refused, and the messages as they are now if the store told (few of them).
+    Gives the UIDs that `unchanged_since` refused, and the messages as they are now if the store told (few of them). Meanwhile
+    `ahead` is read.
     """
     mailbox, view = client.selected
     if not spans:
@@ -151,9 +162,12 @@ async def change(
     ranges = view.ranges(spans)
     condition = view.modseq if unchanged_since is None else ModSeq(unchanged_since)
     args = (mailbox.account_id, mailbox.id)
-    stored = await client.store.store_flags(*args, ranges, how, bits, condition)
+    meanwhile = None if ahead is None or unchanged_since is not None else ahead.read
+    stored = await client.store.store_flags(*args, ranges, how, bits, condition, meanwhile)
     if not stored.refused and unchanged_since is None:
         alone = await _caught_up(client, stored, ranges)
+        if meanwhile is not None and ahead is not None:
+            ahead.judge(stored.modseq, alone=alone)
         return [], stored.rows if alone else None
     if unchanged_since is not None:
         # What others changed is told as it is; nothing of theirs has the modseq that our own change has just got.
@@ -206,42 +220,44 @@ async def _echo(
     if known is None and not (modified or client.condstore or command.silent):
         await _echo_flags(client, command, spans)
         return
-    for first, last in spans:
-        for start in range(first, last, ROWS_AT_ONCE):
-            stop = min(start + ROWS_AT_ONCE, last)
-            low, high = view.uids[start], view.uids[stop - 1]
-            if known is None:
-                rows: Sequence[MessageRow] = client.store.rows(mailbox.account_id, mailbox.id, [UidRange(low, high)])
-            else:
-                rows = [row for row in known if low <= row.uid <= high]
-            if not rows:
-                continue
-            await learn_keywords(client, max([row.flags for row in rows]))
-            numbers = view.numbers_of(rows, start, stop)
-            client.send_all(_lines(client, command, numbers, rows, modified))
-            await client.flush_if_big()
+    for start, stop in parts(spans):
+        low, high = view.uids[start], view.uids[stop - 1]
+        if known is None:
+            rows: Sequence[MessageRow] = client.store.rows(mailbox.account_id, mailbox.id, [UidRange(low, high)])
+        else:
+            rows = [row for row in known if low <= row.uid <= high]
+        if not rows:
+            continue
+        await learn_keywords(client, max([row.flags for row in rows]))
+        numbers = view.numbers_of(rows, start, stop)
+        client.send_all(_lines(client, command, numbers, rows, modified))
+        await client.flush_if_big()
 
 
-async def _echo_flags(client: Client, command: commands.Store, spans: IndexRanges) -> None:
+async def _echo_flags(client: Client, command: commands.Store, spans: IndexRanges, ahead: Ahead | None = None) -> None:
     """The same where flags are all that is told: many messages, and nothing special about any."""
     mailbox, view = client.selected
-    for first, last in spans:
-        for start in range(first, last, ROWS_AT_ONCE):
-            stop = min(start + ROWS_AT_ONCE, last)
-            part = UidRange(view.uids[start], view.uids[stop - 1])
-            uids, flags, _ = client.store.flags(mailbox.account_id, mailbox.id, [part], view.uids[start:stop])
+    for start, stop in parts(spans):
+        uids: Sequence[int] = view.uids[start:stop]
+        flags = None if ahead is None else ahead.take(start)
+        names: dict[int, bytes] | None = None
+        if ahead is not None and flags is not None:
+            names = ahead.names
+        else:
+            uids, flags, _ = client.store.flags(mailbox.account_id, mailbox.id, [UidRange(uids[0], uids[-1])], uids)
             if not uids:
                 continue
-            await learn_keywords(client, max(flags))
-            flags = with_recent(client, view, uids, flags)
-            numbers: Sequence[int] = range(start + 1, stop + 1)
-            if len(uids) != stop - start:  # some are gone, which the client does not know yet
-                numbers = [bisect_left(view.uids, uid) + 1 for uid in uids]
-            items = (FetchAtt.UID, FetchAtt.FLAGS) if command.uid else (FetchAtt.FLAGS,)
-            if client.uid_only:
-                items, numbers = (FetchAtt.FLAGS,), uids
-            client.send(fetch_lines.flag_rows(items, numbers, uids, flags, client.flag_texts, client.fetch_name))
-            await client.flush_if_big()
+        await learn_keywords(client, max(flags))
+        flags = with_recent(client, view, uids, flags)
+        numbers: Sequence[int] = range(start + 1, stop + 1)
+        if len(uids) != stop - start:  # some are gone, which the client does not know yet
+            numbers = [bisect_left(view.uids, uid) + 1 for uid in uids]
+        items = (FetchAtt.UID, FetchAtt.FLAGS) if command.uid else (FetchAtt.FLAGS,)
+        if client.uid_only:
+            items, numbers = (FetchAtt.FLAGS,), uids
+        texts = client.flag_texts if names is None else names
+        client.send(fetch_lines.flag_rows(items, numbers, uids, flags, texts, client.fetch_name))
+        await client.flush_if_big()
 
 
 def _lines(

@@ -29,7 +29,8 @@ _COUNTERS: Final = (
 )
 _COUNTED: Final = f"UPDATE mailbox SET highest_modseq = ?, unseen = unseen - ?, deleted = deleted + ? WHERE {_MAILBOX}"  # noqa: S608
 _ONE: Final = f"UPDATE message SET flags = ?, modseq = ? WHERE {_MAILBOX} AND uid = ?"  # noqa: S608
-_HERE: Final = "account_id = ?2 AND mailbox_id = ?3 AND modseq <= ?4"
+_HERE: Final = "account_id = ?2 AND mailbox_id = ?3"
+_UNCHANGED: Final = f"{_HERE} AND modseq <= ?4"
 
 
 def known_keywords(rows: Rows, account_id: AccountId) -> dict[str, int]:
@@ -70,15 +71,16 @@ def store_flags(
     if uidset.few(uids):
         return _store_few(tx, (account_id, mailbox_id), uids, change, flags, unchanged_since, row)
     modseq, highest, total, unseen, deleted = row[0] + 1, *row[1:]
-    limit = modseq if unchanged_since is None else unchanged_since
+    limit = highest if unchanged_since is None else unchanged_since
+    here = _HERE if highest <= limit else _UNCHANGED
     refused: list[Uid] = []
     changed = more_seen = more_deleted = 0
     for condition, args in uidset.conditions(uids):
-        if unchanged_since is not None and highest > unchanged_since:
+        if highest > limit:
             where = f"{_MAILBOX} AND {condition} AND modseq > ? ORDER BY uid"
-            found = tx.all(f"SELECT uid FROM message WHERE {where}", (account_id, mailbox_id, *args, unchanged_since))  # noqa: S608
+            found = tx.all(f"SELECT uid FROM message WHERE {where}", (account_id, mailbox_id, *args, limit))  # noqa: S608
             refused += [uid for (uid,) in found]
-        part = _Part(tx, f"{_HERE} AND {_numbered(condition)}", (flags, account_id, mailbox_id, limit, *args), change)
+        part = _Part(tx, f"{here} AND {_numbered(condition)}", (flags, account_id, mailbox_id, limit, *args), change)
         seen = part.gain(Flag.SEEN, total - unseen, total)
         deletions = part.gain(Flag.DELETED, deleted, total)
         count = part.update(modseq)

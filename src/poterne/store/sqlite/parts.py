@@ -318,9 +318,13 @@ class MessagesPart:
         change: FlagChange,
         flags: int,
         unchanged_since: ModSeq | None = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> FlagsStored:
         hand_over = self._writer.small_soon if uidset.few(uids, _AT_ONCE) else self._writer.submit_soon
-        return await hand_over(_store_flags, account_id, mailbox_id, uids, change, flags, unchanged_since)
+        stored = hand_over(_store_flags, account_id, mailbox_id, uids, change, flags, unchanged_since)
+        if meanwhile is not None and not stored.done():
+            meanwhile()
+        return await stored
 
     async def copy(
         self, account_id: AccountId, source: MailboxId, uids: Uids, destination: MailboxId, now: int
