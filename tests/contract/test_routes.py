@@ -217,3 +217,23 @@ async def test_every_change_reaches_what_others_remember(world: World, other: St
     assert (await other.route("bob", "b.example")).kind is RouteKind.UNKNOWN_USER
     await world.store.remove_domain("b.example", event())
     assert (await other.route("bob", "b.example")).kind is RouteKind.NOT_LOCAL
+
+
+async def test_a_domain_elsewhere_becomes_ours_and_goes_again(world: World, other: Store) -> None:
+    for store in (world.store, other):
+        for _ in range(2):
+            assert (await store.route("a", "new.example")).kind is RouteKind.NOT_LOCAL
+            assert (await store.route("postmaster", "")).kind is RouteKind.ACCOUNTS
+            assert (await store.route("nobody", "")).kind is RouteKind.NOT_LOCAL
+            assert (await store.route("postmaster", "")).kind is RouteKind.ACCOUNTS
+    await world.store.add_domain("new.example", event())
+    for store in (world.store, other):
+        assert (await store.route("a", "new.example")).kind is RouteKind.UNKNOWN_USER
+        assert (await store.route("a", "other.example")).kind is RouteKind.NOT_LOCAL
+    account = await world.account("a@new.example")
+    for store in (world.store, other):
+        assert await store.route("a+tag", "new.example") == accounts(account)
+    await world.store.remove_account(account, event())
+    await world.store.remove_domain("new.example", event())
+    for store in (world.store, other):
+        assert (await store.route("a", "new.example")).kind is RouteKind.NOT_LOCAL

@@ -59,6 +59,11 @@ class _Place(NamedTuple):
     form: str
 
 
+class _Signers(NamedTuple):
+    author_domain: str
+    keys: tuple[SigningKey, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class _Signed:
     author_domain: str
@@ -112,7 +117,7 @@ class Signing:
         place = _Place(message.id, message.blob, message.start, form)
         if whole is not None:
             known = await self._known(place)
-            return known if known is not None else await self._made(message, place, lambda: _only(whole))
+            return known if known is not None else await self._of_whole(message, place, whole)
         lock = self._busy.setdefault(place, asyncio.Lock())
         try:
             async with lock:  # a large one for many destinations is read once
@@ -141,19 +146,37 @@ class Signing:
             self._log.error("dkim.unsigned", trace=message.trace_id, why="the header is too large to be signed")
             return b""
         header = index(head)
-        named = author(header, smtputf8=message.smtputf8)
-        if not isinstance(named, Author) or not self._ours(message, header, named.domain):
+        found = await self._signers(message, header)
+        if found is None:
             return b""
-        keys = await self._keys_for(named.domain)
-        if not keys:
-            self._note(named.domain)
-            return b""
-        signer = Signer(keys, header, int(self._clock()))
+        signer = Signer(found.keys, header, int(self._clock()))
         signer.feed(head[header.end :])
         async for piece in pieces:
             signer.feed(piece)
-        fields = signer.finish()
-        self._signed[place] = _Signed(named.domain, keys, fields)
+        return self._remembered(place, found, signer.finish())
+
+    async def _of_whole(self, message: QueuedMessage, place: _Place, whole: bytes) -> bytes:
+        header = index(whole)
+        found = await self._signers(message, header)
+        if found is None:
+            return b""
+        signer = Signer(found.keys, header, int(self._clock()))
+        signer.feed(whole[header.end :])
+        return self._remembered(place, found, signer.finish())
+
+    async def _signers(self, message: QueuedMessage, header: HeaderIndex) -> _Signers | None:
+        """None: it is not signed."""
+        named = author(header, smtputf8=message.smtputf8)
+        if not isinstance(named, Author) or not self._ours(message, header, named.domain):
+            return None
+        keys = await self._keys_for(named.domain)
+        if not keys:
+            self._note(named.domain)
+            return None
+        return _Signers(named.domain, keys)
+
+    def _remembered(self, place: _Place, of: _Signers, fields: bytes) -> bytes:
+        self._signed[place] = _Signed(of.author_domain, of.keys, fields)
         if len(self._signed) > SIGNED_MOST:
             self._signed.popitem(last=False)
         return fields
@@ -242,10 +265,6 @@ def _may_be_ours(message: QueuedMessage) -> bool:
     if origin.kind is OriginKind.FORWARD:
         return "@" in origin.name
     return origin.kind is not OriginKind.ROUTE
-
-
-async def _only(whole: bytes) -> AsyncGenerator[bytes, None]:
-    yield whole
 
 
 async def _head(pieces: AsyncGenerator[bytes, None]) -> bytes | None:

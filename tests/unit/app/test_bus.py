@@ -3,8 +3,19 @@
 import asyncio
 import os
 
+import pytest
+
 from poterne.app import bus
-from poterne.app.bus import CertificatesChanged, Exchange, MailboxesChanged, Message, Missed, SignInFailed
+from poterne.app.bus import (
+    CertificatesChanged,
+    Exchange,
+    MailboxesChanged,
+    MailQueued,
+    Message,
+    Missed,
+    QueuedOut,
+    SignInFailed,
+)
 from poterne.values.ids import AccountId, MailboxId, ModSeq
 from poterne.values.mailbox import MailboxChanged
 
@@ -110,4 +121,21 @@ async def test_a_loop_is_not_kept_busy_when_nobody_is_left_to_speak() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
     assert not loop.remove_reader(end._inbox.fileno())  # it took itself off
+    exchange.close()
+
+
+async def test_that_mail_waits_is_told_at_once_and_then_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bus, "QUEUED_GAP_S", 0.02)
+    exchange = Exchange(2)
+    out = QueuedOut(exchange.end_of(0), asyncio.get_running_loop())
+    for _ in range(5):
+        out.tell()
+    assert await heard_by(exchange.end_of(1)) == [MailQueued()]
+    await asyncio.sleep(0.1)
+    assert await heard_by(exchange.end_of(1)) == [MailQueued()]  # of the other four
+    await asyncio.sleep(0.1)
+    assert await heard_by(exchange.end_of(1)) == []
+    out.tell()
+    assert await heard_by(exchange.end_of(1)) == [MailQueued()]
+    await asyncio.sleep(0.05)
     exchange.close()

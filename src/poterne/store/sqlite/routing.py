@@ -158,6 +158,8 @@ class Routes:
         self._version = -1
         self._serial = -1
         self._known: dict[tuple[str, str], Route] = {}
+        self._foreign: set[str] = set()
+        """Domains that are not ours: of all outgoing mail."""
         self._names = 0
 
     def route(self, local_part: str, domain: str) -> Route:
@@ -176,6 +178,8 @@ class Routes:
         found = self._known.get(key)
         if found is not None:
             return found
+        if domain in self._foreign:
+            return _NOT_LOCAL
         plain, plus, _ = local_part.partition("+")
         if not (plus and plain):
             found = route(self._reader, local_part, domain)
@@ -183,9 +187,13 @@ class Routes:
             return self._route(plain, domain)
         if found.accounts:
             found = _limited(self._reader, found)
-        if found.kind is RouteKind.ACCOUNTS:  # others are a stranger's guesses, without end
+        if found.kind is RouteKind.ACCOUNTS:
             self._remember(key, found)
-        return found
+        elif found.kind is RouteKind.NOT_LOCAL and domain:
+            if len(self._foreign) >= _MOST_REMEMBERED:
+                self._foreign.clear()
+            self._foreign.add(domain)
+        return found  # names that nobody has are a stranger's guesses, without end
 
     def _remember(self, key: tuple[str, str], found: Route) -> None:
         names = len(found.accounts) + len(found.forwards) + len(found.posters)
@@ -197,4 +205,5 @@ class Routes:
 
     def _forget(self) -> None:
         self._known.clear()
+        self._foreign.clear()
         self._names = 0
