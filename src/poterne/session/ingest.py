@@ -6,7 +6,6 @@ results of checks) gets room: a small message is written when its head is known;
 free, and what the head does not need of them is padding.
 """
 
-from dataclasses import dataclass
 from typing import Final, final
 
 from poterne.message.compose import padded
@@ -14,6 +13,7 @@ from poterne.message.limits import DEFAULT, Limits
 from poterne.message.scan import Scanner
 from poterne.queue.content import new_content
 from poterne.store.interface import Blobs
+from poterne.values.ids import BlobId
 from poterne.values.mailbox import NewContent
 from poterne.values.mime import Scanned
 
@@ -23,12 +23,23 @@ DRAIN_BYTES: Final = 256 * 1024
 """How much may be fed between two calls of `drain`."""
 
 
-@dataclass(frozen=True, slots=True)
+@final
 class Ingested:
-    """A message that is complete: what the store keeps of it, and what the scanner found."""
+    """A message that is complete: its octets, which are in the store, and what the scanner found."""
 
-    content: NewContent
-    scanned: Scanned
+    __slots__ = ("_content", "blob", "scanned")
+
+    def __init__(self, blob: BlobId, scanned: Scanned) -> None:
+        self.blob: Final = blob
+        self.scanned: Final = scanned
+        self._content: NewContent | None = None
+
+    @property
+    def content(self) -> NewContent:
+        """What a mailbox keeps of it: made when it is asked for, since what only goes out needs none."""
+        if self._content is None:
+            self._content = new_content(self.blob, self.scanned)
+        return self._content
 
 
 @final
@@ -109,7 +120,7 @@ class Ingest:
                 for piece in kept:
                     self._writer.write(piece)
             scanned = self._scanner.scan_whole(kept[0] if len(kept) == 1 else b"".join(kept))
-        return Ingested(new_content(await self._writer.finish(), scanned), scanned)
+        return Ingested(await self._writer.finish(), scanned)
 
     def abort(self) -> None:
         """Forget it. Safe at any time."""

@@ -77,7 +77,7 @@ async def _members_without_room(
     for account_id in mailboxes:
         if isinstance(each.get(account_id), Quarantine):  # takes no room there
             continue
-        if all(state.has_room(ingested.content.blob.size) for state in services.store.quotas((account_id,))):
+        if all(state.has_room(ingested.blob.size) for state in services.store.quotas((account_id,))):
             continue
         if account_id in envelope.named:
             return {}
@@ -173,7 +173,7 @@ def _new(
         origin=origin,
         trace_id=envelope.trace,
         reverse_path=reverse_path,
-        blob=ingested.content.blob,
+        blob=ingested.blob,
         recipients=recipients,
         due_at=now,
         start=len(return_path(envelope.reverse_path)),

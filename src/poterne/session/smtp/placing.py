@@ -85,8 +85,6 @@ def reported(incoming: Incoming, ingested: Ingested, now: int) -> list[NewReport
     """The message as what came to the addresses for reports."""
     envelope, concluded = incoming.envelope, incoming.concluded
     return [
-        NewReportMail(
-            kind, domain, envelope.trace, ingested.content.blob, now, concluded.author_domain, concluded.proven
-        )
+        NewReportMail(kind, domain, envelope.trace, ingested.blob, now, concluded.author_domain, concluded.proven)
         for kind, domain in envelope.reports
     ]
