@@ -217,17 +217,20 @@ class GroupWriter(Generic[TxT]):
         job = _Job(operation, args, kwargs, future, durable)
         self._pending.append(job)
         if self._fresh_loop is not loop:
-            self._hand_over()  # of a loop that has ended
+            self.hand_over()  # of a loop that has ended
             self._fresh_loop = loop
         if not self._fresh:
-            loop.call_soon(self._hand_over)
+            loop.call_soon(self.hand_over)
         self._fresh.append(job)
         if self._timer is None or self._timer_loop is not loop:
             self._watch(loop)
         return future
 
-    def _hand_over(self) -> None:
-        """At the end of the event loop's turn: the thread wakes once, and does not fight with what is still being handed over."""
+    def hand_over(self) -> None:
+        """Let the thread begin: at the end of the event loop's turn, lest it fight with what comes in the same turn.
+
+        To be called by who has work to do meanwhile.
+        """
         fresh, self._fresh = self._fresh, []
         for job in fresh:
             self._queue.put(job)
@@ -244,7 +247,7 @@ class GroupWriter(Generic[TxT]):
         if self._closed:
             return
         self._closed = True
-        self._hand_over()
+        self.hand_over()
         if self._thread is not None:
             self._queue.put(None)
             await asyncio.get_running_loop().run_in_executor(None, self._thread.join, self._wait_limit_s)

@@ -1,6 +1,7 @@
 """Many operations, few syncs; each operation for itself."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,19 @@ async def test_what_one_turn_of_the_loop_hands_over_is_one_group(disk: Disk) -> 
     before = disk.store._writer.groups
     await asyncio.gather(*[disk.store.record([event("x")]) for _ in range(50)])
     assert disk.store._writer.groups == before + 1
+
+
+async def test_who_has_work_to_do_meanwhile_lets_the_thread_begin(disk: Disk) -> None:
+    begun = threading.Event()
+    writer = disk.store._writer
+    done = writer.submit(lambda _: begun.set())
+    writer.hand_over()
+    assert begun.wait(5)  # the event loop stands still
+    await done
+    begun.clear()
+    done = writer.submit(lambda _: begun.set())
+    assert not begun.wait(0.1)
+    await done
 
 
 async def test_what_comes_while_the_lock_is_waited_for_goes_along(disk: Disk) -> None:

@@ -323,6 +323,7 @@ class MessagesPart:
         hand_over = self._writer.small_soon if uidset.few(uids, _AT_ONCE) else self._writer.submit_soon
         stored = hand_over(_store_flags, account_id, mailbox_id, uids, change, flags, unchanged_since)
         if meanwhile is not None and not stored.done():
+            self._writer.hand_over()
             meanwhile()
         return await stored
 
