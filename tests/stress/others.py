@@ -48,7 +48,7 @@ class Others:
                 assert not refused, refused
 
     async def _pop3(self, before: Boxes | None) -> Effect:
-        number, place = await asyncio.to_thread(self._dele)
+        number, place = await asyncio.to_thread(self._dele, alone=before is not None)
         effect = Effect()
         for box in (before or {}).values():
             if box.name == "INBOX" and place:
@@ -57,7 +57,7 @@ class Others:
                 effect.on(box.uid_validity).removed.add(uid)
         return effect
 
-    def _dele(self) -> tuple[int, int]:
+    def _dele(self, *, alone: bool) -> tuple[int, int]:
         client = poplib.POP3_SSL(
             HOST, self._server.ports["pop3s"], context=ssl.create_default_context(cafile=str(self._server.ca))
         )
@@ -67,9 +67,15 @@ class Others:
         number = place = 0
         if count:
             place = self._dice.randint(1, count)
-            number = number_of(b"\n".join(client.top(place, 0)[1]))
-            self._ledger.condemned_letters.add(number)
-            client.dele(place)
+            try:
+                number = number_of(b"\n".join(client.top(place, 0)[1]))
+            except poplib.error_proto as error:
+                if alone or b"No such message" not in error.args[0]:
+                    raise
+                place = 0  # an IMAP client has removed it since the sign-in
+            else:
+                self._ledger.condemned_letters.add(number)
+                client.dele(place)
         client.quit()
         return number, place
 
