@@ -32,9 +32,14 @@ class Notices:
             elif b"\\NonExistent" in found[1]:
                 self.gone(_name(found[2]))
             else:
-                self.names.add(_name(found[2]))
+                self._there(_name(found[2]))
         elif b"NOTIFICATIONOVERFLOW" in line:
             raise DifferenceError("so few mailboxes are too many")
+
+    def _there(self, name: str) -> None:
+        if name not in self.names:
+            self.names.add(name)
+            self.status.pop(name, None)  # of another one, which it asked for before it was told of it
 
     def renamed(self, old: str, name: str) -> None:
         known = self.status.pop(old, None)
@@ -63,6 +68,8 @@ class Notices:
         if self.names != set(by_name):
             raise DifferenceError(f"by NOTIFY there are {sorted(self.names)}, there are {sorted(by_name)}")
         for name, known in self.status.items():
+            if name not in self.names:
+                continue  # it asked, and was never told that there was one
             if (box := by_name.get(name)) is None:
                 raise DifferenceError(f"STATUS of {name}, which does not exist: {known}")
             true = {
