@@ -468,6 +468,24 @@ def test_what_was_seen_before_a_notice_told_it_is_told_when_it_is_gone(world: Wo
             assert believed.of(number) - {f"b{number}"} == {f"c{number}", f"d{number}"}
 
 
+def test_what_the_client_put_where_others_moved_a_mailbox_is_counted_for_it(world: World) -> None:
+    """It knows the mailbox by another name, and takes what it put there for something else."""
+    with world.client() as wire, world.client() as other:
+        client = Notified(wire)
+        for number in range(5):
+            other.ok(f"CREATE a{number}")
+            other.append(message(), f"a{number}")
+            client.listen(0.1)
+            assert client.status[f"a{number}"]["MESSAGES"] == 1
+            other.ok(f"CREATE c{number}")  # the next notice is some time after this one
+            while f"c{number}" not in client.names:
+                client.hear(wire.response())
+            other.ok(f"RENAME a{number} b{number}")
+            wire.append(message(), f"b{number}")
+            client.listen(0.1)
+            assert client.status[f"b{number}"]["MESSAGES"] == 2
+
+
 def test_a_mailbox_that_goes_while_it_is_looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """That is for the next notice; it is no failure of the store."""
     changes = world.store.changes

@@ -121,8 +121,8 @@ def _is_news(client: Client, was: Mailbox | None, row: Mailbox, events: int) -> 
 
 async def _is_ours(client: Client, watch: Watch, was: Mailbox | None, row: Mailbox) -> bool:
     """Is it nothing but what this client did itself?"""
-    if was is not None and was.uid_validity != row.uid_validity:
-        return False
+    if was is not None and (was.uid_validity, was.name) != (row.uid_validity, row.name):
+        return False  # it may have put something there before it heard which mailbox that is
     if row.account_id != client.account.id:
         return False
     known = watch.known.get(row.id, ModSeq(0))
