@@ -141,6 +141,8 @@ async def copy_or_move(client: Client, before: Boxes | None) -> Effect:
         same("MOVE in EXAMINE", doing.status, b"NO")
         return Effect()
     source, placed, validity = _copyuid(doing)
+    if moving and b"*" in chosen.text:
+        client.ledger.condemn(picture.box, source)  # what it was told of while the command was on its way
     client.ledger.copied(picture.box, source, validity, placed)
     if box is None or before is None:
         excuse(doing)
