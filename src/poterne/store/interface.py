@@ -375,7 +375,7 @@ class Messages(Protocol):
         unchanged_since: ModSeq | None = None,
         meanwhile: Callable[[], None] | None = None,
     ) -> FlagsStored:
-        """`meanwhile` is called once it is under way, if it is not done at once: for what its caller can do until it is."""
+        """`meanwhile` is called once it is under way, if that takes long: for what its caller can do until it is done."""
 
     async def copy(
         self, account_id: AccountId, source: MailboxId, uids: Uids, destination: MailboxId, now: int

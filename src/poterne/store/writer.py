@@ -169,31 +169,47 @@ class GroupWriter(Generic[TxT]):
         """The same for what a power loss may take back: committed at once, on disk within RELAXED_S."""
         return self._submit(operation, args, kwargs, durable=False)
 
-    def small_soon(
-        self, operation: Callable[Concatenate[TxT, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> "asyncio.Future[T]":
+    async def small_soon(self, operation: Callable[Concatenate[TxT, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `submit_soon`, for work of a millisecond at most: done here and now if nobody writes, without two thread switches.
 
         Nothing in it waits for the disk; if another process holds the lock, or operations wait, it takes the usual way.
         """
         if self._pending or self._closed or not self._turn.acquire(blocking=False):
-            return self.submit_soon(operation, *args, **kwargs)
+            return await self.submit_soon(operation, *args, **kwargs)
         try:
-            since = self._unsynced_since
-            overdue = since is not None and time.monotonic() - since >= RELAXED_S
-            tx = None if overdue else self._transactions.try_begin()
-            if tx is None:
-                return self.submit_soon(operation, *args, **kwargs)
-            future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-            job = _Job(operation, args, kwargs, future, durable=False)
-            claimed, changed = self._transact([job], tx)
-            self._settle(claimed, changed)
-            if since is None:
-                self._begin_thread()
-                self._queue.put(_WAKE)  # the thread has to see to the sync
-            return future
+            tx = None if self._overdue() else self._transactions.try_begin()
+            done = None if tx is None else self._at_once(tx, operation, args, kwargs)
         finally:
             self._turn.release()
+        if done is None:
+            return await self.submit_soon(operation, *args, **kwargs)
+        result, changed = done
+        if changed:
+            self._tell(changed)
+        return result
+
+    def _at_once(
+        self, tx: TxT, operation: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[T, Sequence[MailboxChanged]]:
+        """One operation alone in a transaction that was begun. Raises StoreError."""
+        transactions = self._transactions
+        try:
+            result = operation(tx, *args, **kwargs)
+            changed = transactions.commit()
+        except StoreError:
+            transactions.rollback()
+            raise
+        except Exception as error:
+            transactions.rollback()
+            _log.exception("store operation %s failed", getattr(operation, "__name__", "?"))
+            raise transactions.failure(error) from error
+        self.groups += 1
+        self.operations += 1
+        if self._unsynced_since is None:
+            self._unsynced_since = time.monotonic()
+            self._begin_thread()
+            self._queue.put(_WAKE)  # the thread has to see to the sync
+        return result, changed
 
     def others_committed(self) -> bool:
         """Did another process commit since the last call? While a group is being written, as of a moment before it."""
@@ -347,15 +363,18 @@ class GroupWriter(Generic[TxT]):
         except Exception as error:  # noqa: BLE001  # the operations are committed; the next durable one tries again
             _log.error("flags could not be made durable yet: %s", self._transactions.failure(error))
 
+    def _overdue(self) -> bool:
+        """Has something been without a sync for as long as it may?"""
+        since = self._unsynced_since
+        return since is not None and time.monotonic() - since >= RELAXED_S
+
     def _commit(self, group: list[_Job]) -> None:
         with self._turn:
             claimed, changed = self._transact(group)
         self._answer(claimed, changed)
 
-    # In the writer thread or, for one small operation, on the event loop; whoever holds the turn
-
-    def _transact(self, group: list[_Job], tx: TxT | None = None) -> tuple[list[_Job], Sequence[MailboxChanged]]:
-        """One transaction; `tx`: begun already, and not durable. `group` gets what comes while the lock is waited for.
+    def _transact(self, group: list[_Job]) -> tuple[list[_Job], Sequence[MailboxChanged]]:
+        """One transaction. `group` gets what comes while the lock is waited for.
 
         Gives the operations to answer, with their results in them, and what changed.
         """
@@ -363,8 +382,7 @@ class GroupWriter(Generic[TxT]):
         changed: Sequence[MailboxChanged] = ()
         durable = False
         try:
-            if tx is None:
-                tx, durable = self._begin(group)
+            tx, durable = self._begin(group)
             claimed = [job for job in group if not job.future.cancelled() and job.claim()]
             if not self._together(claimed, tx):
                 if len(claimed) < 2:
@@ -388,9 +406,7 @@ class GroupWriter(Generic[TxT]):
         transactions.lock()
         if self._gather(group):
             transactions.prepare()
-        since = self._unsynced_since
-        overdue = since is not None and time.monotonic() - since >= RELAXED_S
-        durable = overdue or any(job.durable for job in group)
+        durable = self._overdue() or any(job.durable for job in group)
         return transactions.begin(durable=durable), durable
 
     def _again(self, *, durable: bool) -> TxT:

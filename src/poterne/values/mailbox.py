@@ -1,6 +1,6 @@
 """Mailboxes and messages as the store gives them, and what is asked of it.
 
-`MessageRow` and `ContentRow` are made by the ten thousand, so they are msgspec structs: 0.1 µs each, a frozen dataclass 1.5 µs.
+What is made often is a msgspec struct: a `MessageRow` takes 0.1 µs, as a frozen dataclass 1.5 µs; a `Mailbox` 0.3 and 4 µs.
 """
 
 from dataclasses import dataclass
@@ -44,8 +44,7 @@ class SpecialUse(Enum):
     TRASH = "\\Trash"
 
 
-@dataclass(frozen=True, slots=True)
-class Mailbox:
+class Mailbox(msgspec.Struct, frozen=True, gc=False):
     """A mailbox row. Names are NFC Unicode with "/" between levels; "INBOX" is in capitals.
 
     The counters are kept in the row, inside each transaction, so that SELECT and STATUS never count messages.
@@ -154,8 +153,7 @@ class FlagsStored(NamedTuple):
     """The named messages as they are now, when they are few: nobody has to read them again. None when they are many."""
 
 
-@dataclass(frozen=True, slots=True)
-class UidRange:
+class UidRange(msgspec.Struct, frozen=True, gc=False):
     """UIDs `first` … `last`, both included. `last` None means up to the highest."""
 
     first: int
@@ -182,8 +180,7 @@ EVERYBODY = AccountId(0)
 """In a MailboxChanged, the place of no account: with NAMES, an access list changed, and so what others may see."""
 
 
-@dataclass(frozen=True, slots=True)
-class MailboxChanged:
+class MailboxChanged(msgspec.Struct, frozen=True, gc=False):
     """Told after a commit: this mailbox is at this modseq now. Carries no content; losing one only delays."""
 
     account_id: AccountId

@@ -1,4 +1,4 @@
-"""What a client asks for, one frozen dataclass per command, as `server.ServerCore.next_event` gives them.
+"""What a client asks for, one frozen struct per command, as `server.ServerCore.next_event` gives them.
 
 Text is decoded: mailbox names are NFC with "/" between levels and INBOX in capitals (also as first level: "INBOX/x");
 a "/" at the end is kept, as CREATE may have one (RFC 9051 §6.3.4). Passwords are `Secret` from the moment they are parsed.
@@ -6,9 +6,10 @@ Each event of the union `Command` must be answered, in the end, by one `response
 comes. Exceptions to that are described with AppendStart, Authenticate and Idle. UID variants have `uid` True.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+
+import msgspec
 
 from poterne.proto.imap.filters import EventGroup, Filter
 from poterne.proto.imap.items import (
@@ -31,8 +32,7 @@ from poterne.values.secret import Secret
 from poterne.values.sharing import Right
 
 
-@dataclass(frozen=True, slots=True)
-class Tagged:
+class Tagged(msgspec.Struct, frozen=True):
     """What every command has. The core puts the tag before the Completed itself; ESEARCH needs it too."""
 
     tag: bytes
@@ -41,23 +41,19 @@ class Tagged:
 # Any state
 
 
-@dataclass(frozen=True, slots=True)
-class Capability(Tagged):
+class Capability(Tagged, frozen=True):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class Noop(Tagged):
+class Noop(Tagged, frozen=True):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class Logout(Tagged):
+class Logout(Tagged, frozen=True):
     """Answer with `Bye`, then Completed; the core is CLOSED after that."""
 
 
-@dataclass(frozen=True, slots=True)
-class Id(Tagged):
+class Id(Tagged, frozen=True):
     """RFC 2971; None for NIL. Names in lower case. For the log only: never act on it."""
 
     params: tuple[tuple[str, str | None], ...] | None
@@ -66,13 +62,11 @@ class Id(Tagged):
 # Not authenticated
 
 
-@dataclass(frozen=True, slots=True)
-class StartTls(Tagged):
+class StartTls(Tagged, frozen=True):
     """Answered OK, the core goes for START_TLS; answered NO or BAD, all stays as it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Authenticate(Tagged):
+class Authenticate(Tagged, frozen=True):
     """AUTHENTICATE. `mechanism` in capitals; `initial` None if no initial response was given (RFC 4959), else decoded.
 
     Answer with `Challenge` to get a SaslResponse or SaslCancelled, or with Completed. After an OK call `authenticated()`.
@@ -82,20 +76,17 @@ class Authenticate(Tagged):
     initial: Secret | None
 
 
-@dataclass(frozen=True, slots=True)
-class SaslResponse:
+class SaslResponse(msgspec.Struct, frozen=True):
     """What the client answered to a Challenge, decoded from base64."""
 
     data: Secret
 
 
-@dataclass(frozen=True, slots=True)
-class SaslCancelled:
+class SaslCancelled(msgspec.Struct, frozen=True):
     """The client sent "*": answer Completed BAD (RFC 9051 §6.2.2)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Login(Tagged):
+class Login(Tagged, frozen=True):
     user: str
     password: Secret
 
@@ -103,22 +94,19 @@ class Login(Tagged):
 # Authenticated or selected
 
 
-@dataclass(frozen=True, slots=True)
-class Enable(Tagged):
+class Enable(Tagged, frozen=True):
     """Names in capitals, unknown ones included. After telling it, call `enabled(names)`."""
 
     capabilities: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Compress(Tagged):
+class Compress(Tagged, frozen=True):
     """RFC 4978; the mechanism in capitals. Compression begins behind the Completed, if that is OK."""
 
     mechanism: str
 
 
-@dataclass(frozen=True, slots=True)
-class Select(Tagged):
+class Select(Tagged, frozen=True):
     """SELECT, or EXAMINE (`read_only`). Whatever the outcome, call `selected(bool)`: a failed SELECT deselects."""
 
     mailbox: str
@@ -127,37 +115,31 @@ class Select(Tagged):
     qresync: QResync | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Create(Tagged):
+class Create(Tagged, frozen=True):
     """`special_use` from RFC 6154 §3; attributes we do not know are a Bad event."""
 
     mailbox: str
     special_use: tuple[SpecialUse, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Delete(Tagged):
+class Delete(Tagged, frozen=True):
     mailbox: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rename(Tagged):
+class Rename(Tagged, frozen=True):
     mailbox: str
     destination: str
 
 
-@dataclass(frozen=True, slots=True)
-class Subscribe(Tagged):
+class Subscribe(Tagged, frozen=True):
     mailbox: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unsubscribe(Tagged):
+class Unsubscribe(Tagged, frozen=True):
     mailbox: str
 
 
-@dataclass(frozen=True, slots=True)
-class List(Tagged):
+class List(Tagged, frozen=True):
     """LIST with the options of RFC 5258. `extended` False and patterns ("",): the client asks for the delimiter.
 
     In `patterns` "*" matches anything and "%" anything but "/". `status` is RETURN (STATUS (…)), RFC 5819.
@@ -173,32 +155,27 @@ class List(Tagged):
     """RETURN (METADATA (…)), RFC 9590."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lsub(Tagged):
+class Lsub(Tagged, frozen=True):
     reference: str
     pattern: str
 
 
-@dataclass(frozen=True, slots=True)
-class Namespace(Tagged):
+class Namespace(Tagged, frozen=True):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class Status(Tagged):
+class Status(Tagged, frozen=True):
     mailbox: str
     items: tuple[StatusItem, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class GetQuota(Tagged):
+class GetQuota(Tagged, frozen=True):
     """RFC 9208 §4.1.1."""
 
     root: str
 
 
-@dataclass(frozen=True, slots=True)
-class GetQuotaRoot(Tagged):
+class GetQuotaRoot(Tagged, frozen=True):
     mailbox: str
 
 
@@ -210,8 +187,7 @@ class AclChange(Enum):
     REMOVE = "-"
 
 
-@dataclass(frozen=True, slots=True)
-class SetAcl(Tagged):
+class SetAcl(Tagged, frozen=True):
     """`identifier` is normalised text, never empty; what it stands for is not judged yet."""
 
     mailbox: str
@@ -220,38 +196,32 @@ class SetAcl(Tagged):
     rights: Right
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteAcl(Tagged):
+class DeleteAcl(Tagged, frozen=True):
     mailbox: str
     identifier: str
 
 
-@dataclass(frozen=True, slots=True)
-class GetAcl(Tagged):
+class GetAcl(Tagged, frozen=True):
     mailbox: str
 
 
-@dataclass(frozen=True, slots=True)
-class ListRights(Tagged):
+class ListRights(Tagged, frozen=True):
     mailbox: str
     identifier: str
 
 
-@dataclass(frozen=True, slots=True)
-class MyRights(Tagged):
+class MyRights(Tagged, frozen=True):
     mailbox: str
 
 
-@dataclass(frozen=True, slots=True)
-class Notify(Tagged):
+class Notify(Tagged, frozen=True):
     """RFC 5465. `groups` None: NOTIFY NONE."""
 
     groups: tuple[EventGroup, ...] | None
     status: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class MultiSearch(Tagged):
+class MultiSearch(Tagged, frozen=True):
     """ESEARCH (RFC 7377) in these mailboxes, the selected one if none are named. `returns` is never empty."""
 
     sources: tuple[Filter, ...]
@@ -260,37 +230,32 @@ class MultiSearch(Tagged):
     window: Window | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class GetMetadata(Tagged):
+class GetMetadata(Tagged, frozen=True):
     """RFC 5464 §4.2. `mailbox` "" is the server."""
 
     mailbox: str
     wanted: Metadata
 
 
-@dataclass(frozen=True, slots=True)
-class SetMetadata(Tagged):
+class SetMetadata(Tagged, frozen=True):
     """RFC 5464 §4.3. Entries in lower case, with None for what is to be removed; the last value of each counts."""
 
     mailbox: str
     values: tuple[tuple[str, bytes | None], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Unauthenticate(Tagged):
+class Unauthenticate(Tagged, frozen=True):
     """RFC 8437. Forget who signed in, call `unauthenticated()`, then send Completed OK: another answer is not allowed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Replaced:
+class Replaced(msgspec.Struct, frozen=True):
     """The message that REPLACE (RFC 8508) takes away: a message number, or a UID; `sequence.STAR` for "*"."""
 
     number: int
     uid: bool
 
 
-@dataclass(frozen=True, slots=True)
-class AppendStart(Tagged):
+class AppendStart(Tagged, frozen=True):
     """A message is announced. Answer `Continue` to have it (as AppendData pieces, then AppendEnd), or Completed to refuse.
 
     After a refusal no further event of this command comes; what the client sends anyway is thrown away. With MULTIAPPEND
@@ -310,60 +275,51 @@ class AppendStart(Tagged):
     """The command is REPLACE: a mailbox is selected, and there is no second message."""
 
 
-@dataclass(frozen=True, slots=True)
-class AppendData:
+class AppendData(msgspec.Struct, frozen=True):
     """The next octets of the message. Never empty; no larger than what was received at once."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class AppendEnd:
+class AppendEnd(msgspec.Struct, frozen=True):
     """The message is complete. `last` True: the command too, answer it; False: nothing to answer yet."""
 
     last: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Idle(Tagged):
+class Idle(Tagged, frozen=True):
     """RFC 2177. Answer `Continue`, send untagged responses at any time; the Done event asks for the Completed.
 
     If the client sends anything else a Bad event comes in place of Done; its reply ends the IDLE as well.
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True):
     """The client ended its IDLE: send the Completed."""
 
 
 # Selected
 
 
-@dataclass(frozen=True, slots=True)
-class Check(Tagged):
+class Check(Tagged, frozen=True):
     """RFC 3501 §6.4.1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Close(Tagged):
+class Close(Tagged, frozen=True):
     """Call `selected(False)` before the Completed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unselect(Tagged):
+class Unselect(Tagged, frozen=True):
     """Call `selected(False)` before the Completed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expunge(Tagged):
+class Expunge(Tagged, frozen=True):
     """EXPUNGE, or UID EXPUNGE (RFC 4315) with `uids`."""
 
     uids: SequenceSet | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Search(Tagged):
+class Search(Tagged, frozen=True):
     """`returns` None: no RETURN was given (answer SEARCH, or ESEARCH ALL under IMAP4rev2); RETURN () is {ALL}."""
 
     uid: bool
@@ -373,8 +329,7 @@ class Search(Tagged):
     """With SearchReturn.PARTIAL, RFC 9394 §3.1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sort(Tagged):
+class Sort(Tagged, frozen=True):
     """RFC 5256. `order` has each key once: a second time it could decide nothing."""
 
     uid: bool
@@ -382,8 +337,7 @@ class Sort(Tagged):
     key: SearchKey
 
 
-@dataclass(frozen=True, slots=True)
-class Thread(Tagged):
+class Thread(Tagged, frozen=True):
     """RFC 5256."""
 
     uid: bool
@@ -391,8 +345,7 @@ class Thread(Tagged):
     key: SearchKey
 
 
-@dataclass(frozen=True, slots=True)
-class Fetch(Tagged):
+class Fetch(Tagged, frozen=True):
     """Macros are written out; items are without doubles and in the order asked. With `uid`, UID is always in `items`."""
 
     uid: bool
@@ -409,8 +362,7 @@ class Fetch(Tagged):
         return any(isinstance(item, BodySection | Binary) and not item.peek for item in self.items)
 
 
-@dataclass(frozen=True, slots=True)
-class Store(Tagged):
+class Store(Tagged, frozen=True):
     uid: bool
     messages: SequenceSet
     change: FlagChange
@@ -419,22 +371,19 @@ class Store(Tagged):
     unchanged_since: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Copy(Tagged):
+class Copy(Tagged, frozen=True):
     uid: bool
     messages: SequenceSet
     mailbox: str
 
 
-@dataclass(frozen=True, slots=True)
-class Move(Tagged):
+class Move(Tagged, frozen=True):
     uid: bool
     messages: SequenceSet
     mailbox: str
 
 
-@dataclass(frozen=True, slots=True)
-class Bad:
+class Bad(msgspec.Struct, frozen=True):
     """A command that was refused by the core: unknown, malformed, too large, or not in this state.
 
     Count it by `code`, then `send(bad.reply)`: it is the right answer (BAD, or NO with a response code). `tag` is None

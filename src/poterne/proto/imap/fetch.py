@@ -38,13 +38,14 @@ LINE_CLOSE: Final = Untagged(b")\r\n")
 class FlagNames(dict[int, bytes]):
     r"""`names[bits]` is the flag list, b"(\\Seen $Junk)", for an account's keywords. Make a new one when they change."""
 
-    __slots__ = ("_names",)
+    __slots__ = ("_lists", "_names")
 
     def __init__(self, keywords: Sequence[str] = ()) -> None:
         super().__init__()
         coded = [(KEYWORD_SHIFT + index, name.encode("ascii", "replace")) for index, name in enumerate(keywords)]
         self._names = [(int(bit), name) for bit, name in _SYSTEM]
         self._names += [(1 << shift, name) for shift, name in coded if is_atom(name)]
+        self._lists: dict[tuple[int, bool, bool], bytes] = {}
 
     def __missing__(self, bits: int) -> bytes:
         text = b"(%b)" % b" ".join([name for bit, name in self._names if bits & bit])
@@ -54,12 +55,20 @@ class FlagNames(dict[int, bytes]):
 
     def all(self, *, recent: bool = False) -> bytes:
         """Every name, for `* FLAGS`."""
-        return b"(%b)" % b" ".join([name for bit, name in self._names if recent or bit != RECENT])
+        return self._list(-1, recent=recent)
 
     def permanent(self, *, more: bool, allowed: int = -1) -> bytes:
         r"""Every name of these bits, for PERMANENTFLAGS; `more`: with \*, new keywords can be made."""
-        names = [name for bit, name in self._names if bit != RECENT and bit & allowed]
-        return b"(%b)" % b" ".join([*names, b"\\*"] if more else names)
+        return self._list(allowed, more=more)
+
+    def _list(self, allowed: int, *, recent: bool = False, more: bool = False) -> bytes:
+        """Made once: of what is allowed, which rights decide, there are few sets."""
+        key = (allowed, recent, more)
+        found = self._lists.get(key)
+        if found is None:
+            names = [name for bit, name in self._names if bit & allowed and (recent or bit != RECENT)]
+            found = self._lists[key] = b"(%b)" % b" ".join([*names, b"\\*"] if more else names)
+        return found
 
 
 @lru_cache(maxsize=4096)

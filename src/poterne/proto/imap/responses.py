@@ -1,4 +1,4 @@
-"""What the server says. Replies that move the core are dataclasses; untagged data are bytes made by the functions here.
+"""What the server says. Replies that move the core are objects; untagged data are bytes made by the functions here.
 
 `Untagged` is whole response lines, or chunks of one that together are whole (a literal in pieces). The core copies none of
 it. Text is ours, ASCII, without CR or LF: nothing of the client's goes into it.
@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import NewType
+
+import msgspec
 
 from poterne.proto.imap import mailbox_name
 from poterne.proto.imap.items import StatusItem, Window
@@ -25,8 +27,7 @@ class Condition(Enum):
     BAD = b"BAD"
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(msgspec.Struct, frozen=True):
     """The tagged status response that ends the command under way; the core knows the tag."""
 
     condition: Condition

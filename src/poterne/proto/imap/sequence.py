@@ -2,8 +2,9 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 STAR: Final = 0
 """Stands for "*", the highest number in use (RFC 9051 §9 seq-number)."""
@@ -13,8 +14,7 @@ IndexRanges = list[tuple[int, int]]
 """Half-open ranges [start, stop) of indexes into a mailbox's UIDs, ascending and disjoint; index 0 is message 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class SequenceSet:
+class SequenceSet(msgspec.Struct, frozen=True):
     """A `sequence-set` of RFC 9051 §9. `parts` are as given, each (first, last) in any order, STAR for "*".
 
     The set "$" (RFC 5182, the saved search result) has `saved` True and no parts: the session puts its own ranges there.

@@ -13,6 +13,8 @@ from dataclasses import replace
 from time import monotonic
 from typing import Final
 
+from msgspec import structs
+
 from poterne.proto.imap import responses
 from poterne.proto.imap.responses import Completed, Condition
 from poterne.session.imap.client import Client
@@ -125,7 +127,7 @@ def _place(client: Client, shared: Shared) -> Place | None:
     if not may_meet(client, shared.owner, client.account.address):
         return None
     name = f"{PREFIX}{shared.owner}/{shared.mailbox.name}"
-    return Place(replace(shared.mailbox, name=name, special_use=None), shared.rights, shared.owner)
+    return Place(structs.replace(shared.mailbox, name=name, special_use=None), shared.rights, shared.owner)
 
 
 def may_meet(client: Client, owner: str, other: str) -> bool:
@@ -166,7 +168,7 @@ async def enter(client: Client, place: Place, *, examined: bool) -> None:
     """It is the selected one now. Costs nothing for one's own."""
     if not place.owner or client.mailbox is None:
         return
-    client.mailbox = replace(client.mailbox, name=place.mailbox.name, special_use=None)
+    client.mailbox = structs.replace(client.mailbox, name=place.mailbox.name, special_use=None)
     owner = await client.store.account_by_id(place.mailbox.account_id)
     client.enter(Foreign(owner, place.rights, monotonic() + STALE_S, examined=examined))
 
@@ -200,4 +202,6 @@ def permanent_flags(client: Client) -> bytes:
     """The flags of the selected mailbox that this client may change."""
     if client.read_only:
         return b"()"
+    if client.foreign is None:
+        return client.flag_texts.permanent(more=True)
     return client.flag_texts.permanent(more=Right.WRITE in client.rights, allowed=changeable(client.rights))

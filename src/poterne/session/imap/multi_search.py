@@ -7,10 +7,11 @@ mailbox is opened, so that memory does not grow with their number; turns and pro
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from time import monotonic
 from typing import Final
+
+from msgspec import structs
 
 from poterne.proto.imap import commands, responses
 from poterne.proto.imap.responses import bad, no, ok
@@ -139,7 +140,7 @@ async def _opened(client: Client, mailbox: Mailbox) -> tuple[Mailbox, View]:
         return client.mailbox, client.view
     row, view = await client.service.snapshots.open(mailbox)
     view.claimed(row.recent_uid, row.uid_next - 1)  # what SELECT would show as \Recent
-    return replace(row, name=mailbox.name), view  # of others, the name has their address before it
+    return structs.replace(row, name=mailbox.name), view  # of others, the name has their address before it
 
 
 def _answer(

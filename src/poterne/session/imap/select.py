@@ -1,10 +1,11 @@
 """SELECT, EXAMINE, UNSELECT, CLOSE, CHECK, NOOP, EXPUNGE and IDLE: the life of a selected mailbox."""
 
-from functools import partial
+from functools import lru_cache, partial
+from typing import Final
 
 from poterne.net.link import Poke
 from poterne.proto.imap import commands, responses
-from poterne.proto.imap.responses import Condition, Continue, bad, ok
+from poterne.proto.imap.responses import Condition, Continue, Untagged, bad, ok
 from poterne.session.imap import access, annotated, object_ids
 from poterne.session.imap.client import Client
 from poterne.session.imap.errors import NOPERM
@@ -18,6 +19,11 @@ from poterne.values.ids import ModSeq
 from poterne.values.mailbox import Flag, Mailbox
 from poterne.values.sharing import Right
 
+_LEFT: Final = responses.status_line(Condition.OK, b"The mailbox before is closed", responses.CLOSED)
+_SELECTED: Final = ok(b"Selected", responses.READ_WRITE)
+_EXAMINED: Final = ok(b"Examined, read-only", responses.READ_ONLY)
+_UNCHANGEABLE: Final = ok(b"Selected; nothing can be changed", responses.READ_ONLY)
+
 
 async def select(client: Client, command: commands.Select) -> None:
     """RFC 9051 §6.3.2, RFC 3501 §6.3.1. A failed SELECT leaves no mailbox selected."""
@@ -27,7 +33,7 @@ async def select(client: Client, command: commands.Select) -> None:
     if client.view is not None:
         await leave(client)
         client.core.selected(False)
-        client.send(responses.status_line(Condition.OK, b"The mailbox before is closed", responses.CLOSED))
+        client.send(_LEFT)
     if command.condstore:
         client.enable_condstore()
     place = await access.resolve(client, command.mailbox, Right.READ)
@@ -51,11 +57,11 @@ async def select(client: Client, command: commands.Select) -> None:
         raise
     client.core.selected(True)
     if command.read_only:
-        client.send(ok(b"Examined, read-only", responses.READ_ONLY))
+        client.send(_EXAMINED)
     elif client.read_only:
-        client.send(ok(b"Selected; nothing can be changed", responses.READ_ONLY))
+        client.send(_UNCHANGEABLE)
     else:
-        client.send(ok(b"Selected", responses.READ_WRITE))
+        client.send(_SELECTED)
 
 
 def wake(client: Client, modseq: ModSeq) -> None:
@@ -80,26 +86,36 @@ async def _recent(client: Client, mailbox: Mailbox, view: View) -> None:
 
 
 async def _describe(client: Client, mailbox: Mailbox, view: View, *, resyncs: bool) -> None:
-    permanent = access.permanent_flags(client)
-    lines = [responses.flags(client.flag_texts.all()), responses.exists(len(view))]
-    if not client.rev2:
-        lines.append(responses.recent(view.count_recent()))
-        # A client that resyncs knows it. RFC 3501 §6.3.1: without it, nothing can be assumed.
-        unseen = 0 if resyncs or client.uid_only else await first_unseen(client, mailbox, view)
-        if unseen:
-            lines.append(responses.status_line(Condition.OK, b"First unseen", responses.code_unseen(unseen)))
-    lines += [
-        responses.status_line(Condition.OK, b"Flags that can be kept", responses.code_permanentflags(permanent)),
-        responses.status_line(Condition.OK, b"UIDs valid", responses.code_uidvalidity(mailbox.uid_validity)),
-        responses.status_line(Condition.OK, b"Next UID", responses.code_uidnext(mailbox.uid_next)),
-        responses.status_line(Condition.OK, b"Highest", responses.code_highestmodseq(mailbox.highest_modseq)),
-        responses.status_line(Condition.OK, b"Its identity", responses.code_mailboxid(object_ids.mailbox(mailbox))),
-    ]
+    # A client that resyncs knows it. RFC 3501 §6.3.1: without it, nothing can be assumed.
+    unseen = 0 if client.rev2 or resyncs or client.uid_only else await first_unseen(client, mailbox, view)
+    recent = None if client.rev2 else view.count_recent()
+    flags, permanent = client.flag_texts.all(), access.permanent_flags(client)
+    text = _description(mailbox, len(view), recent, unseen, flags, permanent)
     if client.rev2:
-        lines.append(responses.list_mailbox(mailbox.name, attributes(mailbox), utf8=client.core.utf8))
+        text += responses.list_mailbox(mailbox.name, attributes(mailbox), utf8=client.core.utf8)
         if client.watch is not None and client.foreign is None:
             client.watch.listed(mailbox)
-    client.send_all(lines)
+    client.send(Untagged(text))
+
+
+@lru_cache(maxsize=256)
+def _description(
+    mailbox: Mailbox, messages: int, recent: int | None, unseen: int, flags: bytes, permanent: bytes
+) -> bytes:
+    """What SELECT tells of a mailbox. Kept, as clients select the same few again and again. `unseen` 0: none is told."""
+    told = [responses.flags(flags), responses.exists(messages)]
+    if recent is not None:
+        told.append(responses.recent(recent))
+    codes = [(b"First unseen", responses.code_unseen(unseen))] if unseen else []
+    codes += [
+        (b"Flags that can be kept", responses.code_permanentflags(permanent)),
+        (b"UIDs valid", responses.code_uidvalidity(mailbox.uid_validity)),
+        (b"Next UID", responses.code_uidnext(mailbox.uid_next)),
+        (b"Highest", responses.code_highestmodseq(mailbox.highest_modseq)),
+        (b"Its identity", responses.code_mailboxid(object_ids.mailbox(mailbox))),
+    ]
+    told += [responses.status_line(Condition.OK, text, code) for text, code in codes]
+    return b"".join(told)
 
 
 async def first_unseen(client: Client, mailbox: Mailbox, view: View) -> int:

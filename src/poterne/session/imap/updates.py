@@ -3,7 +3,8 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+
+from msgspec import structs
 
 from poterne.proto.imap import responses
 from poterne.proto.imap.fetch import RECENT
@@ -40,7 +41,7 @@ def _with_modseq(client: Client, completed: Completed) -> Completed:
         modseq = min(modseq, client.watch.flags_since)
     code = responses.code_highestmodseq(modseq)
     if completed.code is None and completed.condition is Condition.OK:
-        return replace(completed, code=code)
+        return structs.replace(completed, code=code)
     client.send(responses.status_line(Condition.OK, b"Highest", code))
     return completed
 

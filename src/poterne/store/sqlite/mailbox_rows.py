@@ -5,7 +5,7 @@ from typing import Final
 from poterne.store.errors import NotFoundError
 from poterne.store.sqlite.connection import Row, Rows
 from poterne.store.sqlite.transaction import Tx
-from poterne.values.ids import AccountId, MailboxId, ModSeq, Uid, UidValidity
+from poterne.values.ids import AccountId, MailboxId, ModSeq
 from poterne.values.mailbox import Mailbox, SpecialUse
 
 INBOX: Final = "INBOX"
@@ -76,16 +76,16 @@ def mailbox(account_id: AccountId, row: Row) -> Mailbox:
     mailbox_id, name, uid_validity, uid_next, modseq, messages, unseen, deleted, size, recent, subscribed, use, ok = row
     return Mailbox(
         account_id,
-        MailboxId(mailbox_id),
+        mailbox_id,
         name,
-        UidValidity(uid_validity),
-        Uid(uid_next),
-        ModSeq(modseq),
+        uid_validity,
+        uid_next,
+        modseq,
         messages,
         unseen,
         deleted,
         size,
-        Uid(recent),
+        recent,
         bool(subscribed),
         SpecialUse(use) if use else None,
         bool(ok),

@@ -320,9 +320,12 @@ class MessagesPart:
         unchanged_since: ModSeq | None = None,
         meanwhile: Callable[[], None] | None = None,
     ) -> FlagsStored:
-        hand_over = self._writer.small_soon if uidset.few(uids, _AT_ONCE) else self._writer.submit_soon
-        stored = hand_over(_store_flags, account_id, mailbox_id, uids, change, flags, unchanged_since)
-        if meanwhile is not None and not stored.done():
+        if uidset.few(uids, _AT_ONCE):
+            return await self._writer.small_soon(
+                _store_flags, account_id, mailbox_id, uids, change, flags, unchanged_since
+            )
+        stored = self._writer.submit_soon(_store_flags, account_id, mailbox_id, uids, change, flags, unchanged_since)
+        if meanwhile is not None:
             self._writer.hand_over()
             meanwhile()
         return await stored
