@@ -28,6 +28,11 @@ FAIR_EVENTS: Final = 64
 """After so many events without waiting, other connections get a turn."""
 
 
+_NEED_DATA: Final = Signal.NEED_DATA  # looking a member up in its Enum takes 0.1 µs, and this is asked at each event
+_CLOSED: Final = Signal.CLOSED
+_START_TLS: Final = Signal.START_TLS
+
+
 class Session(Protocol[E_contra]):
     """What a connection means: it acts on events and sends replies to its core. One for each connection.
 
@@ -105,7 +110,7 @@ async def _turns(core: Core[E, R], session: Session[E], link: Link) -> None:
     ended = False
     while True:
         event = core.next_event()
-        if event is Signal.NEED_DATA:
+        if event is _NEED_DATA:
             if core.pending:
                 await link.write(core.output())
             if useful:
@@ -120,10 +125,10 @@ async def _turns(core: Core[E, R], session: Session[E], link: Link) -> None:
                     return  # the core has heard of the end of file and still wants more: nothing will come
                 ended = True
             core.receive(got)
-        elif event is Signal.CLOSED:
+        elif event is _CLOSED:
             await link.write_last(core.output())
             return
-        elif event is Signal.START_TLS:
+        elif event is _START_TLS:
             await _secure(core, session, link)
             useful = True
         else:

@@ -57,18 +57,24 @@ class Cursor:
 
     __slots__ = ("at", "forbids_charset", "limits", "text", "utf8")
 
-    def __init__(self, text: bytes, at: int, limits: Limits, *, utf8: bool) -> None:
+    def __init__(self, text: bytes, at: int, limits: Limits, *, utf8: bool, forbids_charset: bool = False) -> None:
         self.text = text
         self.at = at
         self.limits = limits
         self.utf8 = utf8
-        self.forbids_charset = False
+        self.forbids_charset = forbids_charset
         """SEARCH CHARSET is an error: the client enabled UTF8=ACCEPT (RFC 9755 §3)."""
 
     def end(self) -> None:
         """Nothing may be left."""
         if self.at != len(self.text):
             raise syntax(b"Unexpected text after the arguments")
+
+    def rest(self) -> bytes:
+        """All that is left."""
+        rest = self.text[self.at :]
+        self.at = len(self.text)
+        return rest
 
     @property
     def at_end(self) -> bool:
@@ -200,6 +206,9 @@ class Cursor:
         return self._sequence_set(found[0])
 
     def _sequence_set(self, wire: bytes) -> SequenceSet:
+        if wire.isdigit() and len(wire) < 10 and wire[0] != 0x30:  # mostly it is one number
+            number = int(wire)
+            return SequenceSet(((number, number),))
         if wire.count(b",") >= self.limits.sequence_parts:
             raise too_many(b"Too many parts in the sequence set")
         if _PARTS(wire) is None:

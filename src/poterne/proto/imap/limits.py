@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Limits:
-    """Bounds of one connection, each of them inclusive.
+    """Bounds of one connection, each of them inclusive. One object serves many connections; it is compared by identity.
 
     Memory is at most about `line_bytes` + `literal_bytes` + `pipelined_bytes` and a small multiple of the first two for
     what is made of them, whatever is announced.

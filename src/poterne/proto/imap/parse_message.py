@@ -1,6 +1,7 @@
 """Arguments of the commands on messages: FETCH, STORE, COPY, MOVE, EXPUNGE."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from poterne.proto.imap import commands
@@ -16,6 +17,7 @@ from poterne.proto.imap.items import (
     SectionText,
     Window,
 )
+from poterne.proto.imap.limits import Limits
 from poterne.proto.imap.responses import Code, bad, no
 from poterne.proto.imap.sequence import SequenceSet
 from poterne.proto.imap.strings import astring
@@ -23,6 +25,8 @@ from poterne.values.mailbox import Flag, FlagChange
 
 MAX_KEYWORD_BYTES: Final = 100
 """A keyword's name; it is kept for ever and told at each SELECT."""
+_KEPT_BYTES: Final = 256
+"""What a client says of messages is read once if it is no longer than that: it says the same few things again and again."""
 
 _ITEM: Final = re.compile(rb"[A-Za-z0-9.]+").match
 _PATH: Final = re.compile(rb"[1-9][0-9]{0,8}(?:\.[1-9][0-9]{0,8})*+").match
@@ -53,6 +57,16 @@ def fetch(cursor: Cursor, tag: bytes, *, uid: bool, shows_uid: bool = True) -> c
     cursor.space()
     messages = cursor.sequence_set()
     cursor.space()
+    utf8, rest = cursor.utf8, cursor.rest()
+    read = _known_wish if len(rest) <= _KEPT_BYTES else _wish
+    return commands.Fetch(tag, uid, messages, *read(rest, cursor.limits, utf8, uid, shows_uid))
+
+
+def _wish(
+    text: bytes, limits: Limits, utf8: bool, uid: bool, shows_uid: bool
+) -> tuple[tuple[FetchItem, ...], int | None, bool, Window | None]:
+    """Items and modifiers of a FETCH."""
+    cursor = Cursor(text, 0, limits, utf8=utf8)
     items = _fetch_items(cursor)
     changed_since: int | None = None
     vanished = False
@@ -68,7 +82,10 @@ def fetch(cursor: Cursor, tag: bytes, *, uid: bool, shows_uid: bool = True) -> c
         items.insert(0, FetchAtt.UID)
     if changed_since is not None:
         items.append(FetchAtt.MODSEQ)  # RFC 7162 §3.1.4.1
-    return commands.Fetch(tag, uid, messages, tuple(dict.fromkeys(items)), changed_since, vanished, window)
+    return tuple(dict.fromkeys(items)), changed_since, vanished, window
+
+
+_known_wish: Final = lru_cache(maxsize=256)(_wish)
 
 
 def _fetch_items(cursor: Cursor) -> list[FetchItem]:
@@ -214,15 +231,25 @@ def store(cursor: Cursor, tag: bytes, *, uid: bool) -> commands.Store:
         unchanged_since = cursor.number(MAX_NUMBER64)
         cursor.close()
         cursor.space()
-    found = _STORE(cursor.text, cursor.at)
+    rest = cursor.rest()
+    read = _known_change if len(rest) <= _KEPT_BYTES else _flag_change
+    return commands.Store(tag, uid, messages, *read(rest, cursor.limits), unchanged_since)
+
+
+def _flag_change(text: bytes, limits: Limits) -> tuple[FlagChange, FlagSet, bool]:
+    r"""`+FLAGS.SILENT (\Seen)`: how, which flags, and whether silently."""
+    cursor = Cursor(text, 0, limits, utf8=False)
+    found = _STORE(text, 0)
     if found is None:
         raise syntax(b"FLAGS, +FLAGS or -FLAGS expected")
     cursor.at = found.end()
     cursor.space()
     flags = flag_set(cursor) if cursor.next_is(b"(") else _bare_flags(cursor)
     cursor.end()
-    change = FlagChange(found[1].decode() or "=")
-    return commands.Store(tag, uid, messages, change, flags, found[2] is not None, unchanged_since)
+    return FlagChange(found[1].decode() or "="), flags, found[2] is not None
+
+
+_known_change: Final = lru_cache(maxsize=256)(_flag_change)
 
 
 def flag_set(cursor: Cursor) -> FlagSet:

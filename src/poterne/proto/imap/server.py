@@ -73,6 +73,18 @@ class _Phase(Enum):
 # Tuples, not sets: an Enum's hash is computed in Python each time, its identity is not.
 _SESSION_ACTS: Final = (_Phase.BUSY, _Phase.IDLE_ASKED, _Phase.APPEND_ASKED)
 _CLIENT_ACTS: Final = (_Phase.COMMAND, _Phase.SASL, _Phase.IDLING)
+# Nor is a member looked up in its Enum for nothing, 0.1 µs each time: these are asked for at each command.
+_COMMAND: Final = _Phase.COMMAND
+_BUSY: Final = _Phase.BUSY
+_TLS: Final = _Phase.TLS
+_CLOSED: Final = _Phase.CLOSED
+_NOT_AUTHENTICATED: Final = State.NOT_AUTHENTICATED
+_AUTHENTICATED: Final = State.AUTHENTICATED
+_SELECTED: Final = State.SELECTED
+_NEED_DATA: Final = Signal.NEED_DATA
+_END: Final = Framed.END
+_TOO_LONG: Final = Framed.TOO_LONG
+_OK: Final = Condition.OK
 _APPENDING: Final = (_Phase.APPEND_ASKED, _Phase.MESSAGE, _Phase.MESSAGE_END, _Phase.NEXT_MESSAGE)
 
 
@@ -104,12 +116,12 @@ class ServerCore:
     def __init__(self, limits: Limits = _DEFAULT_LIMITS, *, tls: bool = False) -> None:
         self.limits: Final = limits
         self.tls = tls
-        self.state = State.NOT_AUTHENTICATED
+        self.state = _NOT_AUTHENTICATED
         self.commands: Mapping[bytes, Entry] = COMMANDS
         """What is known: the session may take some away once it knows who this is."""
         self._buffer = bytearray()
         self._eof = False
-        self._phase = _Phase.COMMAND
+        self._phase = _COMMAND
         self._out: list[bytes] = []
         self._pending = 0
         self._tag: bytes | None = None
@@ -148,25 +160,25 @@ class ServerCore:
     def is_listening(self) -> bool:
         """No command is being worked on, nor has one begun to come in that was accepted so far; or the client is in IDLE."""
         phase = self._phase
-        return phase is _Phase.IDLING or (phase is _Phase.COMMAND and self._entry is None and self._discard is None)
+        return phase is _Phase.IDLING or (phase is _COMMAND and self._entry is None and self._discard is None)
 
     def authenticated(self) -> None:
         """The client has signed in. To be called before the Completed of LOGIN or AUTHENTICATE."""
-        if self.state is not State.NOT_AUTHENTICATED:
+        if self.state is not _NOT_AUTHENTICATED:
             raise RuntimeError("already authenticated")
-        self.state = State.AUTHENTICATED
+        self.state = _AUTHENTICATED
 
     def unauthenticated(self) -> None:
         """As after the greeting, but for TLS (RFC 8437 §3). To be called before the Completed of UNAUTHENTICATE."""
-        self.state = State.NOT_AUTHENTICATED
+        self.state = _NOT_AUTHENTICATED
         self.commands = COMMANDS
         self._capabilities = frozenset()
 
     def selected(self, is_selected: bool) -> None:
         """A mailbox is selected from now on, or none is. To be called before the Completed."""
-        if self.state not in (State.AUTHENTICATED, State.SELECTED):
+        if self.state not in (_AUTHENTICATED, _SELECTED):
             raise RuntimeError("not authenticated")
-        self.state = State.SELECTED if is_selected else State.AUTHENTICATED
+        self.state = _SELECTED if is_selected else _AUTHENTICATED
 
     def enabled(self, names: Iterable[str]) -> None:
         """These capabilities (in capitals) are enabled; the core heeds IMAP4REV2 and UTF8=ACCEPT."""
@@ -175,7 +187,7 @@ class ServerCore:
     def receive(self, data: bytes) -> None:
         if not data:
             self._eof = True
-        elif self._phase is not _Phase.CLOSED:
+        elif self._phase is not _CLOSED:
             self._buffer += data
 
     def output(self) -> list[bytes]:
@@ -184,31 +196,31 @@ class ServerCore:
         return out
 
     def tls_started(self) -> None:
-        if self._phase is not _Phase.TLS:
+        if self._phase is not _TLS:
             raise RuntimeError("TLS was not asked for")
         if self._buffer:
             self._inject()
         self.tls = True
-        self.state = State.NOT_AUTHENTICATED
+        self.state = _NOT_AUTHENTICATED
         self._capabilities = frozenset()
-        self._phase = _Phase.COMMAND
+        self._phase = _COMMAND
 
     def next_event(self) -> commands.Event | Signal:
         phase = self._phase
-        if phase is _Phase.CLOSED:
+        if phase is _CLOSED:
             return Signal.CLOSED
-        if phase is _Phase.TLS:
+        if phase is _TLS:
             if self._buffer or self._injected:
                 self._inject()
             return Signal.START_TLS
         if phase in _SESSION_ACTS:
             if len(self._buffer) > self.limits.pipelined_bytes:
                 self._fail("pipeline-overflow", b"Too many commands sent ahead")
-            return Signal.NEED_DATA
+            return _NEED_DATA
         try:
             if self._discard is not None and self._dropping(self._discard):
                 event = None
-            elif phase is _Phase.COMMAND:
+            elif phase is _COMMAND:
                 event = self._read_command()
             else:
                 event = self._STEPS[phase](self)
@@ -221,14 +233,14 @@ class ServerCore:
         if self._eof:
             self._close()
             return Signal.CLOSED
-        return Signal.NEED_DATA
+        return _NEED_DATA
 
     def send(self, reply: Reply) -> None:
         if isinstance(reply, bytes):
-            if self._phase is not _Phase.CLOSED:
+            if self._phase is not _CLOSED:
                 self._put(reply)
             return
-        if isinstance(reply, Bye) and self._phase is _Phase.CLOSED:
+        if isinstance(reply, Bye) and self._phase is _CLOSED:
             return  # a farewell to someone who has left is no error: shutting down meets such connections
         self._check_open()
         match reply:
@@ -237,7 +249,7 @@ class ServerCore:
             case Continue():
                 self._continue()
             case Challenge():
-                if self._phase is not _Phase.BUSY or not isinstance(self._command, commands.Authenticate):
+                if self._phase is not _BUSY or not isinstance(self._command, commands.Authenticate):
                     raise RuntimeError("a challenge outside AUTHENTICATE")
                 self._put(b"+ " + binascii.b2a_base64(reply.data, newline=False) + b"\r\n")
                 self._phase = _Phase.SASL
@@ -256,7 +268,7 @@ class ServerCore:
         self._pending += len(data)
 
     def _check_open(self) -> None:
-        if self._phase is _Phase.CLOSED or self._phase is _Phase.TLS:
+        if self._phase is _CLOSED or self._phase is _TLS:
             raise RuntimeError("nothing can be said now")
 
     def _complete(self, reply: Completed) -> None:
@@ -264,11 +276,11 @@ class ServerCore:
         if phase in _CLIENT_ACTS:
             raise RuntimeError("no command to complete")
         command = self._command
-        is_ok = reply.condition is Condition.OK
+        is_ok = reply.condition is _OK
         if isinstance(command, commands.StartTls) and is_ok and self._buffer:
             # Plaintext behind STARTTLS: no go-ahead is given, the next event is the PeerError.
             self._injected = True
-            self._phase = _Phase.TLS
+            self._phase = _TLS
             return
         label = b"*" if self._tag is None else self._tag
         self._put(condition_line(label, reply.condition.value, reply.text, reply.code))
@@ -278,9 +290,9 @@ class ServerCore:
         self._entry = None
         self._announced = None
         self._tag = None
-        self._phase = _Phase.COMMAND
+        self._phase = _COMMAND
         if isinstance(command, commands.StartTls) and is_ok:
-            self._phase = _Phase.TLS
+            self._phase = _TLS
         elif isinstance(command, commands.Logout):
             self._close()
 
@@ -299,7 +311,7 @@ class ServerCore:
     # The end of a connection
 
     def _close(self) -> None:
-        self._phase = _Phase.CLOSED
+        self._phase = _CLOSED
         self.state = State.LOGOUT
         self._buffer.clear()
 
@@ -322,7 +334,7 @@ class ServerCore:
 
     def _discard_limit(self) -> int:
         limits = self.limits
-        return limits.guest_discard_bytes if self.state is State.NOT_AUTHENTICATED else limits.discard_bytes
+        return limits.guest_discard_bytes if self.state is _NOT_AUTHENTICATED else limits.discard_bytes
 
     def _drop_literal(self, size: int, limit: int) -> None:
         """Drop `size` octets that come unasked, then the rest of their line. Too many: better to part."""
@@ -347,16 +359,16 @@ class ServerCore:
         """The command under way ends here. Whoever reads on does so behind what was consumed of it."""
         event = commands.Bad(self._tag, error.code, error.reply, in_append)
         self._command = event
-        self._phase = _Phase.BUSY
+        self._phase = _BUSY
         return event
 
     def _line_limit(self) -> int:
         limits = self.limits
-        return limits.guest_line_bytes if self.state is State.NOT_AUTHENTICATED else limits.line_bytes
+        return limits.guest_line_bytes if self.state is _NOT_AUTHENTICATED else limits.line_bytes
 
     def _literal_limit(self) -> int:
         limits = self.limits
-        return limits.guest_literal_bytes if self.state is State.NOT_AUTHENTICATED else limits.literal_bytes
+        return limits.guest_literal_bytes if self.state is _NOT_AUTHENTICATED else limits.literal_bytes
 
     def _read_command(self) -> commands.Event | None:
         while True:
@@ -373,9 +385,9 @@ class ServerCore:
                 return event
 
     def _line_ended(self, found: Framed, entry: Entry) -> commands.Event | None:
-        if found is Framed.TOO_LONG:
+        if found is _TOO_LONG:
             raise CommandError("line-too-long", bad(b"Command line is too long", TOOBIG))
-        return self._whole(entry) if found is Framed.END else self._at_literal(entry)
+        return self._whole(entry) if found is _END else self._at_literal(entry)
 
     def _head(self) -> Entry:
         """Tag and name, from the first line. `_tag` is set as soon as there is one."""
@@ -401,12 +413,18 @@ class ServerCore:
     def _whole(self, entry: Entry) -> commands.Event:
         """The command ended: parse it."""
         frame = self._frame
-        cursor = Cursor(bytes(self._buffer[: frame.end]), frame.arguments_at, self.limits, utf8=self.utf8)
-        cursor.forbids_charset = "UTF8=ACCEPT" in self._capabilities
+        accepts_utf8 = "UTF8=ACCEPT" in self._capabilities
+        cursor = Cursor(
+            bytes(self._buffer[: frame.end]),
+            frame.arguments_at,
+            self.limits,
+            utf8=accepts_utf8 or "IMAP4REV2" in self._capabilities,
+            forbids_charset=accepts_utf8,
+        )
         event = entry.parse(cursor, self._tag or b"")
         self._consume()
         self._command = event
-        self._phase = _Phase.IDLE_ASKED if isinstance(event, commands.Idle) else _Phase.BUSY
+        self._phase = _Phase.IDLE_ASKED if isinstance(event, commands.Idle) else _BUSY
         return event
 
     def _consume(self) -> None:
@@ -435,7 +453,7 @@ class ServerCore:
         """Give up the command being collected; drop what of it is still to come."""
         frame = self._frame
         size, follows = frame.literal_size, found is Framed.LITERAL and frame.non_synchronizing
-        if found is Framed.TOO_LONG:
+        if found is _TOO_LONG:
             self._discard = Discard(octets=0, limit=self._discard_limit() + self._line_limit())
             del self._buffer[: frame.start]
             self._frame = Frame()
@@ -497,7 +515,7 @@ class ServerCore:
         expected = closing + b"\r\n"
         if buffer.startswith(expected):
             del buffer[: len(expected)]
-            self._phase = _Phase.BUSY
+            self._phase = _BUSY
             return commands.AppendEnd(last=True)
         if expected.startswith(buffer):
             return None
@@ -515,7 +533,7 @@ class ServerCore:
             return self._refuse(found, error, in_append=True)
 
     def _next_announced(self, found: Framed) -> Announced:
-        if found is Framed.TOO_LONG:
+        if found is _TOO_LONG:
             raise CommandError("line-too-long", bad(b"Command line is too long", TOOBIG))
         text = bytes(self._buffer[: self._frame.next])
         mailbox = self._announced.mailbox if self._announced is not None else ""
@@ -528,7 +546,7 @@ class ServerCore:
         found = self._frame.line(self._buffer, limit)
         if found is None:
             return None
-        if found is Framed.TOO_LONG:
+        if found is _TOO_LONG:
             self._discard = Discard(octets=0, limit=self._discard_limit() + limit)
             self._frame = Frame()
             raise CommandError("line-too-long", bad(b"Line is too long", TOOBIG))
@@ -541,10 +559,10 @@ class ServerCore:
         if line is None:
             return None
         if line == b"*":
-            self._phase = _Phase.BUSY
+            self._phase = _BUSY
             return commands.SaslCancelled()
         event = commands.SaslResponse(sasl_data(line))
-        self._phase = _Phase.BUSY
+        self._phase = _BUSY
         return event
 
     def _read_done(self) -> commands.Event | None:
@@ -553,7 +571,7 @@ class ServerCore:
             return None
         if line.upper() != b"DONE":
             raise CommandError("idle", bad(b"DONE expected", PARSE))
-        self._phase = _Phase.BUSY
+        self._phase = _BUSY
         return commands.Done()
 
     _STEPS: Final[dict[_Phase, Callable[["ServerCore"], commands.Event | None]]] = {
@@ -566,8 +584,8 @@ class ServerCore:
 
 
 _WRONG_STATE: Final = {
-    State.NOT_AUTHENTICATED: b"Sign in first",
-    State.AUTHENTICATED: b"Not allowed without a selected mailbox, or once signed in",
-    State.SELECTED: b"Not allowed once signed in",
+    _NOT_AUTHENTICATED: b"Sign in first",
+    _AUTHENTICATED: b"Not allowed without a selected mailbox, or once signed in",
+    _SELECTED: b"Not allowed once signed in",
     State.LOGOUT: b"Logged out",
 }

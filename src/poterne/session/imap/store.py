@@ -16,11 +16,12 @@ from poterne.proto.imap import fetch as fetch_lines
 from poterne.proto.imap.items import FetchAtt, FlagSet
 from poterne.proto.imap.responses import Completed, ok
 from poterne.proto.imap.sequence import IndexRanges
-from poterne.session.imap.ahead import Ahead, parts
+from poterne.session.imap.ahead import ROWS_AT_ONCE, Ahead, parts
 from poterne.session.imap.client import Client
 from poterne.session.imap.errors import NOPERM
 from poterne.session.imap.positions import EXPUNGED, NO_SUCH_NUMBER, READ_ONLY, names_gone, positions
 from poterne.session.imap.updates import (
+    behind,
     catch_up,
     finish,
     learn_keywords,
@@ -29,7 +30,7 @@ from poterne.session.imap.updates import (
     tell_keywords,
     with_recent,
 )
-from poterne.session.pending import NOTHING_TOLD
+from poterne.session.pending import NOTHING_TOLD, View
 from poterne.values.directory import Account
 from poterne.values.ids import ModSeq
 from poterne.values.mailbox import (
@@ -65,15 +66,23 @@ async def store(client: Client, command: commands.Store) -> None:
             client.send(NOPERM)
             return
         flags = permitted
-    bits = await flag_bits(client, client.owner, flags, make=command.change is not FlagChange.REMOVE)
-    ahead = None if client.condstore or command.silent else Ahead(client, spans, command.change, bits)
-    modified, rows = await _changed(client, command, spans, bits, ahead)
+    bits = flags.system
+    if flags.keywords:
+        bits = await flag_bits(client, client.owner, flags, make=command.change is not FlagChange.REMOVE)
+    many = not (client.condstore or command.silent) and sum([last - first for first, last in spans]) > ROWS_AT_ONCE
+    ahead = Ahead(client, spans, command.change, bits) if many else None
+    if client.foreign is None:
+        since = command.unchanged_since
+        modified, rows = await change(client, spans, command.change, bits, unchanged_since=since, ahead=ahead)
+    else:
+        modified, rows = await _changed(client, command, spans, bits, ahead)
     if spans and (client.condstore or not command.silent):
         if ahead is not None and ahead.holds and rows is None:
             await _echo_flags(client, command, spans, ahead)
         else:
             await _echo(client, command, spans, set(modified), rows)
-    await catch_up(client, expunge=command.uid)
+    if behind(client, expunge=command.uid):
+        await catch_up(client, expunge=command.uid)
     gone = not command.uid and names_gone(client, spans)
     await finish(client, _completed(client, command, modified, gone=gone), expunge=command.uid)
 
@@ -98,7 +107,7 @@ def _permitted(client: Client, flags: FlagSet) -> FlagSet | None:
 async def _changed(
     client: Client, command: commands.Store, spans: IndexRanges, bits: int, ahead: Ahead | None
 ) -> tuple[list[int], Sequence[MessageRow] | None]:
-    """As `change`. Where others' flags cannot all be changed, those that cannot stay as they are, also with FLAGS."""
+    """As `change`, in somebody else's mailbox: flags that the client cannot change there stay as they are, also with FLAGS."""
     since = command.unchanged_since
     if command.change is not FlagChange.REPLACE or (mask := changeable(client.rights)) == -1:
         return await change(client, spans, command.change, bits, unchanged_since=since, ahead=ahead)
@@ -165,7 +174,10 @@ async def change(
     meanwhile = None if ahead is None or unchanged_since is not None else ahead.read
     stored = await client.store.store_flags(*args, ranges, how, bits, condition, meanwhile)
     if not stored.refused and unchanged_since is None:
-        alone = await _caught_up(client, stored, ranges)
+        alone = _was_ours(view, stored)
+        if not alone:
+            # Others changed something, maybe after us too: that is told first, and `stored.rows` are of the past.
+            await sync(client, expunge=False, told=_ours(view.uids, ranges, stored.modseq))
         if meanwhile is not None and ahead is not None:
             ahead.judge(stored.modseq, alone=alone)
         return [], stored.rows if alone else None
@@ -184,19 +196,13 @@ async def change(
     return [], None
 
 
-async def _caught_up(client: Client, stored: FlagsStored, ranges: Sequence[UidRange]) -> bool:
-    """Move the view past our own change. If others changed something, that is told first.
-
-    False: they may have changed it after us, too, and it was told; then `stored.rows` are of the past.
-    """
-    _, view = client.selected
-    if stored.modseq <= view.modseq:
-        return True
-    if stored.changed and stored.modseq == view.modseq + 1:  # one step, and it was ours
+def _was_ours(view: View, stored: FlagsStored) -> bool:
+    """Move the view past our own change, if all that has happened was ours."""
+    if stored.modseq > view.modseq:
+        if not stored.changed or stored.modseq != view.modseq + 1:  # one step
+            return False
         view.modseq = stored.modseq
-        return True
-    await sync(client, expunge=False, told=_ours(view.uids, ranges, stored.modseq))
-    return False
+    return True
 
 
 def _ours(uids: "array[int]", ranges: Sequence[UidRange], modseq: int) -> dict[int, int]:
@@ -217,20 +223,22 @@ async def _echo(
 ) -> None:
     """The new flags of each message (RFC 9051 §6.4.6); with .SILENT and CONDSTORE its new modseq (RFC 7162 §3.1.3)."""
     mailbox, view = client.selected
-    if known is None and not (modified or client.condstore or command.silent):
+    if known is not None:
+        if known:
+            await learn_keywords(client, max([row.flags for row in known]))
+            uids = view.uids
+            client.send_all(_lines(client, command, [bisect_left(uids, row.uid) + 1 for row in known], known, modified))
+        return
+    if not (modified or client.condstore or command.silent):
         await _echo_flags(client, command, spans)
         return
     for start, stop in parts(spans):
-        low, high = view.uids[start], view.uids[stop - 1]
-        if known is None:
-            rows: Sequence[MessageRow] = client.store.rows(mailbox.account_id, mailbox.id, [UidRange(low, high)])
-        else:
-            rows = [row for row in known if low <= row.uid <= high]
+        part = UidRange(view.uids[start], view.uids[stop - 1])
+        rows = client.store.rows(mailbox.account_id, mailbox.id, [part])
         if not rows:
             continue
         await learn_keywords(client, max([row.flags for row in rows]))
-        numbers = view.numbers_of(rows, start, stop)
-        client.send_all(_lines(client, command, numbers, rows, modified))
+        client.send_all(_lines(client, command, view.numbers_of(rows, start, stop), rows, modified))
         await client.flush_if_big()
 
 

@@ -26,7 +26,8 @@ async def finish(
 
     `expunge` False for FETCH, STORE and SEARCH by sequence number (RFC 9051 §7.5.1).
     """
-    await catch_up(client, expunge=expunge, told=told)
+    if behind(client, expunge=expunge):
+        await catch_up(client, expunge=expunge, told=told)
     client.send(_with_modseq(client, completed) if client.qresync else completed)
 
 
@@ -46,11 +47,21 @@ def _with_modseq(client: Client, completed: Completed) -> Completed:
     return completed
 
 
+def behind(client: Client, *, expunge: bool) -> bool:
+    """Is anything known that `catch_up` would tell? Mostly nothing is."""
+    return client.annotated or _changed(client, expunge=expunge)
+
+
+def _changed(client: Client, *, expunge: bool) -> bool:
+    view = client.view
+    return view is not None and (client.heard > view.modseq or (expunge and bool(view.gone)))
+
+
 async def catch_up(client: Client, *, expunge: bool, told: Mapping[int, int] = NOTHING_TOLD) -> None:
-    """Tell what is known to have changed. Costs nothing when nothing is."""
+    """Tell what is known to have changed."""
     if client.annotated:
         await annotated.tell(client)
-    if client.view is not None and (client.heard > client.view.modseq or (expunge and client.view.gone)):
+    if _changed(client, expunge=expunge):
         await sync(client, expunge=expunge, told=told)
 
 
