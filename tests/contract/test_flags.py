@@ -121,6 +121,7 @@ async def test_flagged(world: World) -> None:
                 for uid, flags in world.flags().items()
                 if flags & flags_set == flags_set and not flags & flags_clear
             ], (flags_set, flags_clear)
+            assert found[:1] == await world.store.flagged(world.alice, INBOX, flags_set, flags_clear, lowest=True)
     with pytest.raises(NotFoundError):
         await world.store.flagged(world.alice, MailboxId(99), 0, 0)
 

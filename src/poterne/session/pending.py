@@ -246,6 +246,11 @@ class Snapshots:
         known = self._known.get((mailbox.account_id, mailbox.id))
         return known.unseen_uid if known is not None and known.unseen_at == mailbox.highest_modseq else None
 
+    def unseen_before(self, mailbox: Mailbox) -> int:
+        """That UID as it was some time ago: a hint where to look. 0: not known, or there was none."""
+        known = self._known.get((mailbox.account_id, mailbox.id))
+        return 0 if known is None else known.unseen_uid
+
     def remember_unseen(self, mailbox: Mailbox, uid: int) -> None:
         """What the store said for the mailbox as this row has it."""
         known = self._known.get((mailbox.account_id, mailbox.id))

@@ -355,9 +355,12 @@ class Messages(Protocol):
         """ENVELOPE or BODYSTRUCTURE alone, as `contents` gives it: a third of the cost."""
 
     async def flagged(
-        self, account_id: AccountId, mailbox_id: MailboxId, flags_set: int, flags_clear: int
+        self, account_id: AccountId, mailbox_id: MailboxId, flags_set: int, flags_clear: int, *, lowest: bool = False
     ) -> list[Uid]:
-        """UIDs with all of these bits set and all of those clear: SEARCH UNSEEN and its like, without the rows."""
+        """UIDs with all of these bits set and all of those clear: SEARCH UNSEEN and its like, without the rows.
+
+        `lowest`: only that one is wanted, and it is thought to be among the older half; it comes alone.
+        """
 
     async def changes(self, account_id: AccountId, mailbox_id: MailboxId, since: ModSeq) -> Changes: ...
     async def keyword_bits(

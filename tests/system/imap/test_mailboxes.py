@@ -1,5 +1,6 @@
 """Names over the wire: LIST in its forms, STATUS, and what may be done to a mailbox."""
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -182,6 +183,24 @@ def test_select_of_nothing_deselects(wire: Wire) -> None:
 
 def test_namespace(wire: Wire) -> None:
     assert wire.ok("NAMESPACE") == [b'* NAMESPACE (("" "/")) (("Other Users/" "/")) NIL']
+
+
+@pytest.mark.parametrize("seen", [0, 1])
+def test_the_first_unseen_message_wherever_it_is(world: World, wire: Wire, seen: int) -> None:
+    """Looked for from the oldest or from the newest, as it was last time; what is told is always the same."""
+    choice = random.Random(seen)
+    unseen = [not seen] * 12
+    world.deliver(*[message() for _ in unseen], flags=seen)
+    for _ in range(60):
+        number = choice.randrange(len(unseen))
+        unseen[number] = choice.random() < (0.2 if seen else 0.8)
+        wire.ok("SELECT INBOX")
+        wire.ok(f"STORE {number + 1} {'-' if unseen[number] else '+'}FLAGS (\\Seen)")
+        said = [line for line in wire.ok("SELECT INBOX") if b"[UNSEEN" in line]
+        if any(unseen):
+            assert said == [b"* OK [UNSEEN %d] First unseen" % (unseen.index(True) + 1)]
+        else:
+            assert not said
 
 
 def test_select_says_what_a_client_needs(world: World, wire: Wire) -> None:

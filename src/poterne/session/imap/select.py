@@ -1,5 +1,6 @@
 """SELECT, EXAMINE, UNSELECT, CLOSE, CHECK, NOOP, EXPUNGE and IDLE: the life of a selected mailbox."""
 
+from bisect import bisect_left
 from functools import lru_cache, partial
 from typing import Final
 
@@ -125,7 +126,9 @@ async def first_unseen(client: Client, mailbox: Mailbox, view: View) -> int:
     snapshots = client.service.snapshots
     uid = snapshots.first_unseen(mailbox)
     if uid is None:
-        uids = await client.store.flagged(mailbox.account_id, mailbox.id, 0, Flag.SEEN)
+        before = snapshots.unseen_before(mailbox)
+        among_old = 2 * bisect_left(view.uids, before) < len(view) if before else 2 * mailbox.unseen > mailbox.messages
+        uids = await client.store.flagged(mailbox.account_id, mailbox.id, 0, Flag.SEEN, lowest=among_old)
         uid = uids[0] if uids else 0
         snapshots.remember_unseen(mailbox, uid)
     index = view.index(uid)

@@ -16,6 +16,7 @@ _MAILBOX: Final = "account_id = ? AND mailbox_id = ?"
 _ROW: Final = (
     f"SELECT uid, flags, modseq, internal_at, internal_offset, size, content_id FROM message WHERE {_MAILBOX} AND "  # noqa: S608
 )
+_LOWEST: Final = f"SELECT uid FROM message WHERE {_MAILBOX} AND flags & ? = ? ORDER BY uid LIMIT 1"  # noqa: S608
 _LARGEST: Final = 2**62
 
 _numbers_decode = msgspec.json.Decoder(list[int]).decode
@@ -120,8 +121,19 @@ def all_uids(source: Rows, account_id: AccountId, mailbox_id: MailboxId, first: 
     return _uids_decode(found[0][0])
 
 
-def flagged(source: Rows, account_id: AccountId, mailbox_id: MailboxId, flags_set: int, flags_clear: int) -> list[Uid]:
-    """Ascending. Walks down from the newest, and stops when the mailbox's counters say that there are no more."""
+def flagged(
+    source: Rows,
+    account_id: AccountId,
+    mailbox_id: MailboxId,
+    flags_set: int,
+    flags_clear: int,
+    *,
+    lowest: bool = False,
+) -> list[Uid]:
+    """Ascending. Walks down from the newest, and stops when the mailbox's counters say that there are no more.
+
+    `lowest`: walks up from the oldest instead, to the first.
+    """
     mailbox = mailbox_rows.by_id(source, account_id, mailbox_id)
     most = mailbox.messages
     if flags_clear & Flag.SEEN:
@@ -133,10 +145,14 @@ def flagged(source: Rows, account_id: AccountId, mailbox_id: MailboxId, flags_se
     only = flags_set | flags_clear
     if only.bit_count() > 1:  # the counter is of another set than the one looked for
         most = -1
+    wanted = flags_set & ~flags_clear if not flags_set & flags_clear else -1
+    if lowest:
+        first = source.one(_LOWEST, (account_id, mailbox_id, only, wanted))
+        return [] if first is None else [Uid(first[0])]
     found = source.all(
         "SELECT json_group_array(uid) FROM (SELECT uid FROM message"  # noqa: S608  # words of ours
         f" WHERE {_MAILBOX} AND flags & ? = ? ORDER BY uid DESC LIMIT ?)",
-        (account_id, mailbox_id, only, flags_set & ~flags_clear if not flags_set & flags_clear else -1, most),
+        (account_id, mailbox_id, only, wanted, most),
     )
     uids = _uids_decode(found[0][0])
     uids.reverse()

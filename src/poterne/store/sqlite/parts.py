@@ -292,10 +292,10 @@ class MessagesPart:
         return messages.texts(self._reader, account_id, mailbox_id, uids, structure=structure)
 
     async def flagged(
-        self, account_id: AccountId, mailbox_id: MailboxId, flags_set: int, flags_clear: int
+        self, account_id: AccountId, mailbox_id: MailboxId, flags_set: int, flags_clear: int, *, lowest: bool = False
     ) -> list[Uid]:
         with self._reader.snapshot():
-            return messages.flagged(self._reader, account_id, mailbox_id, flags_set, flags_clear)
+            return messages.flagged(self._reader, account_id, mailbox_id, flags_set, flags_clear, lowest=lowest)
 
     async def changes(self, account_id: AccountId, mailbox_id: MailboxId, since: ModSeq) -> Changes:
         with self._reader.snapshot():

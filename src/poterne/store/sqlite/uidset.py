@@ -33,11 +33,14 @@ def conditions(uids: Sequence[UidRange]) -> Iterator[Condition]:
 
     A range is one search and a walk; a scattered set is one statement with an array, 1 µs a UID instead of 6.
     """
+    if len(uids) <= 2:
+        for part in uids:
+            yield _BETWEEN, (part.first, MAX_UID if part.last is None else part.last)
+        return
     listed: array[int] = array("q")
-    few = len(uids) <= 2
     for part in uids:
         first, last = part.first, MAX_UID if part.last is None else part.last
-        if few or last - first >= _EXPAND_UP_TO:
+        if last - first >= _EXPAND_UP_TO:
             if listed:
                 yield _LISTED, (apsw.carray(listed),)
                 listed = array("q")
