@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from poterne.store.errors import ConflictError, LimitError, NotFoundError
+from poterne.store.errors import ConflictError, LimitError, NoGranteeError, NotFoundError
 from poterne.store.interface_sharing import GRANTED_MOST
 from poterne.store.sqlite import sharing
 from poterne.values.ids import AccountId, MailboxId
@@ -66,14 +66,16 @@ async def test_anyone_is_the_domain_and_joins_what_is_given_by_name(world: World
 
 
 async def test_what_cannot_be_granted(world: World) -> None:
-    with pytest.raises(NotFoundError):
+    with pytest.raises(NoGranteeError):
         await grant(world, "Work", "nobody@example.org", READ)
-    with pytest.raises(NotFoundError):
+    with pytest.raises(NoGranteeError):
         await grant(world, "Work", "bob", READ)
     with pytest.raises(ConflictError):
         await grant(world, "Work", "alice@example.org", READ)
-    with pytest.raises(NotFoundError):
-        await world.store.grant(world.alice, MailboxId(99), ANYONE, READ, event())
+    for identifier in (ANYONE, "nobody@example.org"):  # deleted meanwhile: that is told, whoever the other is
+        with pytest.raises(NotFoundError) as told:
+            await world.store.grant(world.alice, MailboxId(99), identifier, READ, event())
+        assert not isinstance(told.value, NoGranteeError)
     assert await world.store.events(kind="mailbox.shared") == []
 
 

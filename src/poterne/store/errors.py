@@ -9,6 +9,10 @@ class NotFoundError(StoreError):
     """No such thing, or not yours: the two look the same."""
 
 
+class NoGranteeError(NotFoundError):
+    """Not the mailbox but the account that is to get rights in it is not there."""
+
+
 class ConflictError(StoreError):
     """It exists already, or changed meanwhile."""
 

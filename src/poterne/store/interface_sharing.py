@@ -42,8 +42,8 @@ class Sharing(Protocol):
     ) -> None:
         """In place of what it had, but for those of `kept`; no rights: its line goes. The event tells what it has now.
 
-        NotFoundError: no such account, or no such mailbox, or a name that is none. ConflictError: it is the owner. LimitError
-        beyond `GRANTED_MOST`, `LINES_MOST`, `ANYONE_MOST` and `NAMED_MOST`.
+        NotFoundError: no such mailbox, or a name that is none; NoGranteeError: it is there, but no such account. ConflictError:
+        it is the owner. LimitError beyond `GRANTED_MOST`, `LINES_MOST`, `ANYONE_MOST` and `NAMED_MOST`.
         """
 
     async def shared_with(self, reader_id: AccountId) -> list[Shared]:

@@ -12,7 +12,7 @@ from poterne.session.imap import access
 from poterne.session.imap.client import Client
 from poterne.session.imap.foreign import Place
 from poterne.session.imap.updates import finish
-from poterne.store.errors import LimitError, NotFoundError
+from poterne.store.errors import LimitError, NoGranteeError, NotFoundError
 from poterne.values.sharing import ANYONE, EVERY_RIGHT, LETTERS, NO_RIGHT, VIRTUAL, Right, letters
 
 _SOME: Final = Right.LOOKUP | Right.READ | Right.INSERT | Right.CREATE | Right.DELETE_MAILBOX | Right.ADMINISTER
@@ -70,7 +70,7 @@ async def _grant(client: Client, place: Place, identifier: str, rights: Right, *
     )
     try:
         await client.store.grant(place.mailbox.account_id, place.mailbox.id, identifier, rights, event, kept=kept)
-    except NotFoundError:
+    except NoGranteeError:
         client.send(_NOBODY)
         return
     except LimitError:

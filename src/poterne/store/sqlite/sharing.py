@@ -11,7 +11,7 @@ from typing import Final
 
 import apsw
 
-from poterne.store.errors import ConflictError, LimitError, NotFoundError
+from poterne.store.errors import ConflictError, LimitError, NoGranteeError, NotFoundError
 from poterne.store.interface_sharing import ANYONE_MOST, GRANTED_MOST, LINES_MOST, NAMED_MOST, SHARED_MOST
 from poterne.store.sqlite import addresses, events, mailbox_rows
 from poterne.store.sqlite.connection import Rows
@@ -113,7 +113,10 @@ def _grantee(tx: Tx, account_id: AccountId, identifier: str) -> tuple[int, str]:
         if row is None:
             raise NotFoundError("no such account")
         return _EVERYBODY, row[0]
-    grantee_id = addresses.account_id(tx, identifier)
+    try:
+        grantee_id = addresses.account_id(tx, identifier)
+    except NotFoundError as error:
+        raise NoGranteeError("no such grantee") from error
     if grantee_id == account_id:
         raise ConflictError("the owner may do everything")
     return grantee_id, ""
