@@ -32,7 +32,7 @@ def _one_segment(path: Path, sizes: list[int], group: int = 2) -> dict[BlobId, b
 def test_every_flipped_byte_of_a_small_record_is_noticed(tmp_path: Path) -> None:
     (blob,) = _one_segment(tmp_path / "b", [40])
     path = tmp_path / "b" / "0000000001.seg"
-    sound = path.read_bytes()
+    sound = path.read_bytes()[: blob.offset + 32 + blob.size]
     for at in range(len(sound)):
         path.write_bytes(sound[:at] + bytes([sound[at] ^ 0x20]) + sound[at + 1 :])
         blobs = blobs_at(tmp_path / "b")
@@ -61,7 +61,7 @@ def test_a_torn_tail_at_every_byte(tmp_path: Path) -> None:
     """Whatever byte the file ends at, and whatever junk follows: whole records stay, the file is sound afterwards."""
     written = _one_segment(tmp_path / "b", [30, 5, 0, 60, 17, 2, 44])
     path = tmp_path / "b" / "0000000001.seg"
-    sound = path.read_bytes()
+    sound = path.read_bytes()[: max(blob.offset + 32 + blob.size for blob in written)]
     for at in range(len(sound) + 1):
         for junk in (b"", b"\0" * 50, b"\xb5\x00Pr" * 9):
             work = tmp_path / f"{at}-{len(junk)}"

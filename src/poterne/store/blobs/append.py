@@ -9,8 +9,14 @@ Failure. A write that fails (disk full) loses the blobs of its group: their plac
 successful group begins with, so that no place is ever given twice. A sync that fails loses them too, and the segment is
 abandoned: after a failed fsync the kernel marks pages clean that never reached the disk, so a second, successful one
 proves nothing. Lost places are remembered as ranges, and `require` refuses them. The process lives and tries again.
+
+Zeros ahead. A sync of a file that has grown waits for the file system's journal, which costs twice as much CPU and time as a
+sync of octets that took the place of others. So behind a small message that is a group by itself zeros are written, over which
+the next groups go; where several share a sync, it is cheap enough. They are cut off when the segment is sealed; of a process
+that died, recovery does it.
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -37,6 +43,9 @@ from poterne.store.errors import UnavailableError
 from poterne.values.ids import BlobId
 
 _FOREVER: Final = 1 << 63
+_AHEAD: Final = bytes(262_144)
+_LONE_BYTES: Final = 98_304
+"""A larger message is worth a longer sync: with zeros, twice as much would be written."""
 
 
 @dataclass(slots=True)
@@ -46,6 +55,8 @@ class _Active:
     claimed: Claimed
     reserved: int = FILE_HEADER_BYTES
     durable: int = FILE_HEADER_BYTES
+    filled: int = FILE_HEADER_BYTES
+    """How long the file is at most, with the zeros ahead."""
     records: int = 0
     raw: int = 0
     closed: bool = False
@@ -202,6 +213,10 @@ class SegmentWriter:
         except OSError as error:
             self._lose_group(active, places, start, end)
             raise unavailable(f"segment {number}: write failed", error) from error
+        if end > active.filled:
+            active.filled = end
+            if len(places) == 1:
+                self._fill_ahead(active, start, end)
         try:
             self._files.fdatasync(fd)
         except OSError as error:
@@ -242,6 +257,13 @@ class SegmentWriter:
         if run:
             write_all(self._files, claimed.fd, run, run_at)
 
+    def _fill_ahead(self, active: _Active, start: int, end: int) -> None:
+        """Behind a message that came alone. What cannot be written of the zeros is not missed."""
+        if end - start <= _LONE_BYTES and end < self._limit:
+            active.filled += len(_AHEAD)
+            with contextlib.suppress(OSError):
+                self._files.pwritev(active.claimed.fd, (_AHEAD,), end)
+
     def _lose_group(self, active: _Active, places: dict[int, _Pending], start: int, end: int) -> None:
         """Turn this group's places into a hole at the start of the next group."""
         number = active.claimed.number
@@ -281,7 +303,9 @@ class SegmentWriter:
                 self._folder.drop(claimed.number)
             elif active.reserved == active.durable:
                 end = pack_end(claimed.salt, active.durable, active.records, active.raw, FIRST_OF_GROUP)
-                write_all(self._files, claimed.fd, [end], active.durable)
+                behind = write_all(self._files, claimed.fd, [end], active.durable)
+                if active.filled > behind:
+                    self._files.truncate(claimed.fd, behind)
                 self._files.fdatasync(claimed.fd)
                 self._folder.seal(claimed.number)
         except OSError:

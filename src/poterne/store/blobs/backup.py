@@ -13,6 +13,9 @@ from typing import Final
 
 from poterne.store.blobs.files import Files, unavailable, write_all
 from poterne.store.blobs.folder import SegmentFolder, marker_name, segment_name
+from poterne.store.blobs.format import FILE_HEADER_BYTES, FormatError, Record, parse_file_header
+from poterne.store.blobs.read import OpenSegment
+from poterne.store.blobs.scan import walk
 
 _STEP_BYTES: Final = 1_048_576
 _UNFINISHED: Final = ".unfinished"
@@ -75,7 +78,11 @@ def _copy_segment(
     fresh = path + _UNFINISHED
     with contextlib.suppress(FileNotFoundError):
         files.unlink(fresh)
-    size = 0 if sealed and link and _linked(files, source, fresh) else _copy(files, source, fresh)
+    size = (
+        0
+        if sealed and link and _linked(files, source, fresh)
+        else _copy(files, source, fresh, None if sealed else _written(folder, number))
+    )
     files.rename(fresh, path)
     return size
 
@@ -93,12 +100,12 @@ def _linked(files: Files, source: str, target: str) -> bool:
     return True
 
 
-def _copy(files: Files, source: str, target: str) -> int:
+def _copy(files: Files, source: str, target: str, upto: int | None) -> int:
     source_fd = files.open(source, os.O_RDONLY)
     try:
         target_fd = files.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         try:
-            at, size = 0, files.size(source_fd)
+            at, size = 0, files.size(source_fd) if upto is None else upto
             while at < size:
                 piece = files.pread(source_fd, min(_STEP_BYTES, size - at), at)
                 if not piece:
@@ -110,6 +117,21 @@ def _copy(files: Files, source: str, target: str) -> int:
             files.close(target_fd)
     finally:
         files.close(source_fd)
+
+
+def _written(folder: SegmentFolder, number: int) -> int:
+    """Where the records of a segment that is being written end now. What is written meanwhile would be copied in parts."""
+    files = folder.files
+    segment = OpenSegment(files, files.open(folder.segment_path(number), os.O_RDONLY), number, 0)
+    try:
+        segment.salt = parse_file_header(files.pread(segment.fd, FILE_HEADER_BYTES, 0), number).salt
+    except FormatError:
+        return files.size(segment.fd)
+    end = FILE_HEADER_BYTES
+    for item in walk(segment):
+        if isinstance(item, Record):
+            end = item.end
+    return end
 
 
 def _size(files: Files, path: str) -> int:

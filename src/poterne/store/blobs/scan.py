@@ -34,16 +34,25 @@ class Gap:
 
 
 def walk(segment: OpenSegment) -> Iterator[Record | Gap]:
-    """Everything in the segment as of now, in order. Reads headers only. Raises OSError."""
+    """Everything in the segment as of now, in order. Reads headers only. Raises OSError.
+
+    While it is being written, it ends with a Gap: the zeros that its writer has put ahead.
+    """
     size = segment.files.size(segment.fd)
     at = FILE_HEADER_BYTES
     while at < size:
         record = _record_at(segment, at, size)
         if record is None:
             record = _next_record(segment, at + 1, size)
-            yield Gap(at, size if record is None else record.offset)
             if record is None:
+                yield Gap(at, size)
                 return
+            # Its writer may live. It writes in order, so what was not there yet is there now if something behind it is.
+            late = _record_at(segment, at, size)
+            if late is None:
+                yield Gap(at, record.offset)
+            else:
+                record = late
         yield record
         at = record.end
 

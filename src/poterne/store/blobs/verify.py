@@ -49,22 +49,23 @@ def _verify_segment(folder: SegmentFolder, number: int) -> Iterator[Checked]:
         if _is_empty(folder, number):
             return
         segment = reader.segment(number)
-        held: list[Checked] = []
+        held: list[tuple[Record | Gap, Checked]] = []
         complete = False
         for item in walk(segment):
             complete = isinstance(item, Record) and item.kind is Kind.END
             if isinstance(item, Record) and item.flags & FIRST_OF_GROUP:
-                yield from held
+                # While it is being written, what looked damaged may have been half there.
+                yield from (_check(segment, one) or was if unsealed and was.damage else was for one, was in held)
                 held = []
             checked = _check(segment, item)
             if checked is not None:
-                held.append(checked)
+                held.append((item, checked))
     except OSError as error:
         raise unavailable(f"segment {number}", error) from error
     if unsealed and not complete:
-        yield from (checked for checked in held if not checked.damage)
+        yield from (checked for _, checked in held if not checked.damage)
         return
-    yield from held
+    yield from (checked for _, checked in held)
     if not complete:
         yield Checked(BlobId(number, 0, 0), "end mark missing: the file was cut short")
 
