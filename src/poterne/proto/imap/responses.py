@@ -21,7 +21,7 @@ Code = NewType("Code", bytes)
 """The inside of a response code's brackets, e.g. b"READ-ONLY"."""
 
 
-class Condition(Enum):
+class Condition(bytes, Enum):
     OK = b"OK"
     NO = b"NO"
     BAD = b"BAD"
@@ -155,7 +155,9 @@ def code_modified(numbers: Iterable[int]) -> Code:
     return Code(b"MODIFIED " + render_set(numbers))
 
 
-def code_appenduid(uid_validity: int, uids: Iterable[int]) -> Code:
+def code_appenduid(uid_validity: int, uids: Sequence[int]) -> Code:
+    if len(uids) == 1:
+        return Code(b"APPENDUID %d %d" % (uid_validity, uids[0]))
     return Code(b"APPENDUID %d %b" % (uid_validity, render_set(uids)))
 
 
@@ -196,7 +198,7 @@ def condition_line(label: bytes, condition: bytes, text: bytes, code: Code | Non
 
 def status_line(condition: Condition, text: bytes, code: Code | None = None) -> Untagged:
     """`* OK [code] text`."""
-    return Untagged(condition_line(b"*", condition.value, text, code))
+    return Untagged(condition_line(b"*", condition, text, code))
 
 
 def capability(names: Iterable[bytes]) -> Untagged:

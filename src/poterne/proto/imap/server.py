@@ -75,6 +75,7 @@ _SESSION_ACTS: Final = (_Phase.BUSY, _Phase.IDLE_ASKED, _Phase.APPEND_ASKED)
 _CLIENT_ACTS: Final = (_Phase.COMMAND, _Phase.SASL, _Phase.IDLING)
 # Nor is a member looked up in its Enum for nothing, 0.1 µs each time: these are asked for at each command.
 _COMMAND: Final = _Phase.COMMAND
+_MESSAGE: Final = _Phase.MESSAGE
 _BUSY: Final = _Phase.BUSY
 _TLS: Final = _Phase.TLS
 _CLOSED: Final = _Phase.CLOSED
@@ -217,11 +218,15 @@ class ServerCore:
             if len(self._buffer) > self.limits.pipelined_bytes:
                 self._fail("pipeline-overflow", b"Too many commands sent ahead")
             return _NEED_DATA
+        if not self._buffer and not self._eof:
+            return _NEED_DATA
         try:
             if self._discard is not None and self._dropping(self._discard):
                 event = None
             elif phase is _COMMAND:
                 event = self._read_command()
+            elif phase is _MESSAGE:
+                event = self._read_message()
             else:
                 event = self._STEPS[phase](self)
         except LineError as error:
@@ -283,7 +288,7 @@ class ServerCore:
             self._phase = _TLS
             return
         label = b"*" if self._tag is None else self._tag
-        self._put(condition_line(label, reply.condition.value, reply.text, reply.code))
+        self._put(condition_line(label, reply.condition, reply.text, reply.code))
         if phase in _APPENDING:
             self._drop_message(phase)
         self._command = None
@@ -577,7 +582,6 @@ class ServerCore:
     _STEPS: Final[dict[_Phase, Callable[["ServerCore"], commands.Event | None]]] = {
         _Phase.SASL: _read_sasl,
         _Phase.IDLING: _read_done,
-        _Phase.MESSAGE: _read_message,
         _Phase.MESSAGE_END: _read_message_end,
         _Phase.NEXT_MESSAGE: _read_next_message,
     }

@@ -187,9 +187,11 @@ async def append_end(client: Client, event: commands.AppendEnd) -> None:
 
 async def _complete(client: Client, appending: Appending) -> None:
     ingested = await appending.ingest.finish()
-    mailbox = appending.place.mailbox
-    owner = await access.account_of(client, mailbox.account_id)
-    flags = await flag_bits(client, owner, permitted(appending.flags, appending.place.rights), make=True)
+    mailbox, wanted = appending.place.mailbox, appending.flags
+    flags = wanted.system
+    if wanted.keywords or appending.place.owner:
+        owner = await access.account_of(client, mailbox.account_id)
+        flags = await flag_bits(client, owner, permitted(wanted, appending.place.rights), make=True)
     appending.deliveries.append(
         Delivery(
             mailbox.account_id,

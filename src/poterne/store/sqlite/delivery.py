@@ -43,8 +43,13 @@ def deliver(
     tx: Tx, deliveries: Sequence[Delivery], queued: Sequence[NewQueued], happened: Sequence[Event]
 ) -> list[Appended]:
     """Everything or nothing: an error in one is an error of all."""
-    for blob in {delivery.content.blob for delivery in deliveries} | {message.blob for message in queued}:
-        tx.require(blob)
+    required = None
+    for delivery in deliveries:  # as a rule one message for all
+        if delivery.content.blob is not required:
+            required = delivery.content.blob
+            tx.require(required)
+    for message in queued:
+        tx.require(message.blob)
     appended = [deliver_one(tx, delivery) for delivery in deliveries]
     if queued:
         queue.enqueue(tx, queued)
@@ -123,13 +128,14 @@ def _thread(tx: Tx, account_id: AccountId, new: int, references: Sequence[int]) 
     if not references:
         return new
     hashes = [_signed(hash_) for hash_ in kept_references(references)]
-    thread_id = new
+    thread_id, known = new, None
     for hash_ in hashes:
         if rows := tx.all(_THREAD, (account_id, hash_)):
-            thread_id = rows[0][0]
+            thread_id, known = rows[0][0], hash_
             break
     for hash_ in hashes:
-        tx.run(_REFERENCE, (account_id, hash_, thread_id))
+        if hash_ != known:
+            tx.run(_REFERENCE, (account_id, hash_, thread_id))
     return thread_id
 
 
