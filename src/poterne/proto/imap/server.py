@@ -248,9 +248,10 @@ class ServerCore:
         if isinstance(reply, Bye) and self._phase is _CLOSED:
             return  # a farewell to someone who has left is no error: shutting down meets such connections
         self._check_open()
+        if isinstance(reply, Completed):
+            self._complete(reply)
+            return
         match reply:
-            case Completed():
-                self._complete(reply)
             case Continue():
                 self._continue()
             case Challenge():

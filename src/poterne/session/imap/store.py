@@ -45,6 +45,7 @@ from poterne.values.mailbox import (
 )
 from poterne.values.sharing import EVERY_RIGHT, Right, changeable
 
+_STORED: Final = ok(b"Stored")
 ALL_FLAGS: Final = (1 << KEYWORD_SHIFT + MAX_KEYWORDS) - 1
 
 
@@ -93,7 +94,7 @@ def _completed(client: Client, command: commands.Store, modified: Sequence[int],
         numbers = modified if command.uid else [i + 1 for uid in modified if (i := view.index(uid)) is not None]
         if numbers:
             return ok(b"Some were changed meanwhile and are as they were", responses.code_modified(numbers))
-    return EXPUNGED if gone else ok(b"Stored")
+    return EXPUNGED if gone else _STORED
 
 
 def _permitted(client: Client, flags: FlagSet) -> FlagSet | None:

@@ -21,6 +21,8 @@ _DIFFERS: Final = {
     FlagChange.REMOVE: "flags & ?1 != 0",
     FlagChange.REPLACE: "flags != ?1",
 }
+_ADD: Final = FlagChange.ADD  # looking a member up in its Enum takes 0.1 µs
+_REMOVE: Final = FlagChange.REMOVE
 _SEEN: Final = int(Flag.SEEN)
 _DELETED: Final = int(Flag.DELETED)
 _COUNTERS: Final = (
@@ -113,9 +115,9 @@ def _store_few(
         if unchanged_since is not None and row.modseq > unchanged_since:
             refused.append(row.uid)
             continue
-        if change is FlagChange.ADD:
+        if change is _ADD:
             after = before | flags
-        elif change is FlagChange.REMOVE:
+        elif change is _REMOVE:
             after = before & ~flags
         else:
             after = flags
