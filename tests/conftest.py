@@ -5,6 +5,7 @@
 What tests start is as it is for users: without packages that only developers' tools bring.
 """
 
+import gc
 import os
 from pathlib import Path
 
@@ -16,3 +17,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 _AS_INSTALLED = str(Path(__file__).parent / "support" / "as_installed")
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (_AS_INSTALLED, os.environ.get("PYTHONPATH"))))
+
+
+def pytest_collection_finish() -> None:
+    """The tests themselves are never garbage: looking through all of them takes 0.3 s, and fell into what was measured."""
+    gc.collect()
+    gc.freeze()
