@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 3
+# The tests start hundreds of servers: what Python compiled once is kept, whatever the shell says.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup run test test-peers test-crash test-stress test-fuzz lint fmt bench docs lock clean
 
