@@ -19,7 +19,12 @@ _AS_INSTALLED = str(Path(__file__).parent / "support" / "as_installed")
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (_AS_INSTALLED, os.environ.get("PYTHONPATH"))))
 
 
+def pytest_configure() -> None:
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """The tests themselves are never garbage: looking through all of them takes 0.3 s, and fell into what was measured."""
     gc.collect()
     gc.freeze()
+    gc.enable()

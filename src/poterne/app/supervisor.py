@@ -137,6 +137,7 @@ class Supervisor:
         self._main = self._load_main()  # while we may surely read the code
         gc.collect()
         gc.freeze()  # else the first collection of each child writes to all of it, and it is shared no more
+        gc.enable()
         if who is not None:
             privileges.drop(who)
         privileges.no_new_privileges()
