@@ -10,8 +10,9 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Final
 
-from tests.support.server import ADDRESS, is_free, wait_for
+from tests.support.server import ADDRESS, OWN_PORTS, is_free, wait_for
 
 
 class Lab:
@@ -77,10 +78,13 @@ class Lab:
             return int((client.select("INBOX")[1][0] or b"0").decode())
 
 
+_LISTENERS: Final = (25, 53, 443, 444, 465, 587, 993, 995)
+
+
 def offset() -> int:
-    """One whose ports are free, and below those that outgoing connections use."""
+    """One whose ports are free, and our servers' of those that are this process's own."""
     while True:
-        found = random.randint(12_000, 21_000)
-        wanted = (53, 25, 443, 465, 587, 993, 995, *(10_000 + port for port in (25, 465, 587, 993, 995)))
+        found = random.choice(OWN_PORTS[: -max(_LISTENERS)])
+        wanted = (*_LISTENERS, *(10_000 + port for port in (25, 465, 587, 993, 995)))
         if all(is_free(found + port) for port in wanted):
             return found

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any, Final
@@ -45,15 +45,15 @@ SERVICES: dict[str, tuple[str, str]] = {
 WAIT_S = 20.0
 
 
-def _ports() -> Iterator[int]:
-    """Ports outside the range that outgoing connections use: each process of the tests has its own, and gives none twice in a row."""
+def _own_ports() -> range:
+    """Ports outside the range that outgoing connections use: each process of the tests has its own."""
     worker = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")) or 0) % 8
-    own = list(range(10_000 + worker * 2_800, 10_000 + (worker + 1) * 2_800))
-    random.shuffle(own)
-    return itertools.cycle(own)
+    return range(10_000 + worker * 2_800, 10_000 + (worker + 1) * 2_800)
 
 
-_PORTS: Final = _ports()
+OWN_PORTS: Final = _own_ports()
+_PORTS: Final = itertools.cycle(random.sample(OWN_PORTS, len(OWN_PORTS)))
+"""None is given twice in a row."""
 
 
 def free_port() -> int:
