@@ -191,6 +191,15 @@ async def recheck(client: Client) -> None:
             client.send(responses.status_line(Condition.OK, b"Nothing can be changed any more", responses.READ_ONLY))
 
 
+async def may_go_on(client: Client) -> bool:
+    """In an answer: may the client still read this mailbox? If not, it is told BYE, however slowly it takes what it asked for."""
+    if client.presence.revoked:
+        client.revoke()
+    else:
+        await recheck(client)
+    return not client.over
+
+
 def tell_flags(client: Client) -> None:
     """FLAGS and PERMANENTFLAGS."""
     client.send(responses.flags(client.flag_texts.all()))

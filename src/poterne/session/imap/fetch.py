@@ -1,30 +1,27 @@
 r"""FETCH (RFC 9051 §6.4.5, CHANGEDSINCE RFC 7162 §3.1.4.1).
 
 Theory of operation. Messages are answered in pages. What is in the rows or stored as text (flags, dates, sizes, envelope,
-structure) is rendered column by column for the whole page. Only items with octets of the message go message by message:
-ranges of the blob, read when it is their turn and handed on in pieces. After each piece the link decides how fast we go.
+structure) is rendered column by column for the whole page. Only items with octets of the message go message by message: `octets`.
 
 \Seen is set for the whole command in one operation before anything is read; messages that it changed show their FLAGS.
 """
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from functools import partial
 from operator import attrgetter
-from typing import Final, NoReturn, cast
+from typing import Final, cast
 
-from poterne.net.deflate import ALONE_BYTES
-from poterne.net.drive import FLUSH_AT
 from poterne.proto.imap import commands, render
 from poterne.proto.imap import fetch as fetch_lines
-from poterne.proto.imap.items import Binary, BinarySize, BodySection, FetchAtt, FetchItem
-from poterne.proto.imap.responses import UNKNOWN_CTE, Untagged, bad, no, ok
+from poterne.proto.imap.items import FetchAtt, FetchItem
+from poterne.proto.imap.responses import UNKNOWN_CTE, bad, no, ok
 from poterne.proto.imap.sequence import IndexRanges, SequenceSet
 from poterne.proto.imap.strings import string
-from poterne.session.imap import access, binary, heads, object_ids, sections
+from poterne.session.imap import access, heads, object_ids, sections
 from poterne.session.imap.client import Client
 from poterne.session.imap.errors import UNAVAILABLE
 from poterne.session.imap.kept import Mark, is_whole, marks_of, stretches
+from poterne.session.imap.octets import OctetItem, OctetItems
 from poterne.session.imap.positions import EXPUNGED, NO_SUCH_NUMBER, names_gone, paired, part_of, positions
 from poterne.session.imap.preview import preview
 from poterne.session.imap.resync import changed_spans
@@ -33,7 +30,6 @@ from poterne.session.imap.turns import Turn
 from poterne.session.imap.updates import finish, learn_keywords, recent_flags, shown_flags, with_recent
 from poterne.store.errors import NotFoundError, StoreError
 from poterne.values.mailbox import ContentRow, Flag, MessageRow, UidRange
-from poterne.values.mime import Part
 from poterne.values.sharing import Right
 
 ROWS_AT_ONCE: Final = 2000
@@ -42,12 +38,6 @@ MESSAGES_AT_ONCE: Final = 100
 TEXTS_SHIFT: Final = 9
 FIELDS_SHIFT: Final = 7
 """What is kept (`kept.py`) is of stretches of 2 to the power of this many UIDs; cold, one is made without giving way."""
-SHORT_BYTES: Final = 16 * 1024
-FEW: Final = 8
-"""Items of octets that are read for a message without counting what they give."""
-HELD_BYTES: Final = 1024 * 1024
-"""With more items: what is read before a message's line begins. What goes beyond is read when it is its turn."""
-"""Sections up to this size are gathered into one piece; longer ones are handed on as they are, without a copy."""
 _FLAGS: Final = attrgetter("flags")
 _MODSEQ: Final = attrgetter("modseq")
 _IN_ROWS: Final = frozenset({FetchAtt.FLAGS, FetchAtt.INTERNALDATE, FetchAtt.SIZE, FetchAtt.MODSEQ, FetchAtt.EMAILID})
@@ -59,10 +49,6 @@ _STORED: Final = frozenset(
 )
 _UNKNOWN_CTE: Final = no(b"A transfer encoding is not known", UNKNOWN_CTE)
 _DAMAGED: Final = no(b"Some messages could not be read", UNAVAILABLE.code)
-
-Octets = BodySection | Binary | BinarySize
-Late = partial[sections.Source]
-"""A section that is read when it is its turn."""
 
 
 async def fetch(client: Client, command: commands.Fetch) -> None:
@@ -121,32 +107,29 @@ class _Fetching:
         "_attributes",
         "_changed_since",
         "_client",
-        "_has_binary",
-        "_heads",
+        "_damaged",
         "_is_of_flags",
         "_is_of_text",
         "_known_rows",
         "_marks",
         "_octets",
         "_previews",
-        "_readers",
+        "_sender",
         "_shift",
         "_stored",
         "_tells_modseq",
         "_wants_parsed",
         "_wants_rows",
-        "damaged",
         "missing",
         "page",
         "seen",
         "told",
-        "unknown_encoding",
     )
 
     def __init__(self, client: Client, command: commands.Fetch) -> None:
         self._client = client
         attributes = [item for item in command.items if isinstance(item, FetchAtt)]
-        self._octets: list[Octets] = [item for item in command.items if not isinstance(item, FetchAtt)]
+        self._octets: list[OctetItem] = [item for item in command.items if not isinstance(item, FetchAtt)]
         self._changed_since = command.changed_since
         if command.changed_since is not None or FetchAtt.MODSEQ in attributes:
             client.enable_condstore()
@@ -160,12 +143,10 @@ class _Fetching:
         self._is_of_flags = not self._octets and set(attributes) <= _OF_FLAGS
         is_narrow = not self._octets and len(self._stored) == 1 and set(attributes) <= _OF_TEXT
         self._is_of_text = is_narrow and command.changed_since is None
-        self._has_binary = any(not isinstance(item, BodySection) for item in self._octets)
-        self._readers = [(item.label, sections.reader(client.store.blobs, item)) for item in self._octets]
+        self._sender = OctetItems(client, self._octets, wants_parsed=self._wants_parsed)
         self.page = MESSAGES_AT_ONCE if self._octets else CONTENTS_AT_ONCE if self._stored else ROWS_AT_ONCE
         self._marks: tuple[Mark, ...] = () if FetchAtt.MODSEQ in attributes else marks_of(command.items)
         self._shift = FIELDS_SHIFT if self._octets else TEXTS_SHIFT
-        self._heads = heads.page_of(client.store.blobs, self._octets) if self._octets else None
         self._previews: list[bytes | None] = []
         self._known_rows: Sequence[MessageRow] = ()
         """All the rows that there are to answer, if they were read before."""
@@ -174,8 +155,16 @@ class _Fetching:
         self.told: dict[int, int] = {}
         """Messages whose newest flags this FETCH has shown."""
         self.missing = False
-        self.damaged = False
-        self.unknown_encoding = False
+        self._damaged = False
+
+    @property
+    def damaged(self) -> bool:
+        """Some message could not be read."""
+        return self._damaged or self._sender.damaged
+
+    @property
+    def unknown_encoding(self) -> bool:
+        return self._sender.unknown_encoding
 
     def pages(self, first: int, last: int) -> Iterable[tuple[int, int]]:
         """Positions [first, last), in parts that are answered at once."""
@@ -204,7 +193,7 @@ class _Fetching:
     async def answer(self, first: int, last: int) -> None:
         """Positions [first, last)."""
         client = self._client
-        if (client.foreign is not None or client.presence.revoked) and not await self._may_go_on():
+        if (client.foreign is not None or client.presence.revoked) and not await access.may_go_on(client):
             return
         mailbox, view = client.selected
         wanted = [UidRange(view.uids[first], view.uids[last - 1])]
@@ -271,15 +260,6 @@ class _Fetching:
                     client.fetch_name,
                 )
             )
-
-    async def _may_go_on(self) -> bool:
-        """May the client still read this mailbox? If not, it is told BYE, however slowly it takes its answer."""
-        client = self._client
-        if client.presence.revoked:
-            client.revoke()
-        else:
-            await access.recheck(client)
-        return not client.over
 
     async def _answer_kept(self, first: int, last: int, wanted: Sequence[UidRange]) -> bool:
         """The same where all but the flags is kept; False: done nothing."""
@@ -426,7 +406,7 @@ class _Fetching:
                 self._previews[i] = text
                 kept.put((row.blob.segment, row.blob.offset), text)
             except StoreError as error:
-                self.damaged = True
+                self._damaged = True
                 client.service.log.error("imap.unreadable", trace=client.link.trace, uid=row.uid, error=str(error))
             if turn.over:
                 await turn.give_way()
@@ -449,91 +429,7 @@ class _Fetching:
         )
         if self.seen:
             self._add_flags(inner, rows)
-        pieces: list[bytes] = self._page_of_heads(numbers, inner, contents) or []
-        if pieces:
-            client.send_all(pieces)
-            return
-        size = 0
-        name = client.fetch_name
-        short = ALONE_BYTES if client.compresses else SHORT_BYTES  # a message shares no dictionary with others
-        for number, attributes, content in zip(numbers, inner, contents, strict=True):
-            if (client.foreign is not None or client.presence.revoked) and not await self._may_go_on():
-                return
-            sources = await self._read(content)
-            if sources is None:
-                continue
-            pieces.append(fetch_lines.line_open(number, attributes, name))
-            first = not attributes
-            for label, source in sources:
-                if type(source) is bytes and len(source) <= short:
-                    pieces.append(fetch_lines.section_open(label, len(source), first=first, binary=0 in source))
-                    pieces.append(source)
-                    size += len(source)
-                else:
-                    client.send_all(pieces)
-                    pieces, size = [], 0
-                    await self._send_source(label, source, content, first=first)
-                first = False
-            pieces.append(fetch_lines.LINE_CLOSE)
-            if size >= FLUSH_AT:
-                client.send_all(pieces)
-                pieces, size = [], 0
-                await client.flush_if_big()
-        client.send_all(pieces)
-
-    def _page_of_heads(
-        self, numbers: Sequence[int], inner: Sequence[bytes], contents: Sequence[ContentRow]
-    ) -> list[bytes] | None:
-        """All of it, if it is headers and nothing is wrong with any; then the usual way says what."""
-        if self._heads is None or self.seen:
-            return None
-        try:
-            return self._heads(self._client.fetch_name, numbers, inner, contents)
-        except StoreError:
-            return None
-
-    async def _read(self, content: ContentRow) -> Sequence[tuple[bytes, sections.Source | Late]] | None:
-        """What each item gives. Everything short is read before a line begins, so that it begins only if it can end."""
-        try:
-            root = sections.decode_part(content.parsed) if self._wants_parsed else None
-            if len(self._readers) > FEW:
-                return await self._read_many(content, root)
-            sources = [(label, read(content, root)) for label, read in self._readers]
-            if self._has_binary:
-                blobs = self._client.store.blobs
-                for i, (label, source) in enumerate(sources):
-                    if isinstance(source, sections.Encoded):
-                        sources[i] = (label, await sections.measure(blobs, content.blob, source))
-            return sources  # noqa: TRY300  # all of it may raise
-        except StoreError as error:
-            self.damaged = True
-            client = self._client
-            client.service.log.error("imap.unreadable", trace=client.link.trace, uid=content.uid, error=str(error))
-        except sections.UnknownEncodingError:
-            self.unknown_encoding = True
-        return None
-
-    async def _read_many(self, content: ContentRow, root: Part | None) -> list[tuple[bytes, sections.Source | Late]]:
-        """A client may ask for hundreds of long sections of one message: neither memory nor the others' time is spent on it."""
-        found: list[tuple[bytes, sections.Source | Late]] = []
-        held = 0
-        turn = Turn()
-        for item, (label, read) in zip(self._octets, self._readers, strict=True):
-            source: sections.Source | Late
-            if held < HELD_BYTES or not isinstance(item, BodySection):  # an unknown encoding must be known before
-                source = read(content, root)
-                if isinstance(source, sections.Encoded):
-                    source = await sections.measure(self._client.store.blobs, content.blob, source)
-            else:
-                source = partial(read, content, root)
-            if isinstance(source, bytes):
-                held += len(source)
-                if held > HELD_BYTES:
-                    source = partial(read, content, root)
-            found.append((label, source))
-            if turn.over:
-                await turn.give_way()
-        return found
+        await self._sender.send(numbers, inner, contents, alike=not self.seen)
 
     def _add_flags(self, inner: list[bytes], rows: Sequence[MessageRow]) -> None:
         r"""FLAGS too, where \Seen was set by this command (RFC 9051 §6.4.5); UID and MODSEQ with them (RFC 7162 §3.2.4)."""
@@ -554,48 +450,3 @@ class _Fetching:
                 if tells_modseq:
                     told.append(b"MODSEQ (%d)" % row.modseq)
                 inner[i] = b" ".join(told)
-
-    async def _send_source(
-        self, label: bytes, source: sections.Source | Late, content: ContentRow, *, first: bool
-    ) -> None:
-        client = self._client
-        if isinstance(source, partial):
-            try:
-                source = source()
-            except StoreError as error:
-                self._broken(content, error)
-        match source:
-            case bytes():
-                client.send(fetch_lines.section_open(label, len(source), first=first, binary=0 in source))
-                if source:
-                    client.send(Untagged(source))
-                await client.flush_if_big()
-            case int():
-                client.send(Untagged(b"%b%b %d" % (b"" if first else b" ", label, source)))
-            case None:
-                client.send(Untagged(b"%b%b NIL" % (b"" if first else b" ", label)))
-            case sections.Encoded():
-                raise RuntimeError("not measured")
-            case sections.Range(start, end):
-                client.send(fetch_lines.section_open(label, end - start, first=first))
-                try:
-                    async for chunk in client.store.blobs.stream(content.blob, start, end):
-                        client.send(Untagged(chunk))
-                        await client.flush_if_big()
-                except StoreError as error:
-                    self._broken(content, error)
-            case sections.Decoded(part, offset, size):
-                client.send(fetch_lines.section_open(label, size, first=first, binary=True))
-                decoded = sections.decoded(client.store.blobs, content.blob, part)
-                try:
-                    for chunk in binary.window(decoded, offset, size):
-                        client.send(Untagged(chunk))
-                        await client.flush_if_big()
-                except StoreError as error:
-                    self._broken(content, error)
-
-    def _broken(self, content: ContentRow, error: StoreError) -> NoReturn:
-        """In the middle of a literal nothing can be said any more but the end."""
-        client = self._client
-        client.service.log.error("imap.unreadable", trace=client.link.trace, uid=content.uid, error=str(error))
-        raise client.cut() from error
