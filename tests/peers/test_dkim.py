@@ -21,11 +21,11 @@ from tests.support.queue_world import Post, here, post, settings
 from tests.support.signatures import outcomes
 from tests.support.sink import EXTENSIONS, Sink
 
+SIGNERS_THERE = Path(OPENDKIM).exists() and dkimpy_there()
+
 pytestmark = [
     pytest.mark.peers,
-    pytest.mark.skipif(
-        not Path(OPENDKIM).exists() or not dkimpy_there(), reason="opendkim or dkimpy is missing (see .ci/peers)"
-    ),
+    pytest.mark.skipif(not SIGNERS_THERE, reason="opendkim or dkimpy is missing (see .ci/peers)"),
 ]
 
 DOMAIN = "example.org"
