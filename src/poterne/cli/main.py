@@ -1,6 +1,5 @@
 """`poterne`: the entry point. Sub-commands are imported when they are called, so that `--help` is quick."""
 
-import gc
 import importlib
 import io
 import sys
@@ -47,11 +46,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        gc.disable()  # modules are no garbage: looking for some takes a quarter of the time
-        try:
-            module = importlib.import_module(f"poterne.cli.{COMMANDS[cmd_name][0]}")
-        finally:
-            gc.enable()
+        module = importlib.import_module(f"poterne.cli.{COMMANDS[cmd_name][0]}")
         command = module.command
         return command if isinstance(command, click.Command) else None
 

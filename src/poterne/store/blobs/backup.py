@@ -13,9 +13,10 @@ from typing import Final
 
 from poterne.store.blobs.files import Files, unavailable, write_all
 from poterne.store.blobs.folder import SegmentFolder, marker_name, segment_name
-from poterne.store.blobs.format import FILE_HEADER_BYTES, FormatError, Record, parse_file_header
-from poterne.store.blobs.read import OpenSegment
+from poterne.store.blobs.format import FILE_HEADER_BYTES, Record
+from poterne.store.blobs.read import SegmentReader
 from poterne.store.blobs.scan import walk
+from poterne.store.errors import UnavailableError
 
 _STEP_BYTES: Final = 1_048_576
 _UNFINISHED: Final = ".unfinished"
@@ -78,11 +79,9 @@ def _copy_segment(
     fresh = path + _UNFINISHED
     with contextlib.suppress(FileNotFoundError):
         files.unlink(fresh)
-    size = (
-        0
-        if sealed and link and _linked(files, source, fresh)
-        else _copy(files, source, fresh, None if sealed else _written(folder, number))
-    )
+    size = 0
+    if not (sealed and link and _linked(files, source, fresh)):
+        size = _copy(files, source, fresh, None if sealed else _written(folder, number))
     files.rename(fresh, path)
     return size
 
@@ -121,12 +120,10 @@ def _copy(files: Files, source: str, target: str, upto: int | None) -> int:
 
 def _written(folder: SegmentFolder, number: int) -> int:
     """Where the records of a segment that is being written end now. What is written meanwhile would be copied in parts."""
-    files = folder.files
-    segment = OpenSegment(files, files.open(folder.segment_path(number), os.O_RDONLY), number, 0)
     try:
-        segment.salt = parse_file_header(files.pread(segment.fd, FILE_HEADER_BYTES, 0), number).salt
-    except FormatError:
-        return files.size(segment.fd)
+        segment = SegmentReader(folder, max_open=1).segment(number)
+    except UnavailableError:  # it does not even begin as one
+        return _size(folder.files, folder.segment_path(number))
     end = FILE_HEADER_BYTES
     for item in walk(segment):
         if isinstance(item, Record):
